@@ -1,0 +1,4 @@
+//! The `panal` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

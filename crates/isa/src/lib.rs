@@ -1,0 +1,16 @@
+//! eBPF instructions (RFC 9669): decode, encode, assemble, disassemble.
+//!
+//! [`Slot`] is the eight bytes of the wire format; [`Instruction`] is what they mean. A program is
+//! addressed by slot, as in the kernel: [`Instruction::LoadImm64`] fills two slots.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod instruction;
+mod slot;
+
+pub use instruction::{
+    AluOp, AtomicOp, CallTarget, Condition, ByteOrder, Imm64, Instruction, Operand, PacketMode,
+    Reg, Size, Width,
+};
+pub use slot::Slot;

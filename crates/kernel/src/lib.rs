@@ -1,0 +1,1 @@
+//! Panal's kernel: owns programs, maps and links; helpers, kfuncs, program types, hooks.

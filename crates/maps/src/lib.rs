@@ -1,0 +1,1 @@
+//! Every map type, in memory that programs may touch.

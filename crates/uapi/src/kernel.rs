@@ -1,0 +1,466 @@
+//! The contract itself: what user space may ask of a kernel.
+//!
+//! One trait, two implementations: Panal's kernel in user space and Linux over bpf(2). Requests are
+//! typed; each names the bpf(2) command that it stands for.
+
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+
+use bitflags::bitflags;
+use panal_btf::{Btf, TypeId};
+use panal_isa::Slot;
+
+use crate::{AttachType, Errno, MapType, ProgType, report::Rejection};
+
+/// A descriptor of an object of a kernel: a program, map, link or BTF. Closes when the last clone
+/// is dropped.
+#[derive(Clone)]
+pub struct Fd(Arc<FdInner>);
+
+struct FdInner {
+    number: i32,
+    owner: Arc<dyn CloseFd>,
+}
+
+/// Who closes a descriptor.
+pub trait CloseFd: Send + Sync {
+    /// Called once, when nobody holds the descriptor any more.
+    fn close(&self, number: i32);
+}
+
+impl Fd {
+    /// Takes ownership of an open descriptor.
+    pub fn new(number: i32, owner: Arc<dyn CloseFd>) -> Self {
+        Fd(Arc::new(FdInner { number, owner }))
+    }
+
+    /// The number that stands in instructions and attributes.
+    pub fn number(&self) -> i32 {
+        self.0.number
+    }
+}
+
+impl Drop for FdInner {
+    fn drop(&mut self) {
+        self.owner.close(self.number);
+    }
+}
+
+impl core::fmt::Debug for Fd {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Fd({})", self.0.number)
+    }
+}
+
+bitflags! {
+    /// `BPF_F_*` flags of `BPF_MAP_CREATE`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct MapFlags: u32 {
+        /// `BPF_F_NO_PREALLOC`
+        const NO_PREALLOC = 1 << 0;
+        /// `BPF_F_NO_COMMON_LRU`
+        const NO_COMMON_LRU = 1 << 1;
+        /// `BPF_F_NUMA_NODE`
+        const NUMA_NODE = 1 << 2;
+        /// `BPF_F_RDONLY`: read-only for user space.
+        const RDONLY = 1 << 3;
+        /// `BPF_F_WRONLY`: write-only for user space.
+        const WRONLY = 1 << 4;
+        /// `BPF_F_STACK_BUILD_ID`
+        const STACK_BUILD_ID = 1 << 5;
+        /// `BPF_F_ZERO_SEED`
+        const ZERO_SEED = 1 << 6;
+        /// `BPF_F_RDONLY_PROG`
+        const RDONLY_PROG = 1 << 7;
+        /// `BPF_F_WRONLY_PROG`
+        const WRONLY_PROG = 1 << 8;
+        /// `BPF_F_CLONE`
+        const CLONE = 1 << 9;
+        /// `BPF_F_MMAPABLE`
+        const MMAPABLE = 1 << 10;
+        /// `BPF_F_PRESERVE_ELEMS`
+        const PRESERVE_ELEMS = 1 << 11;
+        /// `BPF_F_INNER_MAP`
+        const INNER_MAP = 1 << 12;
+        /// Other bits travel unchanged.
+        const _ = !0;
+    }
+}
+
+bitflags! {
+    /// `BPF_F_*` flags of `BPF_PROG_LOAD`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct ProgFlags: u32 {
+        /// `BPF_F_STRICT_ALIGNMENT`
+        const STRICT_ALIGNMENT = 1 << 0;
+        /// `BPF_F_ANY_ALIGNMENT`
+        const ANY_ALIGNMENT = 1 << 1;
+        /// `BPF_F_TEST_RND_HI32`
+        const TEST_RND_HI32 = 1 << 2;
+        /// `BPF_F_TEST_STATE_FREQ`
+        const TEST_STATE_FREQ = 1 << 3;
+        /// `BPF_F_SLEEPABLE`
+        const SLEEPABLE = 1 << 4;
+        /// `BPF_F_XDP_HAS_FRAGS`
+        const XDP_HAS_FRAGS = 1 << 5;
+        /// `BPF_F_XDP_DEV_BOUND_ONLY`
+        const XDP_DEV_BOUND_ONLY = 1 << 6;
+        /// `BPF_F_TEST_REG_INVARIANTS`
+        const TEST_REG_INVARIANTS = 1 << 7;
+        /// Other bits travel unchanged.
+        const _ = !0;
+    }
+}
+
+/// `BPF_MAP_CREATE`
+#[derive(Clone, Debug)]
+pub struct MapSpec {
+    /// At most 15 bytes count.
+    pub name: String,
+    /// What it is.
+    pub map_type: MapType,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Capacity in elements (bytes for ring buffers).
+    pub max_entries: u32,
+    /// Flags.
+    pub flags: MapFlags,
+    /// `map_extra`: bloom filter hashes, arena address.
+    pub extra: u64,
+    /// NUMA node, with [`MapFlags::NUMA_NODE`].
+    pub numa_node: u32,
+    /// Template of the inner maps.
+    pub inner: Option<Fd>,
+    /// BTF with the ids of key and value type.
+    pub btf: Option<(Fd, TypeId, TypeId)>,
+    /// For struct_ops maps: id of the value type in the kernel's BTF.
+    pub vmlinux_value_type: Option<TypeId>,
+}
+
+/// What a kernel tells of a map (`struct bpf_map_info`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // named as in bpf_map_info
+pub struct MapInfo {
+    pub id: u32,
+    pub name: String,
+    pub map_type: MapType,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
+    pub flags: MapFlags,
+    pub extra: u64,
+    pub btf_id: u32,
+    pub btf_key_type_id: TypeId,
+    pub btf_value_type_id: TypeId,
+    pub frozen: bool,
+}
+
+/// Where a function begins (`struct bpf_func_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FuncInfo {
+    /// Slot of the first instruction.
+    pub slot: u32,
+    /// Its [`panal_btf::Kind::Func`].
+    pub ty: TypeId,
+}
+
+/// Where a source line's code begins (`struct bpf_line_info`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineInfo {
+    /// Slot of the first instruction.
+    pub slot: u32,
+    /// Source file as the compiler named it.
+    pub file: Arc<str>,
+    /// The line's text.
+    pub text: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1; 0 when unknown.
+    pub column: u32,
+}
+
+/// To what a program is tied already when it is loaded.
+#[derive(Clone, Debug)]
+pub enum LoadTarget {
+    /// A type of the kernel's own BTF: a function (fentry, LSM), a tracepoint's typedef, a struct_ops type.
+    KernelBtf(TypeId),
+    /// A function of another program (fentry on BPF, `freplace`).
+    Program(Fd, TypeId),
+}
+
+/// `BPF_PROG_LOAD`
+#[derive(Clone, Debug)]
+pub struct ProgSpec {
+    /// Name; at most 15 bytes count for Linux.
+    pub name: String,
+    /// What it may do.
+    pub prog_type: ProgType,
+    /// `expected_attach_type`
+    pub attach_type: Option<AttachType>,
+    /// Instructions; maps stand as descriptor numbers of this kernel.
+    pub code: Vec<Slot>,
+    /// Its licence, as in `SEC("license")`.
+    pub license: String,
+    /// `LINUX_VERSION_CODE`, for old kprobe programs.
+    pub kern_version: u32,
+    /// Flags.
+    pub flags: ProgFlags,
+    /// What it is tied to.
+    pub target: Option<LoadTarget>,
+    /// BTF with the program's types.
+    pub btf: Option<Fd>,
+    /// Functions, by slot.
+    pub funcs: Vec<FuncInfo>,
+    /// Source lines, by slot.
+    pub lines: Vec<LineInfo>,
+    /// Descriptor array for `Imm64::MapIndex` and kfuncs of modules.
+    pub fd_array: Vec<Fd>,
+    /// Maps that are bound to the program although no instruction names them (`.rodata` with only metadata).
+    pub bind_maps: Vec<Fd>,
+    /// 0: no log, 1: as Linux's level 1, 2: every instruction, 4: statistics only. Bits as Linux.
+    pub log_level: u32,
+}
+
+/// What the verifier counted; names as in Linux's summary line and veristat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerifierStats {
+    /// Instructions processed along all paths.
+    pub processed: u64,
+    /// States remembered in all.
+    pub total_states: u64,
+    /// Most states held at once.
+    pub peak_states: u64,
+    /// Bytes of stack, all frames of the deepest chain.
+    pub stack_depth: u32,
+    /// Wall time in nanoseconds.
+    pub time_ns: u64,
+}
+
+/// A program that was loaded.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Its descriptor.
+    pub fd: Fd,
+    /// The verifier's log; empty at level 0.
+    pub log: String,
+    /// What the verifier counted; `None` where the kernel does not tell.
+    pub stats: Option<VerifierStats>,
+}
+
+/// Why a program was not loaded.
+#[derive(Clone, Debug)]
+pub enum LoadError {
+    /// The verifier's verdict: the program's fault.
+    Rejected {
+        /// Linux's errno for it.
+        errno: Errno,
+        /// What was wrong; `None` where only the log tells.
+        rejection: Option<Box<Rejection>>,
+        /// The log as Linux prints it.
+        log: String,
+        /// What the verifier counted until then.
+        stats: Option<VerifierStats>,
+    },
+    /// The kernel could not try: a lack of privilege, of memory, of a feature, or a malformed request.
+    Failed(Failure),
+}
+
+/// A command that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{command}: {errno}{}{detail}", if detail.is_empty() { "" } else { ": " })]
+pub struct Failure {
+    /// The bpf(2) command, by its uapi name: `BPF_MAP_CREATE`.
+    pub command: &'static str,
+    /// Linux's errno.
+    pub errno: Errno,
+    /// What was wrong and whose fault it is; may be empty.
+    pub detail: String,
+}
+
+/// `BPF_PROG_TEST_RUN`
+#[derive(Clone, Debug, Default)]
+pub struct TestRun {
+    /// Packet or argument data.
+    pub data_in: Vec<u8>,
+    /// Context as the uapi defines it (`struct xdp_md`, `struct __sk_buff`, …).
+    pub ctx_in: Vec<u8>,
+    /// How often; 0 means once.
+    pub repeat: u32,
+    /// Flags (`BPF_F_TEST_*`).
+    pub flags: u32,
+    /// CPU to run on, with `BPF_F_TEST_RUN_ON_CPU`.
+    pub cpu: u32,
+}
+
+/// What a test run gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestRunResult {
+    /// The program's return value.
+    pub retval: u32,
+    /// Nanoseconds per run, on average.
+    pub duration_ns: u64,
+    /// The packet afterwards.
+    pub data_out: Vec<u8>,
+    /// The context afterwards.
+    pub ctx_out: Vec<u8>,
+    /// Set when a budget or a caught fault ended the program early, with the reason.
+    pub stopped: Option<String>,
+}
+
+/// What a program is attached to (`BPF_LINK_CREATE` and its elder relatives).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachTarget {
+    /// A network interface by index: XDP, tcx.
+    Interface {
+        /// `if_nametoindex`; in Panal's kernel, the number of a packet port.
+        index: u32,
+        /// `XDP_FLAGS_*`, `BPF_F_*`.
+        flags: u32,
+    },
+    /// A tracepoint: `syscalls`, `sys_enter_openat`.
+    Tracepoint {
+        /// Category.
+        category: String,
+        /// Event.
+        name: String,
+    },
+    /// A raw tracepoint by name: `sys_enter`, `sched_process_exec`.
+    RawTracepoint(String),
+    /// What was fixed at load time: fentry, fexit, LSM, `tp_btf`, struct_ops, iterators.
+    AtLoad,
+    /// A kernel function.
+    Kprobe {
+        /// Function name.
+        function: String,
+        /// Bytes into it.
+        offset: u64,
+        /// At its return.
+        on_return: bool,
+    },
+    /// A function in user space.
+    Uprobe {
+        /// Path of the binary.
+        path: String,
+        /// Function name, or empty with only an offset.
+        function: String,
+        /// Bytes into the function or the file.
+        offset: u64,
+        /// At its return.
+        on_return: bool,
+        /// Only this process; `None` for all.
+        pid: Option<u32>,
+    },
+    /// A cgroup by path.
+    Cgroup(String),
+    /// Sampling by time: `perf_event` programs.
+    PerfSampling {
+        /// Samples a second and CPU.
+        frequency: u64,
+    },
+    /// A socket's descriptor (socket filters).
+    Socket(i32),
+    /// The network namespace of a descriptor (`sk_lookup`, flow dissector).
+    NetNamespace(i32),
+    /// A netfilter hook.
+    Netfilter {
+        /// `NFPROTO_*`
+        family: u32,
+        /// `NF_INET_*`
+        hook: u32,
+        /// Priority among its peers.
+        priority: i32,
+    },
+}
+
+/// Flags of `BPF_MAP_UPDATE_ELEM`.
+pub mod update {
+    /// Create or replace.
+    pub const BPF_ANY: u64 = 0;
+    /// Create only.
+    pub const BPF_NOEXIST: u64 = 1;
+    /// Replace only.
+    pub const BPF_EXIST: u64 = 2;
+    /// Under the element's spin lock.
+    pub const BPF_F_LOCK: u64 = 4;
+}
+
+/// What user space may ask of a kernel.
+///
+/// Descriptors belong to the kernel that made them. Every method can fail with [`Failure`] that
+/// names the command and Linux's errno.
+pub trait Kernel: Send + Sync {
+    /// `panal` or `linux`, with a version: for messages.
+    fn name(&self) -> String;
+
+    /// BTF of the kernel's own types: what CO-RE relocates against.
+    fn btf(&self) -> Result<Arc<Btf>, Failure>;
+
+    /// `LINUX_VERSION_CODE` of the kernel that is modelled: for `LINUX_KERNEL_VERSION` externs.
+    fn version(&self) -> u32;
+
+    /// Value of a `CONFIG_*` option, as written in `.config` (`y`, `m`, `"text"`, `42`).
+    fn config(&self, name: &str) -> Option<String>;
+
+    /// Address of a kernel symbol, for `__ksym` externs without a type.
+    fn symbol(&self, name: &str) -> Option<u64>;
+
+    /// How many CPUs per-CPU values have.
+    fn cpus(&self) -> u32;
+
+    /// `BPF_BTF_LOAD`
+    fn btf_load(&self, bytes: &[u8]) -> Result<Fd, Failure>;
+
+    /// `BPF_MAP_CREATE`
+    fn map_create(&self, spec: &MapSpec) -> Result<Fd, Failure>;
+
+    /// `BPF_OBJ_GET_INFO_BY_FD` for a map.
+    fn map_info(&self, map: &Fd) -> Result<MapInfo, Failure>;
+
+    /// `BPF_MAP_LOOKUP_ELEM`. The value; for per-CPU maps, one after another, each rounded up to 8
+    /// bytes. `None` when the key is not there.
+    fn map_lookup(&self, map: &Fd, key: &[u8], flags: u64) -> Result<Option<Vec<u8>>, Failure>;
+
+    /// `BPF_MAP_UPDATE_ELEM`. Values of map-of-maps and prog arrays are descriptor numbers.
+    fn map_update(&self, map: &Fd, key: &[u8], value: &[u8], flags: u64) -> Result<(), Failure>;
+
+    /// `BPF_MAP_DELETE_ELEM`; false when the key was not there.
+    fn map_delete(&self, map: &Fd, key: &[u8]) -> Result<bool, Failure>;
+
+    /// `BPF_MAP_GET_NEXT_KEY`; from the start without a key, `None` at the end.
+    fn map_next_key(&self, map: &Fd, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, Failure>;
+
+    /// `BPF_MAP_FREEZE`
+    fn map_freeze(&self, map: &Fd) -> Result<(), Failure>;
+
+    /// Hands every record that waits in a ring buffer to `sink`; how many there were.
+    fn ring_buffer_consume(
+        &self,
+        map: &Fd,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<usize, Failure>;
+
+    /// Hands every sample that waits in a perf event array to `sink` (CPU, bytes); the count of
+    /// samples lost is handed over by the second closure.
+    fn perf_buffer_consume(
+        &self,
+        map: &Fd,
+        sink: &mut dyn FnMut(u32, &[u8]),
+        lost: &mut dyn FnMut(u32, u64),
+    ) -> Result<usize, Failure>;
+
+    /// `BPF_OBJ_PIN`
+    fn pin(&self, object: &Fd, path: &str) -> Result<(), Failure>;
+
+    /// `BPF_OBJ_GET`; `None` when nothing is pinned there.
+    fn get_pinned(&self, path: &str) -> Result<Option<Fd>, Failure>;
+
+    /// `BPF_PROG_LOAD`
+    fn prog_load(&self, spec: &ProgSpec) -> Result<Loaded, LoadError>;
+
+    /// `BPF_PROG_TEST_RUN`
+    fn prog_test_run(&self, prog: &Fd, run: &TestRun) -> Result<TestRunResult, Failure>;
+
+    /// `BPF_LINK_CREATE` or what precedes it; detaches when the descriptor closes.
+    fn attach(&self, prog: &Fd, target: &AttachTarget) -> Result<Fd, Failure>;
+}

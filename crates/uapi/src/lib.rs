@@ -1,0 +1,20 @@
+//! The contract between user space and kernel space: the bpf system call.
+//!
+//! Numbers carry the names of Linux's `include/uapi/linux/bpf.h`. Both kernels implement
+//! [`kernel::Kernel`]; neither user space nor kernel space knows more of the other.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod numbers;
+
+pub mod errno;
+pub mod kernel;
+pub mod map_type;
+pub mod prog_type;
+pub mod profile;
+pub mod report;
+
+pub use errno::Errno;
+pub use map_type::MapType;
+pub use prog_type::{AttachType, ProgType};

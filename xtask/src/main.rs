@@ -1,3 +1,47 @@
-//! The project's own chores.
+//! The project's own chores, as `cargo xtask NAME`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod bench;
+mod check;
+mod run;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+Commands:
+  test      install or name what the tests need, then run every test
+  check     what CI checks besides: format, clippy, documentation, no_std builds
+  bench     build and run the benchmarks: ratios against other tools, in one run
+  tools     show which outside tools are here, install what is missing
+
+Options of `test` and `tools`:
+  --no-install   only name what is missing
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest = args.get(1..).unwrap_or_default();
+    let done = match args.first().map(String::as_str) {
+        Some("test") => test::run(rest),
+        Some("check") => check::run(rest),
+        Some("bench") => bench::run(rest),
+        Some("tools") => tools::run(rest),
+        Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => Err(format!("no such command: {other}\n\n{HELP}")),
+        None => Err(HELP.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

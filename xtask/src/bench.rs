@@ -1,0 +1,17 @@
+//! `cargo xtask bench`: builds the command and the benchmarks with optimisation and runs them.
+
+use crate::{
+    run::{Done, cargo, run as execute},
+    tools,
+};
+
+/// Runs the benchmarks named, or all.
+pub fn run(args: &[String]) -> Done {
+    tools::provide(false)?;
+    execute(cargo().args(["build", "--release", "--package", "panal-cli"]))?;
+    execute(
+        cargo()
+            .args(["run", "--release", "--package", "panal-bench", "--"])
+            .args(args),
+    )
+}

@@ -32,7 +32,11 @@ impl Reg {
 
     /// The register of this number, if there is one.
     pub const fn new(number: u8) -> Option<Reg> {
-        if number <= 10 { Some(Reg(number)) } else { None }
+        if number <= 10 {
+            Some(Reg(number))
+        } else {
+            None
+        }
     }
 
     /// 0 to 10.

@@ -6,11 +6,17 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod code;
+mod decode;
+mod encode;
 mod instruction;
+mod opcode;
 mod slot;
 
+pub use code::Code;
+pub use decode::{DecodeError, DecodeErrorKind, Field};
 pub use instruction::{
-    AluOp, AtomicOp, CallTarget, Condition, ByteOrder, Imm64, Instruction, Operand, PacketMode,
+    AluOp, AtomicOp, ByteOrder, CallTarget, Condition, Imm64, Instruction, Operand, PacketMode,
     Reg, Size, Width,
 };
 pub use slot::Slot;

@@ -32,7 +32,16 @@ impl Slot {
     pub const fn to_bytes(self) -> [u8; 8] {
         let o = self.offset.to_le_bytes();
         let i = self.imm.to_le_bytes();
-        [self.opcode, self.registers, o[0], o[1], i[0], i[1], i[2], i[3]]
+        [
+            self.opcode,
+            self.registers,
+            o[0],
+            o[1],
+            i[0],
+            i[1],
+            i[2],
+            i[3],
+        ]
     }
 
     /// The destination register's number, 0 to 15: not yet checked.

@@ -1,1 +1,24 @@
 //! Panal's kernel: owns programs, maps and links; helpers, kfuncs, program types, hooks.
+//!
+//! [`PanalKernel`] implements [`panal_uapi::kernel::Kernel`] in user space. Hooks make events: they
+//! look up what hangs at a [`HookPoint`] and run it.
+
+mod attach;
+mod fds;
+mod ids;
+mod kernel;
+mod maps;
+mod objects;
+mod pins;
+mod trace_log;
+
+pub mod hooks;
+pub mod memory;
+pub mod task;
+pub mod types;
+
+pub use attach::{Direction, HookPoint, Moment};
+pub use kernel::{Builder, DEFAULT_BUDGET, PanalKernel, VERSION, own_profile};
+pub use maps::Map;
+pub use objects::{Attachment, BtfObject, Link, Program};
+pub use trace_log::TraceLine;

@@ -1,0 +1,1 @@
+//! Sources of events: each looks up what hangs at its hook points and runs it.

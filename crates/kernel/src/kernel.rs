@@ -1,0 +1,235 @@
+//! The kernel itself: what it is made of, and how it is made.
+
+use std::sync::Arc;
+
+use panal_uapi::{
+    Errno,
+    kernel::{Failure, Fd},
+    profile::{Limits, Profile},
+};
+
+use crate::{
+    attach::{Attachments, HookPoint},
+    fds::FdTable,
+    ids::Ids,
+    maps::Map,
+    objects::{Attachment, BtfObject, Program},
+    pins::Pins,
+    trace_log::{TraceLine, TraceLog},
+};
+
+/// `LINUX_VERSION_CODE` of the kernel whose behaviour Panal's kernel has: 6.18.
+pub const VERSION: u32 = 6 << 16 | 18 << 8;
+
+/// Steps that one run may take when nobody says otherwise. At a nanosecond or two a step, a run ends
+/// within a few seconds; Linux's own programs of a million verified instructions stay far below.
+pub const DEFAULT_BUDGET: u64 = 1 << 31;
+
+/// Panal's kernel in user space. Cheap to clone: clones are the same kernel.
+#[derive(Clone)]
+pub struct PanalKernel {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) fds: Arc<FdTable>,
+    pub(crate) maps: Ids<Map>,
+    pub(crate) programs: Ids<Program>,
+    pub(crate) links: Ids<Attachment>,
+    pub(crate) btfs: Ids<BtfObject>,
+    pub(crate) pins: Pins,
+    pub(crate) attachments: Arc<Attachments>,
+    pub(crate) trace_log: TraceLog,
+}
+
+pub(crate) struct Config {
+    pub(crate) profile: Profile,
+    pub(crate) foreign: bool,
+    pub(crate) verify_only: bool,
+    pub(crate) cpus: u32,
+    pub(crate) budget: u64,
+}
+
+/// Settings of a kernel before it is made.
+pub struct Builder {
+    profile: Option<Profile>,
+    verify_only: bool,
+    cpus: Option<u32>,
+    budget: u64,
+}
+
+impl Builder {
+    /// Verifies for another kernel: its BTF, its limits.
+    ///
+    /// Programs that reach into kernel types (tracing, LSM) can then only be verified: the types are
+    /// not this kernel's. Programs whose context the uapi defines (XDP, tc, socket filters,
+    /// tracepoints, …) run as ever.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = Some(profile);
+        self
+    }
+
+    /// Only verifies: a program may use helpers that this kernel does not have, and cannot be run.
+    pub fn verify_only(mut self, yes: bool) -> Self {
+        self.verify_only = yes;
+        self
+    }
+
+    /// How many CPUs per-CPU values have, and how many threads run programs at once; 1 to 256.
+    pub fn cpus(mut self, cpus: u32) -> Self {
+        self.cpus = Some(cpus.clamp(1, 256));
+        self
+    }
+
+    /// Steps that one run may take before it is stopped.
+    pub fn budget(mut self, steps: u64) -> Self {
+        self.budget = steps;
+        self
+    }
+
+    /// Makes the kernel.
+    pub fn build(self) -> Result<PanalKernel, Failure> {
+        let foreign = self.profile.is_some();
+        let profile = self.profile.unwrap_or_else(own_profile);
+        let cpus = self.cpus.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, |n| n.get().min(256) as u32)
+        });
+        let config = Config {
+            profile,
+            foreign,
+            verify_only: self.verify_only,
+            cpus,
+            budget: self.budget,
+        };
+        let shared = Shared {
+            config,
+            fds: Arc::default(),
+            maps: Ids::default(),
+            programs: Ids::default(),
+            links: Ids::default(),
+            btfs: Ids::default(),
+            pins: Pins::default(),
+            attachments: Arc::default(),
+            trace_log: TraceLog::default(),
+        };
+        Ok(PanalKernel {
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+/// The profile of Panal's own kernel: Linux's rules, Panal's types.
+pub fn own_profile() -> Profile {
+    Profile {
+        name: "panal".into(),
+        version: VERSION,
+        btf: crate::types::btf(),
+        limits: Limits::LINUX,
+        privileged: true,
+    }
+}
+
+impl PanalKernel {
+    /// A kernel with the usual settings.
+    pub fn new() -> Result<Self, Failure> {
+        Self::builder().build()
+    }
+
+    /// A kernel with settings of one's own.
+    pub fn builder() -> Builder {
+        Builder {
+            profile: None,
+            verify_only: false,
+            cpus: None,
+            budget: DEFAULT_BUDGET,
+        }
+    }
+
+    /// Every map that lives, by id.
+    pub fn maps(&self) -> Vec<Arc<Map>> {
+        self.shared.maps.all()
+    }
+
+    /// Every program that lives, by id.
+    pub fn programs(&self) -> Vec<Arc<Program>> {
+        self.shared.programs.all()
+    }
+
+    /// Every attachment that lives, by id of its link.
+    pub fn attachments(&self) -> Vec<Arc<Attachment>> {
+        self.shared.links.all()
+    }
+
+    /// Every loaded BTF that lives, by id.
+    pub fn btfs(&self) -> Vec<Arc<BtfObject>> {
+        self.shared.btfs.all()
+    }
+
+    /// The map of an id.
+    pub fn map_by_id(&self, id: u32) -> Option<Arc<Map>> {
+        self.shared.maps.get(id)
+    }
+
+    /// The program of an id.
+    pub fn program_by_id(&self, id: u32) -> Option<Arc<Program>> {
+        self.shared.programs.get(id)
+    }
+
+    /// The program behind a descriptor.
+    pub fn program(&self, fd: &Fd) -> Result<Arc<Program>, Failure> {
+        self.shared
+            .fds
+            .program(fd.number())
+            .map_err(|errno| Failure {
+                command: "BPF_OBJ_GET_INFO_BY_FD",
+                errno,
+                detail: format!("descriptor {} is no program", fd.number()),
+            })
+    }
+
+    /// The map behind a descriptor.
+    pub fn map(&self, fd: &Fd) -> Result<Arc<Map>, Failure> {
+        self.shared.fds.map(fd.number()).map_err(|errno| Failure {
+            command: "BPF_OBJ_GET_INFO_BY_FD",
+            errno,
+            detail: format!("descriptor {} is no map", fd.number()),
+        })
+    }
+
+    /// What hangs at a hook point, in the order of attaching. Hooks keep the answer until
+    /// [`Self::attach_generation`] changes.
+    pub fn attached(&self, point: &HookPoint) -> Arc<[Arc<Attachment>]> {
+        self.shared.attachments.at(point)
+    }
+
+    /// Every hook point where something hangs.
+    pub fn attached_points(&self) -> Vec<HookPoint> {
+        self.shared.attachments.points()
+    }
+
+    /// Changes whenever something is attached or detached.
+    pub fn attach_generation(&self) -> u64 {
+        self.shared.attachments.generation()
+    }
+
+    /// Sets who hears what programs print; it gets the lines that wait first.
+    pub fn on_trace(&self, listener: impl FnMut(&TraceLine) + Send + 'static) {
+        self.shared.trace_log.listen(Box::new(listener));
+    }
+
+    /// Takes the printed lines that wait, at most the last 4096, when nobody listens.
+    pub fn take_trace(&self) -> Vec<TraceLine> {
+        self.shared.trace_log.take()
+    }
+
+    /// Removes a pin; false when there was none.
+    pub fn unpin(&self, path: &str) -> Result<bool, Errno> {
+        self.shared.pins.unpin(path)
+    }
+
+    /// Paths of all pins.
+    pub fn pins(&self) -> Vec<String> {
+        self.shared.pins.paths()
+    }
+}

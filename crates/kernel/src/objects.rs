@@ -1,0 +1,220 @@
+//! What the kernel owns: programs, maps, links and BTF, each with an id, shared by reference count.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use panal_btf::{Btf, TypeId};
+use panal_uapi::{
+    AttachType, Errno, ProgType,
+    kernel::{LoadTarget, ProgFlags, VerifierStats},
+};
+use panal_verifier::Proof;
+
+use crate::{
+    attach::{Attachments, HookPoint},
+    maps::Map,
+};
+
+/// Bytes of an object's name, its final zero not counted (`BPF_OBJ_NAME_LEN`).
+pub(crate) const NAME_LEN: usize = 15;
+
+/// A name as Linux takes it: cut to 15 bytes, letters, digits, `_` and `.` only.
+pub(crate) fn object_name(name: &str) -> Result<String, Errno> {
+    let bytes = name.as_bytes();
+    let bytes = &bytes[..bytes.len().min(NAME_LEN)];
+    if bytes
+        .iter()
+        .all(|&b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+    {
+        Ok(bytes.iter().map(|&b| b as char).collect())
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// Types that were loaded.
+pub struct BtfObject {
+    pub(crate) id: u32,
+    pub(crate) btf: Arc<Btf>,
+    pub(crate) bytes: Box<[u8]>,
+}
+
+impl BtfObject {
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The types.
+    pub fn btf(&self) -> &Arc<Btf> {
+        &self.btf
+    }
+
+    /// The bytes that were loaded.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// To what a program is tied since it was loaded.
+#[derive(Clone)]
+pub(crate) enum Target {
+    /// A type of the kernel's BTF.
+    Kernel(TypeId),
+    /// A function of another program.
+    Program(Arc<Program>, TypeId),
+}
+
+impl Target {
+    pub(crate) fn new(
+        target: &LoadTarget,
+        program: impl FnOnce(i32) -> Result<Arc<Program>, Errno>,
+    ) -> Result<Self, Errno> {
+        Ok(match target {
+            LoadTarget::KernelBtf(id) => Target::Kernel(*id),
+            LoadTarget::Program(fd, id) => Target::Program(program(fd.number())?, *id),
+        })
+    }
+}
+
+/// A program that was proven safe.
+pub struct Program {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    pub(crate) proof: Proof,
+    pub(crate) gpl: bool,
+    pub(crate) maps: Vec<Arc<Map>>,
+    pub(crate) btf: Option<Arc<BtfObject>>,
+    pub(crate) target: Option<Target>,
+    pub(crate) stats: VerifierStats,
+    pub(crate) loaded_at: SystemTime,
+    pub(crate) counters: Counters,
+}
+
+/// How often and how long a program ran.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) runs: AtomicU64,
+    pub(crate) nanoseconds: AtomicU64,
+}
+
+impl Program {
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it may do.
+    pub fn prog_type(&self) -> ProgType {
+        self.proof.prog_type()
+    }
+
+    /// Where it may be attached.
+    pub fn attach_type(&self) -> Option<AttachType> {
+        self.proof.attach_type()
+    }
+
+    /// Flags of its load.
+    pub fn flags(&self) -> ProgFlags {
+        self.proof.flags()
+    }
+
+    /// What the verifier found.
+    pub fn proof(&self) -> &Proof {
+        &self.proof
+    }
+
+    /// Whether its licence is compatible with the GPL.
+    pub fn is_gpl(&self) -> bool {
+        self.gpl
+    }
+
+    /// The maps that it uses.
+    pub fn maps(&self) -> &[Arc<Map>] {
+        &self.maps
+    }
+
+    /// Its types.
+    pub fn btf(&self) -> Option<&Arc<BtfObject>> {
+        self.btf.as_ref()
+    }
+
+    /// What the verifier counted.
+    pub fn stats(&self) -> VerifierStats {
+        self.stats
+    }
+
+    /// When it was loaded.
+    pub fn loaded_at(&self) -> SystemTime {
+        self.loaded_at
+    }
+
+    /// How often it ran.
+    pub fn runs(&self) -> u64 {
+        self.counters.runs.load(Ordering::Relaxed)
+    }
+
+    /// Nanoseconds that it ran in all; only runs by `BPF_PROG_TEST_RUN` are timed.
+    pub fn run_time_ns(&self) -> u64 {
+        self.counters.nanoseconds.load(Ordering::Relaxed)
+    }
+}
+
+/// A program at a hook point: what hooks run.
+pub struct Attachment {
+    pub(crate) id: u32,
+    pub(crate) point: HookPoint,
+    pub(crate) program: Arc<Program>,
+    pub(crate) cookie: u64,
+}
+
+impl Attachment {
+    /// Id of its link.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Where it hangs.
+    pub fn point(&self) -> &HookPoint {
+        &self.point
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// What `bpf_get_attach_cookie` gives.
+    pub fn cookie(&self) -> u64 {
+        self.cookie
+    }
+}
+
+/// Holds a program at its hook point: as long as a descriptor or a pin holds the link.
+pub struct Link {
+    pub(crate) attachment: Arc<Attachment>,
+    pub(crate) home: Arc<Attachments>,
+}
+
+impl Link {
+    /// What it holds.
+    pub fn attachment(&self) -> &Arc<Attachment> {
+        &self.attachment
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.home.remove(&self.attachment.point, self.attachment.id);
+    }
+}

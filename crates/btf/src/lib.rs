@@ -4,8 +4,17 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod check;
+mod error;
+mod index;
+mod lookup;
+mod parse;
 mod table;
 mod types;
 
+pub use error::{BtfError, TypeFault};
+pub use lookup::{DeclTags, NoMember, Place, Prototype};
 pub use table::Btf;
-pub use types::{Encoding, EnumValue, Kind, Linkage, Member, Param, SecVar, Type, TypeId, VarLinkage};
+pub use types::{
+    Encoding, EnumValue, Kind, KindTag, Linkage, Member, Param, SecVar, Type, TypeId, VarLinkage,
+};

@@ -434,11 +434,7 @@ pub trait Kernel: Send + Sync {
     fn map_freeze(&self, map: &Fd) -> Result<(), Failure>;
 
     /// Hands every record that waits in a ring buffer to `sink`; how many there were.
-    fn ring_buffer_consume(
-        &self,
-        map: &Fd,
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<usize, Failure>;
+    fn ring_buffer_consume(&self, map: &Fd, sink: &mut dyn FnMut(&[u8])) -> Result<usize, Failure>;
 
     /// Hands every sample that waits in a perf event array to `sink` (CPU, bytes); the count of
     /// samples lost is handed over by the second closure.

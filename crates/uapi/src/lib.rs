@@ -9,10 +9,11 @@ extern crate alloc;
 mod numbers;
 
 pub mod errno;
+pub mod helpers;
 pub mod kernel;
 pub mod map_type;
-pub mod prog_type;
 pub mod profile;
+pub mod prog_type;
 pub mod report;
 
 pub use errno::Errno;

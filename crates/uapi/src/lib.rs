@@ -8,6 +8,8 @@ extern crate alloc;
 
 mod numbers;
 
+pub mod attr;
+pub mod command;
 pub mod errno;
 pub mod helpers;
 pub mod kernel;
@@ -16,6 +18,7 @@ pub mod profile;
 pub mod prog_type;
 pub mod report;
 
+pub use command::Command;
 pub use errno::Errno;
 pub use map_type::MapType;
 pub use prog_type::{AttachType, ProgType};

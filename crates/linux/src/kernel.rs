@@ -1,0 +1,298 @@
+//! [`LinuxKernel`]: the contract over the running kernel.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use panal_btf::Btf;
+use panal_uapi::{
+    AttachType, Command, Errno, MapType,
+    attr::ObjPin,
+    kernel::{
+        AttachTarget, Failure, Fd, Kernel, LoadError, Loaded, MapInfo, MapSpec, ProgSpec, TestRun,
+        TestRunResult,
+    },
+};
+
+use crate::{
+    attach,
+    buffers::{PerfBuffer, RingBuffer},
+    maps, programs,
+    sys::{bpf, c_string, failure, into_fd},
+};
+
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Offsets of a BTF's strings.
+type Strings = Arc<HashMap<Vec<u8>, u32>>;
+
+/// The running Linux kernel.
+#[derive(Default)]
+pub struct LinuxKernel {
+    btf: OnceLock<Arc<Btf>>,
+    config: OnceLock<HashMap<String, String>>,
+    /// Strings of the BTFs that we loaded, by descriptor: line info names them by offset.
+    strings: Mutex<HashMap<i32, Strings>>,
+    attach_types: Mutex<HashMap<i32, AttachType>>,
+    rings: Mutex<HashMap<u32, RingBuffer>>,
+    perf: Mutex<HashMap<u32, PerfBuffer>>,
+}
+
+impl LinuxKernel {
+    /// The running kernel; asks it nothing yet.
+    pub fn new() -> Self {
+        LinuxKernel::default()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Numbers in a list like `0-3,5` as sysfs writes it.
+fn parse_cpu_list(text: &str) -> Vec<u32> {
+    let mut cpus = Vec::new();
+    for part in text.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        if let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) {
+            cpus.extend(first..=last.min(first.saturating_add(1 << 16)));
+        }
+    }
+    cpus
+}
+
+/// CPUs that are online.
+pub fn online_cpus() -> Vec<u32> {
+    let text = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let cpus = parse_cpu_list(&text);
+    if cpus.is_empty() { vec![0] } else { cpus }
+}
+
+fn possible_cpus() -> u32 {
+    let text = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+    parse_cpu_list(&text).len().max(1) as u32
+}
+
+/// `uname -r` as `LINUX_VERSION_CODE`.
+fn version_code(release: &str) -> u32 {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|n| n.parse::<u32>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    let (major, minor, patch) = (next(), next(), next());
+    major << 16 | minor << 8 | patch.min(255)
+}
+
+fn release() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+fn read_config() -> HashMap<String, String> {
+    let path = format!("/boot/config-{}", release());
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| name.starts_with("CONFIG_"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn io_errno(error: &io::Error) -> Errno {
+    Errno(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+impl Kernel for LinuxKernel {
+    fn name(&self) -> String {
+        format!("linux {}", release())
+    }
+
+    fn btf(&self) -> Result<Arc<Btf>, Failure> {
+        if let Some(btf) = self.btf.get() {
+            return Ok(btf.clone());
+        }
+        let bytes = fs::read(KERNEL_BTF).map_err(|e| {
+            failure(
+                Command::BtfLoad,
+                io_errno(&e),
+                format!("{KERNEL_BTF}: this kernel tells no types"),
+            )
+        })?;
+        let btf = Btf::parse(&bytes).map_err(|e| {
+            failure(
+                Command::BtfLoad,
+                Errno::EINVAL,
+                format!("{KERNEL_BTF}: {e}"),
+            )
+        })?;
+        Ok(self.btf.get_or_init(|| Arc::new(btf)).clone())
+    }
+
+    fn version(&self) -> u32 {
+        version_code(&release())
+    }
+
+    fn config(&self, name: &str) -> Option<String> {
+        self.config.get_or_init(read_config).get(name).cloned()
+    }
+
+    fn symbol(&self, name: &str) -> Option<u64> {
+        let text = fs::read_to_string("/proc/kallsyms").ok()?;
+        let line = text
+            .lines()
+            .find(|l| l.split_whitespace().nth(2) == Some(name))?;
+        let address = u64::from_str_radix(line.split_whitespace().next()?, 16).ok()?;
+        (address != 0).then_some(address)
+    }
+
+    fn cpus(&self) -> u32 {
+        possible_cpus()
+    }
+
+    fn btf_load(&self, bytes: &[u8]) -> Result<Fd, Failure> {
+        let fd = programs::btf_load(bytes)?;
+        let strings = Arc::new(programs::string_offsets(bytes));
+        locked(&self.strings).insert(fd.number(), strings);
+        Ok(fd)
+    }
+
+    fn map_create(&self, spec: &MapSpec) -> Result<Fd, Failure> {
+        let mut spec = spec.clone();
+        if spec.map_type == MapType::PerfEventArray && spec.max_entries == 0 {
+            spec.max_entries = possible_cpus();
+        }
+        maps::create(&spec)
+    }
+
+    fn map_info(&self, map: &Fd) -> Result<MapInfo, Failure> {
+        maps::info(map)
+    }
+
+    fn map_lookup(&self, map: &Fd, key: &[u8], flags: u64) -> Result<Option<Vec<u8>>, Failure> {
+        maps::lookup(map, key, flags, possible_cpus())
+    }
+
+    fn map_update(&self, map: &Fd, key: &[u8], value: &[u8], flags: u64) -> Result<(), Failure> {
+        maps::update(map, key, value, flags, possible_cpus())
+    }
+
+    fn map_delete(&self, map: &Fd, key: &[u8]) -> Result<bool, Failure> {
+        maps::delete(map, key)
+    }
+
+    fn map_next_key(&self, map: &Fd, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, Failure> {
+        maps::next_key(map, key)
+    }
+
+    fn map_freeze(&self, map: &Fd) -> Result<(), Failure> {
+        maps::freeze(map)
+    }
+
+    fn ring_buffer_consume(&self, map: &Fd, sink: &mut dyn FnMut(&[u8])) -> Result<usize, Failure> {
+        let info = maps::info(map)?;
+        let mut rings = locked(&self.rings);
+        let ring = match rings.entry(info.id) {
+            std::collections::hash_map::Entry::Occupied(e) => e.into_mut(),
+            std::collections::hash_map::Entry::Vacant(e) => {
+                e.insert(RingBuffer::open(map, info.max_entries)?)
+            }
+        };
+        Ok(ring.consume(sink))
+    }
+
+    fn perf_buffer_consume(
+        &self,
+        map: &Fd,
+        sink: &mut dyn FnMut(u32, &[u8]),
+        lost: &mut dyn FnMut(u32, u64),
+    ) -> Result<usize, Failure> {
+        let info = maps::info(map)?;
+        let mut buffers = locked(&self.perf);
+        let buffer = match buffers.entry(info.id) {
+            std::collections::hash_map::Entry::Occupied(e) => e.into_mut(),
+            std::collections::hash_map::Entry::Vacant(e) => {
+                e.insert(PerfBuffer::open(map, &online_cpus(), possible_cpus())?)
+            }
+        };
+        Ok(buffer.consume(sink, lost))
+    }
+
+    fn pin(&self, object: &Fd, path: &str) -> Result<(), Failure> {
+        let wrong = |e| {
+            failure(
+                Command::ObjPin,
+                e,
+                format!("{path} (is it in a BPF file system?)"),
+            )
+        };
+        let name = c_string(path).map_err(wrong)?;
+        let attr = ObjPin {
+            pathname: name.as_ptr() as u64,
+            bpf_fd: object.number(),
+            ..ObjPin::default()
+        };
+        // SAFETY: the path is a C string that outlives the call.
+        unsafe { bpf(Command::ObjPin, &mut attr.to_bytes()) }
+            .map(drop)
+            .map_err(wrong)
+    }
+
+    fn get_pinned(&self, path: &str) -> Result<Option<Fd>, Failure> {
+        let wrong = |e| failure(Command::ObjGet, e, path);
+        let name = c_string(path).map_err(wrong)?;
+        let attr = ObjPin {
+            pathname: name.as_ptr() as u64,
+            ..ObjPin::default()
+        };
+        // SAFETY: the path is a C string that outlives the call.
+        match unsafe { bpf(Command::ObjGet, &mut attr.to_bytes()) } {
+            Ok(fd) => Ok(Some(into_fd(fd))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(wrong(errno)),
+        }
+    }
+
+    fn prog_load(&self, spec: &ProgSpec) -> Result<Loaded, LoadError> {
+        let strings = spec
+            .btf
+            .as_ref()
+            .and_then(|btf| locked(&self.strings).get(&btf.number()).cloned());
+        let loaded = programs::load(spec, strings.as_deref())?;
+        let mut attach_types = locked(&self.attach_types);
+        match spec.attach_type {
+            Some(attach_type) => attach_types.insert(loaded.fd.number(), attach_type),
+            None => attach_types.remove(&loaded.fd.number()),
+        };
+        Ok(loaded)
+    }
+
+    fn prog_test_run(&self, prog: &Fd, run: &TestRun) -> Result<TestRunResult, Failure> {
+        programs::test_run(prog, run)
+    }
+
+    fn attach(&self, prog: &Fd, target: &AttachTarget) -> Result<Fd, Failure> {
+        let attach_type = locked(&self.attach_types).get(&prog.number()).copied();
+        attach::attach(prog, attach_type, target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_lists_of_sysfs_are_read() {
+        assert_eq!(parse_cpu_list("0-3,5\n"), [0, 1, 2, 3, 5]);
+        assert_eq!(parse_cpu_list(""), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn releases_become_version_codes() {
+        assert_eq!(version_code("6.18.44-fc-v595"), 6 << 16 | 18 << 8 | 44);
+        assert_eq!(version_code("5.15.0-rc1"), 5 << 16 | 15 << 8);
+    }
+}

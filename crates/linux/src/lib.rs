@@ -1,0 +1,16 @@
+//! The other kernel: Linux itself, behind the same contract.
+//!
+//! [`LinuxKernel`] implements [`panal_uapi::kernel::Kernel`] over the real bpf(2),
+//! perf_event_open(2) and netlink. It needs the privileges that Linux asks for; what the running
+//! kernel lacks is said as such.
+#![cfg(target_os = "linux")]
+
+mod attach;
+mod buffers;
+mod kernel;
+mod maps;
+mod programs;
+mod sys;
+mod tracefs;
+
+pub use kernel::LinuxKernel;

@@ -28,6 +28,8 @@ const PERF_COUNT_SW_CPU_CLOCK: u64 = 0;
 /// `attr.freq`, bit 10 of the flag word
 const PERF_FREQ: u64 = 1 << 10;
 const PERF_SAMPLE_RAW: u64 = 1 << 10;
+/// `PERF_FLAG_FD_CLOEXEC`
+const PERF_FLAG_FD_CLOEXEC: libc::c_long = 1 << 3;
 /// `_IO('$', 0)`, `_IOW('$', 8, u32)`
 const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
 const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
@@ -324,7 +326,7 @@ fn open_event(mut attr: PerfEventAttr, pid: i32, cpu: i32) -> Result<OwnedFd, Er
             pid as libc::c_long,
             cpu as libc::c_long,
             -1 as libc::c_long,
-            libc::PERF_FLAG_FD_CLOEXEC,
+            PERF_FLAG_FD_CLOEXEC,
         )
     };
     if fd < 0 {

@@ -326,6 +326,7 @@ pub fn test_run(prog: &Fd, run: &TestRun) -> Result<TestRunResult, Failure> {
         duration_ns: u64::from(after.duration),
         data_out,
         ctx_out,
+        steps: None,
         stopped: None,
     })
 }

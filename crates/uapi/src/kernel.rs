@@ -304,6 +304,8 @@ pub struct TestRunResult {
     pub data_out: Vec<u8>,
     /// The context afterwards.
     pub ctx_out: Vec<u8>,
+    /// Instructions that one run executed, where the kernel counts them.
+    pub steps: Option<u64>,
     /// Set when a budget or a caught fault ended the program early, with the reason.
     pub stopped: Option<String>,
 }

@@ -4,17 +4,22 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod access;
 mod check;
 mod error;
 mod index;
 mod lookup;
 mod parse;
+mod strings;
 mod table;
 mod types;
+mod write;
 
+pub use access::{Access, AccessError, Pointer, Step};
 pub use error::{BtfError, TypeFault};
 pub use lookup::{DeclTags, NoMember, Place, Prototype};
 pub use table::Btf;
 pub use types::{
     Encoding, EnumValue, Kind, KindTag, Linkage, Member, Param, SecVar, Type, TypeId, VarLinkage,
 };
+pub use write::{Builder, WriteError};

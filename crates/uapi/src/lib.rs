@@ -17,6 +17,7 @@ pub mod map_type;
 pub mod profile;
 pub mod prog_type;
 pub mod report;
+pub mod section;
 
 pub use command::Command;
 pub use errno::Errno;

@@ -14,6 +14,10 @@ type Header = elf::FileHeader64<LE>;
 /// `EM_BPF`
 const EM_BPF: u16 = 247;
 
+/// Longest name of a section (`uprobe/` with a path and a function) and of a symbol, in bytes.
+const MAX_SECTION_NAME: usize = 8192;
+const MAX_SYMBOL_NAME: usize = 4096;
+
 /// An ELF file whose tables have been checked against its size.
 pub(crate) struct Elf<'a> {
     /// By index as in the file; the first is the null section.
@@ -28,11 +32,9 @@ pub(crate) struct Section<'a> {
     pub is_code: bool,
     /// No bytes in the file: `.bss`.
     pub is_zero: bool,
-    pub is_writable: bool,
     pub data: &'a [u8],
     /// In bytes; more than `data` when `is_zero`.
     pub size: u64,
-    pub align: u64,
     pub relocations: Vec<Rel>,
 }
 
@@ -93,6 +95,11 @@ impl<'a> Elf<'a> {
         for section in table.iter() {
             sections.push(read_section(section, &table, bytes)?);
         }
+        // Sections that share bytes would let a small file ask for much memory.
+        let total: u64 = sections.iter().map(|s| s.data.len() as u64).sum();
+        if total > bytes.len() as u64 {
+            return Err(damaged("sections overlap"));
+        }
         let symbols = read_symbols(&table, bytes, sections.len())?;
         for section in table.iter() {
             read_relocations(section, bytes, &mut sections)?;
@@ -107,7 +114,10 @@ impl<'a> Elf<'a> {
 
     /// Sections by this name; there may be several.
     pub fn named(&self, name: &str) -> impl Iterator<Item = (usize, &Section<'a>)> {
-        self.sections.iter().enumerate().filter(move |(_, s)| s.name == name)
+        self.sections
+            .iter()
+            .enumerate()
+            .filter(move |(_, s)| s.name == name)
     }
 }
 
@@ -129,7 +139,8 @@ fn header(bytes: &[u8]) -> Result<&Header, Error> {
         [b'B', b'C', 0xc0, 0xde, ..] => return fail(Fault::Bitcode),
         _ => return fail(Fault::NotElf),
     }
-    let header = Header::parse(bytes).map_err(|_| damaged("the ELF header is cut short or unknown"))?;
+    let header =
+        Header::parse(bytes).map_err(|_| damaged("the ELF header is cut short or unknown"))?;
     let machine = header.e_machine(LE).0;
     if machine != EM_BPF {
         return fail(Fault::Machine(machine));
@@ -150,6 +161,7 @@ fn read_section<'a>(
     let name = table
         .section_name(LE, section)
         .ok()
+        .filter(|n| n.len() <= MAX_SECTION_NAME)
         .and_then(|n| core::str::from_utf8(n).ok())
         .ok_or_else(|| damaged("a section has no readable name"))?;
     let kind = section.sh_type(LE);
@@ -158,18 +170,22 @@ fn read_section<'a>(
     let data = match is_zero || kind == elf::SHT_NULL {
         true => &[][..],
         false => section.data(LE, bytes).map_err(|_| {
-            Error::new(Place::section(name), Fault::Elf("the section lies outside of the file"))
+            Error::new(
+                Place::section(name),
+                Fault::Elf("the section lies outside of the file"),
+            )
         })?,
     };
-    let has = |flag: elf::SectionFlags| flags & flag.0 != 0;
     Ok(Section {
         name,
-        is_code: kind == elf::SHT_PROGBITS && has(elf::SHF_EXECINSTR),
+        is_code: kind == elf::SHT_PROGBITS && flags & elf::SHF_EXECINSTR.0 != 0,
         is_zero,
-        is_writable: has(elf::SHF_WRITE),
         data,
-        size: if is_zero { section.sh_size(LE) } else { data.len() as u64 },
-        align: section.sh_addralign(LE),
+        size: if is_zero {
+            section.sh_size(LE)
+        } else {
+            data.len() as u64
+        },
         relocations: Vec::new(),
     })
 }
@@ -187,6 +203,7 @@ fn read_symbols<'a>(
         let name = symbols
             .symbol_name(LE, symbol)
             .ok()
+            .filter(|n| n.len() <= MAX_SYMBOL_NAME)
             .and_then(|n| core::str::from_utf8(n).ok())
             .ok_or_else(|| damaged("a symbol has no readable name"))?;
         let home = match symbol.st_shndx(LE) {

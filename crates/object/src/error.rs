@@ -41,7 +41,10 @@ pub struct Place {
 impl Place {
     /// A section as a whole.
     pub fn section(name: impl Into<Arc<str>>) -> Place {
-        Place { section: Some(name.into()), ..Place::default() }
+        Place {
+            section: Some(name.into()),
+            ..Place::default()
+        }
     }
 
     /// The same place, at this symbol.
@@ -157,9 +160,6 @@ pub enum Fault {
     /// No symbol says what the code is.
     #[error("code without a function symbol")]
     NoSymbol,
-    /// The object has no program.
-    #[error("no program: no function stands in a section of its own (SEC(\"...\"))")]
-    NoProgram,
 
     /// A relocation of a type that clang does not write for BPF code.
     #[error("relocation type {0} is not supported")]
@@ -246,7 +246,9 @@ pub enum Fault {
     #[error("map definition has values in fields that are not known")]
     LegacyMapFields,
     /// An external variable whose type means no configuration value.
-    #[error("a __kconfig variable must be an integer, bool, char, enum libbpf_tristate or an array of char")]
+    #[error(
+        "a __kconfig variable must be an integer, bool, char, enum libbpf_tristate or an array of char"
+    )]
     KconfigType,
     /// A struct_ops variable that is not a structure.
     #[error("a struct_ops variable must be a structure that the types describe")]
@@ -290,14 +292,32 @@ impl Fault {
     pub fn blame(&self) -> Blame {
         use Fault::*;
         match self {
-            NotElf | Elf(_) | TooMany(_) | CodeSize(_) | FunctionRange { .. } | Overlap(_)
-            | RelocationSymbol(_) | RelocationOpcode(_) | RelocationOutside | NoMapAt { .. }
-            | NoFunctionAt { .. } | DataOutside { .. } | Version(_) | Btf(_) | BtfExt(_)
+            NotElf
+            | Elf(_)
+            | TooMany(_)
+            | CodeSize(_)
+            | FunctionRange { .. }
+            | Overlap(_)
+            | RelocationSymbol(_)
+            | RelocationOpcode(_)
+            | RelocationOutside
+            | NoMapAt { .. }
+            | NoFunctionAt { .. }
+            | DataOutside { .. }
+            | Version(_)
+            | Btf(_)
+            | BtfExt(_)
             | NoDataSec => Blame::File,
             Machine(_) | BigEndian | Class32 | NotRelocatable(_) | Bitcode | NoSymbol
             | RelocationType(_) | Common(_) | NoBtf => Blame::Build,
-            NoProgram | BadTarget(_) | Undefined(_) | ExternUse(_) | License
-            | MapAttribute { .. } | LegacyMapSize(_) | LegacyMapFields | KconfigType
+            BadTarget(_)
+            | Undefined(_)
+            | ExternUse(_)
+            | License
+            | MapAttribute { .. }
+            | LegacyMapSize(_)
+            | LegacyMapFields
+            | KconfigType
             | StructOpsType => Blame::Source,
         }
     }

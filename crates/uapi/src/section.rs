@@ -152,10 +152,20 @@ enum Form {
     RawTracepoint,
     Btf(BtfTarget),
     ProgramFunction,
-    Kprobe { on_return: bool },
-    KprobeMulti { on_return: bool, session: bool },
-    Ksyscall { on_return: bool },
-    Uprobe { on_return: bool, multi: bool },
+    Kprobe {
+        on_return: bool,
+    },
+    KprobeMulti {
+        on_return: bool,
+        session: bool,
+    },
+    Ksyscall {
+        on_return: bool,
+    },
+    Uprobe {
+        on_return: bool,
+        multi: bool,
+    },
     Usdt,
     StructOps,
 }
@@ -190,13 +200,34 @@ const LSM: Form = Form::Btf(BtfTarget::Lsm);
 const ITERATOR: Form = Form::Btf(BtfTarget::Iterator);
 const ENTRY: Form = Form::Kprobe { on_return: false };
 const RETURN: Form = Form::Kprobe { on_return: true };
-const MULTI: Form = Form::KprobeMulti { on_return: false, session: false };
-const MULTI_RETURN: Form = Form::KprobeMulti { on_return: true, session: false };
-const SESSION: Form = Form::KprobeMulti { on_return: false, session: true };
-const USER: Form = Form::Uprobe { on_return: false, multi: false };
-const USER_RETURN: Form = Form::Uprobe { on_return: true, multi: false };
-const USER_MULTI: Form = Form::Uprobe { on_return: false, multi: true };
-const USER_MULTI_RETURN: Form = Form::Uprobe { on_return: true, multi: true };
+const MULTI: Form = Form::KprobeMulti {
+    on_return: false,
+    session: false,
+};
+const MULTI_RETURN: Form = Form::KprobeMulti {
+    on_return: true,
+    session: false,
+};
+const SESSION: Form = Form::KprobeMulti {
+    on_return: false,
+    session: true,
+};
+const USER: Form = Form::Uprobe {
+    on_return: false,
+    multi: false,
+};
+const USER_RETURN: Form = Form::Uprobe {
+    on_return: true,
+    multi: false,
+};
+const USER_MULTI: Form = Form::Uprobe {
+    on_return: false,
+    multi: true,
+};
+const USER_MULTI_RETURN: Form = Form::Uprobe {
+    on_return: true,
+    multi: true,
+};
 
 /// Every documented name. Order does not matter: a name matches one rule exactly, or the longest
 /// loose one.
@@ -335,7 +366,9 @@ impl<'a> Section<'a> {
 /// The rule for a name, what follows the first part (without its `/`), and whether the match is exact.
 fn find(name: &str) -> Option<(&'static Rule, Option<&str>, bool)> {
     for rule in RULES {
-        let Some(rest) = name.strip_prefix(rule.prefix) else { continue };
+        let Some(rest) = name.strip_prefix(rule.prefix) else {
+            continue;
+        };
         let takes_more = !matches!(rule.form, Exact | Loose);
         if rest.is_empty() {
             return Some((rule, None, true));
@@ -350,7 +383,9 @@ fn find(name: &str) -> Option<(&'static Rule, Option<&str>, bool)> {
             .and_then(|rest| rest.chars().next())
             .is_some_and(|c| !c.is_ascii_alphabetic())
     });
-    loose.max_by_key(|r| r.prefix.len()).map(|rule| (rule, None, false))
+    loose
+        .max_by_key(|r| r.prefix.len())
+        .map(|rule| (rule, None, false))
 }
 
 fn target(form: Form, rest: Option<&str>) -> Result<Target<'_>, SectionError> {
@@ -390,18 +425,27 @@ fn target(form: Form, rest: Option<&str>) -> Result<Target<'_>, SectionError> {
             if !is_word(function) || (on_return && offset != 0) {
                 return Err(malformed(expected));
             }
-            Ok(Target::Kprobe { function, offset, on_return })
+            Ok(Target::Kprobe {
+                function,
+                offset,
+                on_return,
+            })
         }
         Form::KprobeMulti { on_return, session } => {
             let ok = |c: char| c.is_ascii_alphanumeric() || "_.*?".contains(c);
             if rest.is_empty() || !rest.chars().all(ok) {
                 return Err(malformed("kprobe.multi/PATTERN"));
             }
-            Ok(Target::KprobeMulti { pattern: rest, on_return, session })
+            Ok(Target::KprobeMulti {
+                pattern: rest,
+                on_return,
+                session,
+            })
         }
-        Form::Ksyscall { on_return } if is_word(rest) => {
-            Ok(Target::Ksyscall { name: rest, on_return })
-        }
+        Form::Ksyscall { on_return } if is_word(rest) => Ok(Target::Ksyscall {
+            name: rest,
+            on_return,
+        }),
         Form::Ksyscall { .. } => Err(malformed("ksyscall/NAME")),
         Form::Uprobe { on_return, multi } => {
             let expected = "uprobe/PATH:FUNCTION or uprobe/PATH:FUNCTION+OFFSET";
@@ -410,7 +454,13 @@ fn target(form: Form, rest: Option<&str>) -> Result<Target<'_>, SectionError> {
                 Some(parts) if !path.is_empty() => parts,
                 _ => return Err(malformed(expected)),
             };
-            Ok(Target::Uprobe { path, function, offset, on_return, multi })
+            Ok(Target::Uprobe {
+                path,
+                function,
+                offset,
+                on_return,
+                multi,
+            })
         }
         Form::Usdt => {
             let mut parts = rest.split(':');
@@ -418,7 +468,11 @@ fn target(form: Form, rest: Option<&str>) -> Result<Target<'_>, SectionError> {
                 (Some(path), Some(provider), Some(name), None)
                     if !path.is_empty() && !provider.is_empty() && !name.is_empty() =>
                 {
-                    Ok(Target::Usdt { path, provider, name })
+                    Ok(Target::Usdt {
+                        path,
+                        provider,
+                        name,
+                    })
                 }
                 _ => Err(malformed("usdt/PATH:PROVIDER:NAME")),
             }
@@ -441,7 +495,9 @@ fn function_and_offset(text: &str) -> Option<(&str, u64)> {
 }
 
 fn is_word(s: &str) -> bool {
-    !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '-')
+    !s.is_empty()
+        && s.chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '-')
 }
 
 #[cfg(test)]
@@ -457,7 +513,10 @@ mod tests {
         for rule in RULES {
             let s = parse(rule.prefix);
             assert!(s.exact && s.autoload, "{}", rule.prefix);
-            assert_eq!((s.prog_type, s.attach_type), (rule.prog_type, rule.attach_type));
+            assert_eq!(
+                (s.prog_type, s.attach_type),
+                (rule.prog_type, rule.attach_type)
+            );
         }
         let mut names: alloc::vec::Vec<_> = Section::prefixes().collect();
         names.sort_unstable();
@@ -469,9 +528,15 @@ mod tests {
     fn targets_are_read_from_the_name() {
         assert_eq!(
             parse("tp/sched/sched_switch").target,
-            Target::Tracepoint { category: "sched", name: "sched_switch" }
+            Target::Tracepoint {
+                category: "sched",
+                name: "sched_switch"
+            }
         );
-        assert_eq!(parse("raw_tp.w/x").prog_type, ProgType::RawTracepointWritable);
+        assert_eq!(
+            parse("raw_tp.w/x").prog_type,
+            ProgType::RawTracepointWritable
+        );
         assert_eq!(
             parse("?lsm.s/file_open"),
             Section {
@@ -480,12 +545,20 @@ mod tests {
                 flags: ProgFlags::SLEEPABLE,
                 autoload: false,
                 exact: true,
-                target: Target::Btf { kind: BtfTarget::Lsm, module: None, name: "file_open" },
+                target: Target::Btf {
+                    kind: BtfTarget::Lsm,
+                    module: None,
+                    name: "file_open"
+                },
             }
         );
         assert_eq!(
             parse("kprobe/do_x+0x10").target,
-            Target::Kprobe { function: "do_x", offset: 16, on_return: false }
+            Target::Kprobe {
+                function: "do_x",
+                offset: 16,
+                on_return: false
+            }
         );
         assert_eq!(
             parse("uretprobe//bin/bash:readline").target,
@@ -499,15 +572,27 @@ mod tests {
         );
         assert_eq!(
             parse("usdt//usr/lib/libc.so.6:libc:setjmp").target,
-            Target::Usdt { path: "/usr/lib/libc.so.6", provider: "libc", name: "setjmp" }
+            Target::Usdt {
+                path: "/usr/lib/libc.so.6",
+                provider: "libc",
+                name: "setjmp"
+            }
         );
         assert_eq!(
             parse("kprobe.multi/tcp_*").target,
-            Target::KprobeMulti { pattern: "tcp_*", on_return: false, session: false }
+            Target::KprobeMulti {
+                pattern: "tcp_*",
+                on_return: false,
+                session: false
+            }
         );
         assert_eq!(
             parse("fentry/nf_nat:nf_nat_init").target,
-            Target::Btf { kind: BtfTarget::Function, module: Some("nf_nat"), name: "nf_nat_init" }
+            Target::Btf {
+                kind: BtfTarget::Function,
+                module: Some("nf_nat"),
+                name: "nf_nat_init"
+            }
         );
     }
 
@@ -543,7 +628,10 @@ mod tests {
             "kprobe.multi/a b",
             "fentry/",
         ] {
-            assert!(matches!(Section::parse(name), Err(SectionError::Malformed { .. })), "{name}");
+            assert!(
+                matches!(Section::parse(name), Err(SectionError::Malformed { .. })),
+                "{name}"
+            );
         }
     }
 }

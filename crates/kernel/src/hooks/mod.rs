@@ -1,1 +1,10 @@
 //! Sources of events: each looks up what hangs at its hook points and runs it.
+
+mod command;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub mod tree;
+
+pub use command::{Command, ExitStatus, StartError};

@@ -1,0 +1,26 @@
+//! A process tree that this process starts and supervises, without any privilege: its system
+//! calls, its processes, and a say in what it does. Linux only.
+//!
+//! Calls that somebody wants are trapped by a seccomp filter; all others run at full speed. The
+//! supervisor has two threads: one is told of calls by user notification and answers them, the
+//! other traces the tree for what notifications cannot tell (returns, forks, execs, exits,
+//! signals).
+
+mod filter;
+mod launch;
+mod memory;
+mod notify;
+mod process;
+mod ptrace;
+mod request;
+#[allow(dead_code)]
+mod resolve;
+mod supervisor;
+pub mod syscall_table;
+mod traced;
+mod watcher;
+
+pub use request::{Guards, Request};
+pub use supervisor::supervise;
+pub use traced::{Identity, Tasks, Traced};
+pub use watcher::{Demand, Syscall, SyscallSet, Watcher};

@@ -1,0 +1,116 @@
+//! What a policy is asked: requests of the tree, before they are granted.
+
+use super::watcher::SyscallSet;
+
+/// Which requests are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guards {
+    /// Opening and creating files.
+    pub open: bool,
+    /// Connecting sockets.
+    pub connect: bool,
+    /// Binding sockets to addresses.
+    pub bind: bool,
+}
+
+const OPEN: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_creat,
+    libc::SYS_openat,
+    libc::SYS_openat2,
+];
+
+/// Ways to the same end that no filter sees or no supervisor can make: they fail with `EPERM` as
+/// long as anything is guarded.
+const BYPASSES: &[libc::c_long] = &[
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_open_by_handle_at,
+];
+
+impl Guards {
+    /// The system calls that the supervisor makes itself.
+    pub(super) fn calls(&self) -> SyscallSet {
+        let chosen = [
+            (self.open, OPEN),
+            (self.connect, &[libc::SYS_connect]),
+            (self.bind, &[libc::SYS_bind]),
+        ];
+        Self::numbers(
+            chosen
+                .iter()
+                .filter(|(wanted, _)| *wanted)
+                .flat_map(|(_, calls)| *calls),
+        )
+    }
+
+    /// The system calls that are refused because they would go around.
+    pub(super) fn bypasses(&self) -> SyscallSet {
+        match *self == Guards::default() {
+            true => SyscallSet::default(),
+            false => Self::numbers(BYPASSES),
+        }
+    }
+
+    fn numbers<'a>(calls: impl IntoIterator<Item = &'a libc::c_long>) -> SyscallSet {
+        calls.into_iter().map(|number| *number as u32).collect()
+    }
+}
+
+/// A request that waits for a decision. The path or address in it is what will be used if it is
+/// granted, not what the task's memory says by then.
+#[derive(Debug)]
+pub enum Request<'a> {
+    /// A file is opened, or made.
+    Open(OpenRequest<'a>),
+    /// A socket is connected.
+    Connect(AddressRequest<'a>),
+    /// A socket is bound.
+    Bind(AddressRequest<'a>),
+}
+
+/// A file to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenRequest<'a> {
+    /// Its absolute path, free of symbolic links, in the task's own root directory.
+    pub path: &'a [u8],
+    /// `O_*`, as the task asked.
+    pub flags: i32,
+    /// The file that is there; `None` when it will be made.
+    pub inode: Option<Inode>,
+}
+
+/// What is known of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inode {
+    /// Its number.
+    pub number: u64,
+    /// Type and permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device that it lives on, as stat(2) says.
+    pub device: u64,
+    /// Links to it.
+    pub links: u32,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A socket and the address that it is given.
+#[derive(Debug)]
+pub struct AddressRequest<'a> {
+    /// `AF_*` of the socket.
+    pub family: i32,
+    /// `SOCK_*` of the socket, without flags.
+    pub kind: i32,
+    /// `IPPROTO_*`
+    pub protocol: i32,
+    /// The `sockaddr`, at most 128 bytes; may be changed.
+    pub address: &'a mut Vec<u8>,
+}

@@ -1,0 +1,37 @@
+//! Process trees under supervision: what is heard is what happened.
+//!
+//! A binary of its own, because it is also what the tests supervise.
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod actors;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod observe;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod support;
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+fn main() {
+    actors::play();
+    let arguments = libtest_mimic::Arguments::from_args();
+    libtest_mimic::run(&arguments, observe::tests()).exit();
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+fn main() {
+    println!("skipped: process trees are supervised on Linux only");
+}

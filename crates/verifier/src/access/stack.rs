@@ -1,1 +1,0 @@
-//! Loads and stores on the stack.

@@ -37,6 +37,9 @@ pub enum BtfError {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// The base of a split BTF is itself a split BTF.
+    #[error("the base of a split BTF may not be a split BTF")]
+    SplitBase,
     /// More types than BTF can number.
     #[error("more than {} types", TypeId::MAX.0)]
     TooManyTypes,

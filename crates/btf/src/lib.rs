@@ -6,7 +6,9 @@ extern crate alloc;
 
 mod access;
 mod check;
+pub mod core_relo;
 mod error;
+mod ext;
 mod index;
 mod lookup;
 mod parse;
@@ -17,6 +19,7 @@ mod write;
 
 pub use access::{Access, AccessError, Pointer, Step};
 pub use error::{BtfError, TypeFault};
+pub use ext::{BtfExt, ExtError, ExtSection, FuncInfo, LineInfo};
 pub use lookup::{DeclTags, NoMember, Place, Prototype};
 pub use table::Btf;
 pub use types::{

@@ -38,6 +38,9 @@ impl Btf {
 }
 
 fn parse(bytes: &[u8], base: Option<Arc<Btf>>) -> Result<Btf, BtfError> {
+    if base.as_ref().is_some_and(|base| base.base().is_some()) {
+        return Err(BtfError::SplitBase);
+    }
     let (types, strings) = sections(bytes, base.is_some())?;
     let mut btf = Btf::over(base, strings);
     let mut names = Names::new(&btf);

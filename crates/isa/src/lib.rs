@@ -6,15 +6,19 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod assemble;
 mod code;
 mod decode;
+mod disassemble;
 mod encode;
 mod instruction;
 mod opcode;
 mod slot;
 
+pub use assemble::{AssembleError, Assembled, assemble};
 pub use code::Code;
 pub use decode::{DecodeError, DecodeErrorKind, Field};
+pub use disassemble::{Dialect, Names, NoNames, Style, Text};
 pub use instruction::{
     AluOp, AtomicOp, ByteOrder, CallTarget, Condition, Imm64, Instruction, Operand, PacketMode,
     Reg, Size, Width,

@@ -1,1 +1,26 @@
 //! Every map type, in memory that programs may touch.
+//!
+//! [`Cage`] is that memory, [`Cpus`] says who runs where and when removed objects may die,
+//! [`create_map`] makes a [`Map`] from a [`MapDef`], and [`syscall`] is what bpf(2) adds.
+
+mod array;
+mod cage;
+mod cpus;
+mod create;
+mod def;
+mod hash;
+mod map;
+mod space;
+mod zeroed;
+
+pub mod bytes;
+pub mod lock;
+pub mod syscall;
+
+pub use array::{Array, PercpuArray};
+pub use cage::{Block, Cage, CageError, OutOfCage};
+pub use cpus::{Cpus, OnCpu};
+pub use create::create_map;
+pub use def::{CreateError, MapDef, MapHost, SpecialField};
+pub use hash::HashMap;
+pub use map::{ElementKey, Map, MapBase};

@@ -50,7 +50,11 @@ pub fn object_name(name: &str) -> [u8; 16] {
     let mut field = [0; 16];
     for (to, from) in field.iter_mut().take(15).zip(name.bytes()) {
         // The kernel takes letters, digits, '_' and '.' only.
-        *to = if from.is_ascii_alphanumeric() || from == b'.' { from } else { b'_' };
+        *to = if from.is_ascii_alphanumeric() || from == b'.' {
+            from
+        } else {
+            b'_'
+        };
     }
     field
 }

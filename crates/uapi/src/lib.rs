@@ -16,7 +16,9 @@ pub mod kernel;
 pub mod map_type;
 pub mod profile;
 pub mod prog_type;
+pub mod program_types;
 pub mod report;
+pub mod section;
 
 pub use command::Command;
 pub use errno::Errno;

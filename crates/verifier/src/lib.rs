@@ -4,10 +4,23 @@
 //! `Proof` can be run.
 #![no_std]
 #![forbid(unsafe_code)]
+// Rules are complete before every one of them is used.
+#![allow(dead_code, unused_imports)]
 extern crate alloc;
 
+mod access;
+mod calls;
+mod domain;
+mod env;
+mod error;
+mod explore;
+mod facts;
+mod precision;
+mod program;
 mod proof;
 mod request;
+mod state;
+mod subprograms;
 
 pub use proof::{Access, BranchFact, CallFact, Fact, Proof, Region, Subprogram};
 pub use request::{MapDescription, Outcome, ProgramTypes, Request, Tied};

@@ -36,6 +36,16 @@ impl HelperSet {
         HelperSet(words)
     }
 
+    /// This set's but not the other's.
+    pub const fn without(self, other: HelperSet) -> Self {
+        let mut words = self.0;
+        let mut i = 0;
+        while i < WORDS {
+            words[i] &= !other.0[i];
+            i += 1;
+        }
+        HelperSet(words)
+    }
     /// Whether it has this helper.
     pub const fn contains(&self, id: u32) -> bool {
         (id as usize) < COUNT && self.0[(id / 64) as usize] >> (id % 64) & 1 == 1

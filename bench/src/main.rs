@@ -1,0 +1,58 @@
+//! Benchmarks of Panal. Each prints ratios against another tool or kernel that ran in the same
+//! minute on the same machine, because bare times mean nothing on a shared one.
+#![forbid(unsafe_code)]
+
+mod command;
+mod packets;
+mod table;
+mod trace;
+
+use std::process::ExitCode;
+
+/// A benchmark: its name, what it measures, and the function that prints its table.
+type Benchmark = (&'static str, &'static str, fn() -> Result<(), String>);
+
+const ALL: &[Benchmark] = &[
+    (
+        "packets",
+        "packets a second through XDP over a pcap",
+        packets::run,
+    ),
+    (
+        "trace",
+        "cost of a traced system call, against strace",
+        trace::run,
+    ),
+];
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(count) = trace::load_of(&wanted) {
+        return count;
+    }
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|w| !ALL.iter().any(|(name, ..)| name == w))
+    {
+        eprintln!("no benchmark is called {unknown}; there are:");
+        for (name, what, _) in ALL {
+            eprintln!("  {name:10} {what}");
+        }
+        return ExitCode::from(2);
+    }
+    let mut failed = false;
+    for (name, what, run) in ALL {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            println!("\n## {name}: {what}\n");
+            if let Err(why) = run() {
+                println!("failed: {why}");
+                failed = true;
+            }
+        }
+    }
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,118 @@
+//! The hash function: folded multiplication under a secret seed, special for keys of 4, 8 and 16
+//! bytes.
+
+use std::hash::{BuildHasher, RandomState};
+
+const A: u64 = 0xa076_1d64_78bd_642f;
+const B: u64 = 0xe703_7ed1_a0b4_28db;
+const C: u64 = 0x8ebc_6af0_9c88_c6e3;
+
+/// Hashes keys of one map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hasher {
+    seed: u64,
+}
+
+#[inline(always)]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[inline(always)]
+fn u64_at(b: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    let part = b.get(at..).unwrap_or_default();
+    let n = part.len().min(8);
+    word[..n].copy_from_slice(&part[..n]);
+    u64::from_le_bytes(word)
+}
+
+impl Hasher {
+    /// A hasher with a seed of chance, or without one (`BPF_F_ZERO_SEED`).
+    pub fn new(zero_seed: bool) -> Hasher {
+        Hasher {
+            seed: if zero_seed {
+                0
+            } else {
+                RandomState::new().hash_one(A)
+            },
+        }
+    }
+
+    /// A hasher with this seed: the bloom filter has several.
+    pub fn with_seed(seed: u64) -> Hasher {
+        Hasher { seed }
+    }
+
+    /// The hash of a key.
+    #[inline(always)]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        if let Ok(key) = <[u8; 4]>::try_from(key) {
+            let x = u64::from(u32::from_le_bytes(key));
+            return fold(fold(x ^ A, self.seed ^ B) ^ x, C);
+        }
+        if let Ok(key) = <[u8; 8]>::try_from(key) {
+            let x = u64::from_le_bytes(key);
+            return fold(fold(x ^ A, self.seed ^ B) ^ x, C);
+        }
+        self.hash_long(key)
+    }
+
+    #[inline]
+    fn hash_long(&self, key: &[u8]) -> u64 {
+        let mut state = self.seed ^ B;
+        let mut chunks = key.chunks_exact(16);
+        for chunk in &mut chunks {
+            state = fold(u64_at(chunk, 0) ^ A, u64_at(chunk, 8) ^ state).wrapping_add(C);
+        }
+        let rest = chunks.remainder();
+        if !rest.is_empty() {
+            state = fold(u64_at(rest, 0) ^ A, u64_at(rest, 8) ^ state).wrapping_add(C);
+        }
+        fold(state ^ key.len() as u64, C ^ self.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sequential keys, keys that differ in one bit and keys with equal halves spread over a
+    /// table as random numbers would: no bucket of 1024 gets more than a few times its share.
+    #[test]
+    fn regular_keys_spread() {
+        for size in [4usize, 8, 12, 16, 20, 40] {
+            for shift in [0u32, 8, 12, 16] {
+                let hasher = Hasher::new(false);
+                let mut buckets = [0u32; 1024];
+                let mut tags = [0u32; 256];
+                for i in 0..16_384u64 {
+                    let mut key = vec![0; size];
+                    let n = size.min(8);
+                    key[..n].copy_from_slice(&(i << shift).to_le_bytes()[..n]);
+                    let hash = hasher.hash(&key);
+                    buckets[hash as usize & 1023] += 1;
+                    tags[(hash >> 56) as usize] += 1;
+                }
+                let most = buckets.iter().max().unwrap();
+                assert!(
+                    *most < 60,
+                    "size {size} shift {shift}: a bucket has {most} of 16 expected"
+                );
+                let most = tags.iter().max().unwrap();
+                assert!(
+                    *most < 160,
+                    "size {size} shift {shift}: a tag has {most} of 64 expected"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn length_counts() {
+        let h = Hasher::with_seed(1);
+        assert_ne!(h.hash(&[0; 9]), h.hash(&[0; 10]));
+        assert_ne!(h.hash(&[0; 16]), h.hash(&[0; 32]));
+    }
+}

@@ -1,0 +1,1 @@
+//! Loads and stores on the stack.

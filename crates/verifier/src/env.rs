@@ -1,0 +1,268 @@
+//! What holds for the whole verification: the request, the decoded program, what was learnt per
+//! instruction, ids, the search and the log.
+
+use alloc::{string::String, vec::Vec};
+
+use panal_isa::Instruction;
+use panal_uapi::MapType;
+
+use crate::{
+    calls::{CallAux, fields::Fields},
+    error::{Check, reject},
+    explore::Search,
+    facts::Facts,
+    program::Program,
+    request::{MapDescription, Request},
+    state::{BtfRef, MapRef},
+};
+use panal_btf::Btf;
+
+/// A map with what the verifier works out about it once.
+#[derive(Clone, Debug)]
+pub struct Map<'a> {
+    /// As requested.
+    pub desc: &'a MapDescription,
+    /// Index into the request's maps; `None` for the template of an inner map.
+    pub index: Option<u32>,
+    /// The template of its inner maps.
+    pub inner: Option<MapRef>,
+    /// Locks, timers, kptrs and the like in its value.
+    pub fields: Fields,
+}
+
+/// What is kept per slot while verifying.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Aux {
+    /// The kind of pointer that a load or store used on earlier paths, where the kind matters for
+    /// how Linux rewrites the instruction: all paths must agree.
+    pub pointer: Option<crate::access::RewriteKind>,
+    /// For [`crate::calls`].
+    pub call: CallAux,
+    /// Whether the search saves states here.
+    pub prune_point: bool,
+    /// Whether a state must be saved here each time (callbacks, iterators, `may_goto`).
+    pub force_checkpoint: bool,
+    /// Whether it calls an iterator's `next`, so that loops over it converge here.
+    pub iter_next: bool,
+    /// Whether it calls a helper that calls back at once, likewise.
+    pub calls_callback: bool,
+    /// Whether a jump goes here.
+    pub jump_target: bool,
+    /// Whether some path reached it.
+    pub seen: bool,
+    /// Registers that are read later on some path (bit per register).
+    pub live_regs: u16,
+    /// Number of the strongly connected component that it is in, 0 for none.
+    pub scc: u32,
+    /// Whether it is a call that can be treated as `bpf_fastcall`: spills around it need no stack.
+    pub fastcall_spills: u8,
+    /// Whether it belongs to a pattern of [`Aux::fastcall_spills`].
+    pub fastcall_pattern: bool,
+}
+
+/// Everything but the state of the path.
+pub struct Env<'a> {
+    /// What was asked.
+    pub request: &'a Request<'a>,
+    /// The decoded program.
+    pub program: Program,
+    /// Maps: those of the request, then templates of inner maps.
+    pub maps: Vec<Map<'a>>,
+    /// [`Env::maps`] by index of the request: descriptions of one map share an entry.
+    pub map_index: Vec<MapRef>,
+    /// Per slot.
+    pub aux: Vec<Aux>,
+    /// For the proof.
+    pub facts: Facts,
+    /// States saved and branches that wait.
+    pub search: Search,
+    /// Linux's log.
+    pub log: Log,
+    /// Slot of the instruction that is being checked.
+    pub slot: usize,
+    /// Index of the subprogram whose verification is under way (0, or a global one).
+    pub current_subprogram: u32,
+    next_id: u32,
+    /// Whether unaligned access is an error.
+    pub strict_alignment: bool,
+    /// Whether packet data may be written: set by the kernel's `may_access_direct_pkt_data`.
+    pub seen_direct_write: bool,
+}
+
+impl<'a> Env<'a> {
+    /// Prepares a verification.
+    pub(crate) fn new(request: &'a Request<'a>, program: Program) -> Check<Env<'a>> {
+        let mut env = Env {
+            request,
+            aux: alloc::vec![Aux::default(); program.len()],
+            facts: Facts::new(program.len()),
+            program,
+            maps: Vec::new(),
+            map_index: Vec::new(),
+            search: Search::default(),
+            log: Log::new(request.log_level),
+            slot: 0,
+            current_subprogram: 0,
+            next_id: 0,
+            strict_alignment: request
+                .flags
+                .contains(panal_uapi::kernel::ProgFlags::STRICT_ALIGNMENT),
+            seen_direct_write: false,
+        };
+        env.add_maps()?;
+        Ok(env)
+    }
+
+    fn add_maps(&mut self) -> Check {
+        for (index, desc) in self.request.maps.iter().enumerate() {
+            let same = self.maps.iter().position(|m| m.desc.id == desc.id);
+            let entry = match same {
+                Some(entry) => entry,
+                None => {
+                    self.add_map(desc, Some(index as u32))?;
+                    self.maps.len() - 1
+                }
+            };
+            self.map_index.push(MapRef(entry as u16));
+        }
+        // Templates come after all maps of the request, so that those keep low numbers.
+        for entry in 0..self.maps.len() {
+            if let Some(inner) = self.maps[entry].desc.inner.as_deref() {
+                self.add_map(inner, None)?;
+                self.maps[entry].inner = Some(MapRef((self.maps.len() - 1) as u16));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_map(&mut self, desc: &'a MapDescription, index: Option<u32>) -> Check {
+        if self.maps.len() >= usize::from(u16::MAX) {
+            return Err(reject!(TooComplex, E2BIG, "too many maps"));
+        }
+        let fields = Fields::of_map(desc, self.request);
+        self.maps.push(Map {
+            desc,
+            index,
+            inner: None,
+            fields,
+        });
+        Ok(())
+    }
+
+    /// A map.
+    pub fn map(&self, map: MapRef) -> &Map<'a> {
+        &self.maps[usize::from(map.0)]
+    }
+
+    /// Its type.
+    pub fn map_type(&self, map: MapRef) -> MapType {
+        self.map(map).desc.map_type
+    }
+
+    /// A BTF by whose it is.
+    pub fn btf(&self, whose: BtfRef) -> Option<&'a Btf> {
+        match whose {
+            BtfRef::Kernel => Some(&self.request.profile.btf),
+            BtfRef::Program => self.request.types.map(|t| &**t.btf),
+            BtfRef::Target => match &self.request.tied {
+                Some(crate::Tied::Program { btf, .. }) => Some(btf),
+                _ => None,
+            },
+        }
+    }
+
+    /// An id that no register has yet.
+    pub fn new_id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// The newest id.
+    pub fn last_id(&self) -> u32 {
+        self.next_id
+    }
+
+    /// The instruction that is being checked.
+    pub fn instruction(&self) -> Option<&Instruction> {
+        self.program.get(self.slot)
+    }
+
+    /// Whether this is (or is newer than) Linux `major.minor`.
+    pub fn since(&self, major: u32, minor: u32) -> bool {
+        self.request.profile.version >= (major << 16 | minor << 8)
+    }
+}
+
+/// Linux's log text.
+#[derive(Debug, Default)]
+pub struct Log {
+    level: u32,
+    text: String,
+    /// Text that level 1 keeps only when the program is rejected: dropped at each branch end.
+    mark: usize,
+}
+
+impl Log {
+    /// Bytes after which a log stops growing.
+    const LIMIT: usize = 16 << 20;
+
+    fn new(level: u32) -> Log {
+        Log {
+            level,
+            text: String::new(),
+            mark: 0,
+        }
+    }
+
+    /// Whether the path is logged (level 1 or 2).
+    pub fn on(&self) -> bool {
+        self.level & 3 != 0
+    }
+
+    /// Whether every state is logged.
+    pub fn level2(&self) -> bool {
+        self.level & 2 != 0
+    }
+
+    /// Whether anything is.
+    pub fn any(&self) -> bool {
+        self.level != 0
+    }
+
+    /// Adds text.
+    pub fn write(&mut self, args: core::fmt::Arguments<'_>) {
+        if self.on() && self.text.len() < Self::LIMIT {
+            // Writing to a string cannot fail.
+            let _ = core::fmt::write(&mut self.text, args);
+        }
+    }
+
+    /// Adds text at any level.
+    pub fn always(&mut self, args: core::fmt::Arguments<'_>) {
+        if self.any() {
+            let _ = core::fmt::write(&mut self.text, args);
+        }
+    }
+
+    /// How long it is now.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// At level 1 only the rejected path is kept: drops what came after `len`.
+    pub fn back_to(&mut self, len: usize) {
+        if !self.level2() && len <= self.text.len() {
+            self.text.truncate(len);
+        }
+    }
+
+    /// Start of what may be dropped.
+    pub fn mark(&self) -> usize {
+        self.mark
+    }
+
+    /// The text.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+}

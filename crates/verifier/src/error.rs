@@ -1,0 +1,85 @@
+//! How a check says no.
+
+use alloc::{boxed::Box, string::String};
+
+use panal_uapi::{Errno, report::Class};
+
+/// What a check gives.
+pub type Check<T = ()> = Result<T, Reject>;
+
+/// A rejection, before the place and the path are added to it.
+///
+/// Made with [`reject!`](crate::error::reject): class, errno and Linux's last log line; then
+/// [`Reject::because`] for what is better said in other words, [`Reject::help`] for what mends it.
+#[derive(Clone, Debug)]
+pub struct Reject(Box<Body>);
+
+/// What a rejection carries.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// Kind of mistake.
+    pub class: Class,
+    /// Linux's errno.
+    pub errno: Errno,
+    /// What Linux logs last; may have several lines, without the last newline.
+    pub linux: String,
+    /// The sentence for people; empty: Linux's words do.
+    pub message: String,
+    /// What would mend it.
+    pub help: Option<String>,
+}
+
+impl Reject {
+    /// A rejection in Linux's words.
+    #[cold]
+    pub fn new(class: Class, errno: Errno, linux: String) -> Reject {
+        Reject(Box::new(Body {
+            class,
+            errno,
+            linux,
+            message: String::new(),
+            help: None,
+        }))
+    }
+
+    /// Adds the sentence for people.
+    pub fn because(mut self, message: impl Into<String>) -> Reject {
+        self.0.message = message.into();
+        self
+    }
+
+    /// Adds what would mend it.
+    pub fn help(mut self, help: impl Into<String>) -> Reject {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Adds a further line to Linux's log text.
+    pub fn then(mut self, line: &str) -> Reject {
+        self.0.linux.push('\n');
+        self.0.linux.push_str(line);
+        self
+    }
+
+    /// All of it.
+    pub fn into_body(self) -> Body {
+        *self.0
+    }
+
+    /// All of it.
+    pub fn body(&self) -> &Body {
+        &self.0
+    }
+}
+
+/// `reject!(Class, ERRNO, "linux's message {}", args)`
+macro_rules! reject {
+    ($class:ident, $errno:ident, $($format:tt)*) => {
+        $crate::error::Reject::new(
+            panal_uapi::report::Class::$class,
+            panal_uapi::Errno::$errno,
+            alloc::format!($($format)*),
+        )
+    };
+}
+pub(crate) use reject;

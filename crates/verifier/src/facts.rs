@@ -1,0 +1,90 @@
+//! What is learnt per instruction over all paths, for the proof.
+
+use alloc::vec::Vec;
+
+use crate::proof::{Access, BranchFact, CallFact, Fact, Region};
+
+/// Facts in the making.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    list: Vec<Fact>,
+    /// By slot: bit 0, the branch was taken; bit 1, it was not; bit 2, a call was recorded.
+    seen: Vec<u8>,
+}
+
+const TAKEN: u8 = 1;
+const NOT_TAKEN: u8 = 2;
+const CALLED: u8 = 4;
+
+impl Facts {
+    pub(crate) fn new(slots: usize) -> Facts {
+        Facts {
+            list: alloc::vec![Fact::default(); slots],
+            seen: alloc::vec![0; slots],
+        }
+    }
+
+    /// An access to memory. Regions that differ between paths become [`Region::Memory`], offsets
+    /// that differ become unknown.
+    pub fn access(&mut self, slot: usize, region: Region, offset: Option<i32>) {
+        let Some(fact) = self.list.get_mut(slot) else {
+            return;
+        };
+        let access = Access { region, offset };
+        fact.access = Some(match fact.access {
+            None => access,
+            Some(old) => Access {
+                region: merge_regions(old.region, region),
+                offset: if old.offset == offset { offset } else { None },
+            },
+        });
+    }
+
+    /// A conditional jump went this way.
+    pub fn branch(&mut self, slot: usize, taken: bool) {
+        if let Some(seen) = self.seen.get_mut(slot) {
+            *seen |= if taken { TAKEN } else { NOT_TAKEN };
+        }
+    }
+
+    /// A call with these arguments; fields that differ between paths become unknown.
+    pub fn call(&mut self, slot: usize, call: CallFact) {
+        let (Some(fact), Some(seen)) = (self.list.get_mut(slot), self.seen.get_mut(slot)) else {
+            return;
+        };
+        fact.call = Some(match fact.call {
+            Some(old) if *seen & CALLED != 0 => CallFact {
+                map: if old.map == call.map { old.map } else { None },
+                key: if old.key == call.key { old.key } else { None },
+                callback: if old.callback == call.callback {
+                    old.callback
+                } else {
+                    None
+                },
+            },
+            _ => call,
+        });
+        *seen |= CALLED;
+    }
+
+    /// The finished facts; `reached` tells which slots some path reached.
+    pub(crate) fn finish(mut self, reached: impl Fn(usize) -> bool) -> Vec<Fact> {
+        for (slot, fact) in self.list.iter_mut().enumerate() {
+            fact.dead = !reached(slot);
+            fact.branch = match self.seen[slot] & (TAKEN | NOT_TAKEN) {
+                TAKEN => BranchFact::Always,
+                NOT_TAKEN => BranchFact::Never,
+                _ => BranchFact::Both,
+            };
+        }
+        self.list
+    }
+}
+
+fn merge_regions(a: Region, b: Region) -> Region {
+    match (a, b) {
+        _ if a == b => a,
+        (Region::MapValue { .. }, Region::MapValue { .. }) => Region::MapValue { map: None },
+        _ => Region::Memory,
+    }
+}

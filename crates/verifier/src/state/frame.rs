@@ -1,0 +1,187 @@
+//! A function's frame, and the state as a whole.
+
+use alloc::{rc::Rc, vec::Vec};
+
+use panal_isa::Reg;
+
+use super::{References, RegKind, RegState, StackSlot};
+use crate::explore::{HistoryRef, StateId};
+
+/// Why a helper calls a subprogram back: decides what its return does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallbackKind {
+    /// Runs before the helper returns; its return goes back to the helper call.
+    Sync {
+        /// Slot of the call.
+        call: u32,
+    },
+    /// Runs later, on its own: timers, workqueues.
+    Async,
+    /// The exception handler.
+    Exception,
+}
+
+/// A function's frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// `r0` to `r10`.
+    pub regs: [RegState; Reg::COUNT],
+    /// Slots from the upper end down: `stack[0]` is at `r10 - 8`. Grows when written.
+    pub stack: Vec<StackSlot>,
+    /// Slot of the call that made it.
+    pub call_slot: u32,
+    /// Index of its subprogram.
+    pub subprog: u32,
+    /// How it was entered; `None` for an ordinary call.
+    pub callback: Option<CallbackKind>,
+    /// What a callback may return (inclusive).
+    pub return_range: Option<(i32, i32)>,
+    /// How often the callback ran along this path (`bpf_loop` and the like), in the *calling* frame.
+    pub callback_depth: u32,
+    /// How often a callback of this kind was entered anew (async).
+    pub async_entries: u32,
+}
+
+impl Frame {
+    /// A frame with nothing in it but its frame pointer.
+    pub fn new(number: u8, call_slot: u32, subprog: u32) -> Frame {
+        let mut regs = [RegState::NOT_INIT; Reg::COUNT];
+        regs[10] = RegState::pointer(RegKind::Stack { frame: number });
+        Frame {
+            regs,
+            stack: Vec::new(),
+            call_slot,
+            subprog,
+            callback: None,
+            return_range: None,
+            callback_depth: 0,
+            async_entries: 0,
+        }
+    }
+
+    /// The slot that holds the byte at `offset` (negative) from the frame pointer, if it was ever
+    /// written.
+    pub fn slot(&self, offset: i32) -> Option<&StackSlot> {
+        self.stack.get(slot_index(offset)?)
+    }
+
+    /// The same, made if it is not there. `offset` in -512..0.
+    pub fn slot_mut(&mut self, offset: i32) -> &mut StackSlot {
+        let index = slot_index(offset).unwrap_or(0);
+        self.grow(index + 1);
+        &mut self.stack[index]
+    }
+
+    /// Makes room for this many slots.
+    pub fn grow(&mut self, slots: usize) {
+        if self.stack.len() < slots {
+            self.stack.resize(slots, StackSlot::INVALID);
+        }
+    }
+
+    /// Makes `r0` to `r5` unreadable, as every call does.
+    pub fn clobber_caller_saved(&mut self) {
+        for reg in &mut self.regs[..6] {
+            *reg = RegState::NOT_INIT;
+        }
+    }
+}
+
+/// Index of the slot at an offset from the frame pointer: -1..=-8 is 0.
+pub fn slot_index(offset: i32) -> Option<usize> {
+    if offset >= 0 {
+        None
+    } else {
+        Some(((-1 - offset) / super::SLOT_SIZE) as usize)
+    }
+}
+
+/// Everything that is known at one point of one path.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Frames, outermost first; never empty. Shared with saved states until written.
+    pub frames: Vec<Rc<Frame>>,
+    /// References and locks.
+    pub refs: References,
+    /// Whether it may sleep here.
+    pub sleepable: bool,
+    /// How deep callbacks were simulated on this path.
+    pub callback_unroll: u32,
+    /// How often `may_goto` was taken on this path.
+    pub may_goto: u32,
+    /// The saved state from which this path goes on.
+    pub parent: Option<StateId>,
+    /// Jumps and stack accesses since then.
+    pub history: Option<HistoryRef>,
+    /// Slot where this segment of the path began.
+    pub first_slot: u32,
+    /// Slot before that.
+    pub last_slot: u32,
+    /// Depth of the search.
+    pub depth: u32,
+}
+
+impl State {
+    /// Index of the innermost frame.
+    pub fn level(&self) -> usize {
+        self.frames.len() - 1
+    }
+
+    /// The innermost frame.
+    pub fn frame(&self) -> &Frame {
+        &self.frames[self.frames.len() - 1]
+    }
+
+    /// The innermost frame, to change it.
+    pub fn frame_mut(&mut self) -> &mut Frame {
+        let last = self.frames.len() - 1;
+        Rc::make_mut(&mut self.frames[last])
+    }
+
+    /// A frame by number, to change it.
+    pub fn frame_at_mut(&mut self, frame: usize) -> &mut Frame {
+        Rc::make_mut(&mut self.frames[frame])
+    }
+
+    /// A register of the innermost frame.
+    pub fn reg(&self, reg: Reg) -> &RegState {
+        &self.frame().regs[reg.index()]
+    }
+
+    /// The same, to change it.
+    pub fn reg_mut(&mut self, reg: Reg) -> &mut RegState {
+        &mut self.frame_mut().regs[reg.index()]
+    }
+
+    /// Calls a function on every register and every spilled register of all frames.
+    pub fn for_each_reg_mut(&mut self, mut f: impl FnMut(&mut RegState)) {
+        for frame in &mut self.frames {
+            let frame = Rc::make_mut(frame);
+            frame.regs.iter_mut().for_each(&mut f);
+            frame
+                .stack
+                .iter_mut()
+                .filter(|s| s.is_spilled())
+                .for_each(|s| f(&mut s.reg));
+        }
+    }
+
+    /// Makes every register that lives by a reference unreadable (pointers become unknown numbers
+    /// where a number may be read).
+    pub fn invalidate_reference(&mut self, id: u32) {
+        self.for_each_reg_mut(|reg| {
+            if reg.ref_id == id && reg.is_pointer() {
+                *reg = RegState::UNKNOWN;
+            }
+        });
+    }
+
+    /// Makes every packet pointer unreadable: a helper may have moved the packet.
+    pub fn invalidate_packet_pointers(&mut self) {
+        self.for_each_reg_mut(|reg| {
+            if reg.lives_with_packet() {
+                *reg = RegState::UNKNOWN;
+            }
+        });
+    }
+}

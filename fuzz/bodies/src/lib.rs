@@ -1,0 +1,16 @@
+//! What the fuzz targets do: one function of hostile bytes for each, that panics when a promise is
+//! broken.
+//!
+//! To add a target: a module here with its function, a line in [`BODIES`], a file in
+//! `fuzz_targets/` with its `[[bin]]`, and seeds in `corpus/NAME/`. The test in `tests/bounded.rs`
+//! checks that none is forgotten, replays the corpus and mutates it for a while.
+
+mod isa;
+
+pub use isa::isa;
+
+/// A target's function.
+pub type Body = fn(&[u8]);
+
+/// Every target by name.
+pub const BODIES: &[(&str, Body)] = &[("isa", isa)];

@@ -1,10 +1,20 @@
 //! Runs a proof: lowering and interpreter.
 //!
-//! [`Linkage`] is what the kernel tells when a proof is lowered; [`Run`] is what travels with one
-//! run, through every helper.
+//! [`Linkage`] is what the kernel tells when a proof is lowered to an [`Executable`]; [`Run`] is
+//! what travels with one run, through every helper. [`Observer`] and [`Guard`] look on.
 #![no_std]
 extern crate alloc;
 
+mod executable;
+mod interpreter;
 mod linkage;
+mod lower;
+mod observe;
+mod op;
+mod run;
 
-pub use linkage::{ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, Run};
+pub use executable::{Executable, Outcome};
+pub use linkage::{ArenaLink, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
+pub use lower::LowerError;
+pub use observe::{Attempt, Caged, Guard, Observer, Regions, Step, Strict, Unobserved};
+pub use run::{Run, Stop};

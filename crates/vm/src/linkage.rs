@@ -1,22 +1,31 @@
-//! What the kernel tells a program when it is lowered, and what a run carries.
-
-use core::ffi::c_void;
+//! What the kernel tells a program when it is lowered.
 
 use panal_isa::Size;
+
+use crate::{Executable, Run};
 
 /// A helper or kfunc as machine code calls it: five arguments and the run.
 ///
 /// # Safety
 /// The arguments satisfy the helper's signature, as the verifier proved: pointers point to memory
-/// of the size and kind that the signature demands, and `run` is the run that calls.
+/// of the size and kind that the signature demands, and `run` is the run that calls. A helper that
+/// wants the second wall too asks [`Run::contains`] before it follows a pointer.
 pub type HelperFn =
     unsafe extern "C" fn(r1: u64, r2: u64, r3: u64, r4: u64, r5: u64, run: *mut Run) -> u64;
 
+/// Finds the program behind `bpf_tail_call(ctx, map, index)`: null when there is none. Counting
+/// calls is the engine's work.
+///
+/// # Safety
+/// `run` is the run that calls. The executable returned lives until the run has ended.
+pub type TailCallFn =
+    unsafe extern "C" fn(ctx: u64, map: u64, index: u64, run: *mut Run) -> *const Executable;
+
 /// How one access to the context (or a socket) is done in the kernel's own layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum ContextAccess {
-    /// At `offset` in the kernel's structure, `size` bytes; then shifted right and zero-extended to
-    /// the access's own size.
+    /// At `offset` in the kernel's structure, `size` bytes; then shifted right and cut to the
+    /// access's own size. A store writes `size` bytes, zero-extended (`shift` must be 0).
     Direct {
         /// Bytes into the kernel's structure.
         offset: u32,
@@ -25,9 +34,16 @@ pub enum ContextAccess {
         /// Bits to shift the loaded value right.
         shift: u8,
     },
-    /// The value of a function of the context's address (rare, computed fields).
+    /// A pointer of eight bytes at `offset` in the kernel's structure, whatever the access's size:
+    /// `data` of `struct xdp_md` is a `u32` in the uapi and a pointer in a register.
+    Pointer {
+        /// Bytes into the kernel's structure.
+        offset: u32,
+    },
+    /// The value of a function of the context's address (rare, computed fields). For a store, the
+    /// function's second argument is the value. The result is cut to the access's size.
     Computed(HelperFn),
-    /// Always this value (fields that this kernel does not have).
+    /// Always this value (fields that this kernel does not have); stores do nothing.
     Constant(u64),
 }
 
@@ -51,6 +67,15 @@ pub struct KfuncLink {
     pub function: HelperFn,
 }
 
+/// An arena: where it begins for programs and for user space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArenaLink {
+    /// Address in the cage, aligned to 4 GiB or at least to the arena's size.
+    pub base: u64,
+    /// Address in user space; its upper half counts.
+    pub user_base: u64,
+}
+
 /// What the kernel tells of itself to the lowering.
 pub trait Linkage {
     /// The implementation of a helper; `None` for one that this kernel does not have.
@@ -65,25 +90,19 @@ pub trait Linkage {
     fn context_access(&self, offset: u32, size: Size, write: bool) -> Option<ContextAccess>;
     /// How an access to a socket structure is done, likewise.
     fn socket_access(&self, offset: u32, size: Size, write: bool) -> Option<ContextAccess>;
-}
-
-/// One run of a program: made by the kernel for each event, handed to every helper.
-#[repr(C)]
-pub struct Run {
-    /// Steps (interpreter) that may still be taken; the run stops at 0.
-    pub budget: u64,
-    /// Tail calls that may still be made (Linux: 33).
-    pub tail_calls: u32,
-    /// The "CPU": index of the thread that runs, for per-CPU maps.
-    pub cpu: u32,
-    /// Lowest address of the memory that programs may touch (the cage).
-    pub cage_base: u64,
-    /// Bytes of the cage.
-    pub cage_size: u64,
-    /// Lowest address of this run's stack, in the cage.
-    pub stack: u64,
-    /// Bytes of this run's stack.
-    pub stack_size: u64,
-    /// What the kernel attached to the run: helpers cast it back.
-    pub host: *mut c_void,
+    /// Finds tail calls' targets; `None` in a kernel without them.
+    fn tail_call(&self) -> Option<TailCallFn> {
+        None
+    }
+    /// Loads packet bytes for the legacy instructions: called with the context and the offset
+    /// (signed), gives the value in host order, or a negative number outside the packet: the
+    /// program then ends with 0.
+    fn packet_load(&self, size: Size) -> Option<HelperFn> {
+        let _ = size;
+        None
+    }
+    /// The program's arena.
+    fn arena(&self) -> Option<ArenaLink> {
+        None
+    }
 }

@@ -1,0 +1,134 @@
+//! A program that can be run.
+
+use alloc::{boxed::Box, string::String};
+
+use crate::{
+    Caged, Guard, Observer, Run, Stop, Unobserved,
+    interpreter::{self, Entry},
+    op::Op,
+};
+
+/// How a run ended: the program's return value, or why it was stopped.
+pub type Outcome = Result<u64, Stop>;
+
+/// A function of the lowered program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Function {
+    /// Its first operation.
+    pub start: u32,
+    /// Its first slot.
+    pub slot: u32,
+    /// Bytes of its frame, a multiple of 16.
+    pub frame: u32,
+}
+
+/// An array whose lookups are done without a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InlineArray {
+    pub values: u64,
+    pub stride: u32,
+    pub max_entries: u32,
+}
+
+/// A lowered program: operations whose every register, jump target, frame offset and function is
+/// known to be right. Only the lowering makes it.
+#[derive(Debug)]
+pub struct Executable {
+    pub(crate) name: String,
+    /// Never empty; the last one is a trap.
+    pub(crate) ops: Box<[Op]>,
+    /// Slot of each operation.
+    pub(crate) slots: Box<[u32]>,
+    /// The first is the main program.
+    pub(crate) functions: Box<[Function]>,
+    pub(crate) arrays: Box<[InlineArray]>,
+    /// Index of the function that `bpf_throw` ends in.
+    pub(crate) exception: Option<u32>,
+}
+
+impl Executable {
+    /// The program's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many operations it has.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether it has no operation but the trap at the end.
+    pub fn is_empty(&self) -> bool {
+        self.ops.len() <= 1
+    }
+
+    /// Stack that its main program needs at least, in bytes.
+    pub fn main_frame(&self) -> u32 {
+        self.functions.first().map_or(0, |f| f.frame)
+    }
+
+    /// Runs it with the address of its context. Every access is confined to the run's cage.
+    pub fn run(&self, run: &mut Run, context: u64) -> Outcome {
+        self.run_with(run, [context, 0, 0, 0, 0], &mut Caged, &mut Unobserved)
+    }
+
+    /// Runs it with these arguments under a guard and an observer of one's own.
+    pub fn run_with<G: Guard, O: Observer>(
+        &self,
+        run: &mut Run,
+        args: [u64; 5],
+        guard: &mut G,
+        observer: &mut O,
+    ) -> Outcome {
+        run.stop = None;
+        let outcome = self.enter(0, run, args, guard, observer);
+        let Err(Stop::Thrown(cookie)) = outcome else {
+            return outcome;
+        };
+        match self.exception {
+            Some(function) => self.enter(function, run, [cookie, 0, 0, 0, 0], guard, observer),
+            None => Ok(cookie),
+        }
+    }
+
+    /// Runs one of its functions by the value that the program handed to a helper: timers and
+    /// other callbacks that outlive the run in which they were set.
+    ///
+    /// # Errors
+    /// [`Stop::NoFunction`] when `function` is no such value, otherwise as a run.
+    pub fn run_function(&self, run: &mut Run, function: u64, args: [u64; 5]) -> Outcome {
+        let index = self.function(function).ok_or(Stop::NoFunction(function))?;
+        run.stop = None;
+        self.enter(index, run, args, &mut Caged, &mut Unobserved)
+    }
+
+    fn enter<G: Guard, O: Observer>(
+        &self,
+        function: u32,
+        run: &mut Run,
+        args: [u64; 5],
+        guard: &mut G,
+        observer: &mut O,
+    ) -> Outcome {
+        run.stop = None;
+        let entry = Entry {
+            function,
+            frame: run.stack + run.stack_size,
+            args,
+        };
+        // SAFETY: whoever made the run promised its cage and stack; the entry is one of our
+        // functions, or the interpreter refuses it.
+        unsafe { interpreter::interpret(self, entry, run, guard, observer) }
+    }
+
+    /// The value that stands for a function in the program's registers.
+    pub(crate) fn function_value(index: u32) -> u64 {
+        u64::from(index) + 1
+    }
+
+    /// The function that a value stands for.
+    pub(crate) fn function(&self, value: u64) -> Option<u32> {
+        let index = u32::try_from(value.checked_sub(1)?).ok()?;
+        self.functions.get(index as usize).map(|_| index)
+    }
+}

@@ -1,0 +1,132 @@
+//! The operations as they are written down, and their jumps once all places are known.
+
+use alloc::{vec, vec::Vec};
+
+use panal_verifier::Fact;
+
+use super::{Source, functions, name_of};
+use crate::{
+    Executable, Linkage,
+    executable::{Function, InlineArray},
+    op::{Code, Op},
+};
+
+/// No operation: the slot is dead or no instruction begins there.
+const NOWHERE: u32 = u32::MAX;
+
+pub(super) struct Emitter<'a> {
+    pub source: &'a Source<'a>,
+    pub linkage: &'a dyn Linkage,
+    /// The slot that is being lowered.
+    pub slot: u32,
+    pub functions: Vec<Function>,
+    pub arrays: Vec<InlineArray>,
+    ops: Vec<Op>,
+    slots: Vec<u32>,
+    /// First operation of each slot.
+    places: Vec<u32>,
+    /// Operations whose `off` leads to a slot.
+    jumps: Vec<(u32, i64)>,
+}
+
+impl<'a> Emitter<'a> {
+    pub fn new(source: &'a Source<'a>, linkage: &'a dyn Linkage) -> Self {
+        let count = source.instructions.len();
+        Emitter {
+            source,
+            linkage,
+            slot: 0,
+            functions: functions(source),
+            arrays: Vec::new(),
+            ops: Vec::with_capacity(count + 1),
+            slots: Vec::with_capacity(count + 1),
+            places: vec![NOWHERE; count],
+            jumps: Vec::new(),
+        }
+    }
+
+    /// The instruction at this slot comes next.
+    pub fn begin(&mut self, slot: u32) {
+        self.slot = slot;
+        if let Some(place) = self.places.get_mut(slot as usize) {
+            *place = self.ops.len() as u32;
+        }
+    }
+
+    /// What is known of the instruction.
+    pub fn fact(&self) -> Fact {
+        self.source
+            .facts
+            .get(self.slot as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// No path reaches the slot: a jump there, or falling into it, is a trap.
+    pub fn dead(&mut self) {
+        if let Some(place) = self.places.get_mut(self.slot as usize) {
+            *place = NOWHERE;
+        }
+        let ends = |op: &Op| matches!(op.code, Code::Jump | Code::Exit | Code::Trap);
+        if !self.ops.last().is_none_or(ends) {
+            self.emit(Op::new(Code::Trap));
+        }
+    }
+
+    pub fn emit(&mut self, op: Op) {
+        self.ops.push(op);
+        self.slots.push(self.slot);
+    }
+
+    /// An operation that leads `offset` slots from the following instruction.
+    pub fn emit_jump(&mut self, op: Op, offset: i64) {
+        self.jumps
+            .push((self.ops.len() as u32, i64::from(self.slot) + 1 + offset));
+        self.emit(op);
+    }
+
+    /// The function that the current slot belongs to.
+    pub fn function(&self) -> Function {
+        let after = self.functions.partition_point(|f| f.slot <= self.slot);
+        self.functions[after.saturating_sub(1)]
+    }
+
+    /// The function that begins at a slot.
+    pub fn function_at(&self, slot: i64) -> Option<u32> {
+        let slot = u32::try_from(slot).ok()?;
+        self.functions
+            .binary_search_by_key(&slot, |f| f.slot)
+            .ok()
+            .map(|i| i as u32)
+    }
+
+    fn place(&self, slot: i64, trap: u32) -> u32 {
+        let place = usize::try_from(slot)
+            .ok()
+            .and_then(|slot| self.places.get(slot));
+        place.copied().filter(|&p| p != NOWHERE).unwrap_or(trap)
+    }
+
+    pub fn finish(mut self) -> Executable {
+        let trap = self.ops.len() as u32;
+        self.slot = self.source.instructions.len() as u32;
+        self.emit(Op::new(Code::Trap));
+        for (at, target) in core::mem::take(&mut self.jumps) {
+            let target = self.place(target, trap);
+            // A million slots make a few million operations at most: the distance fits.
+            self.ops[at as usize].off = (i64::from(target) - i64::from(at) - 1) as i32;
+        }
+        let mut functions = core::mem::take(&mut self.functions);
+        for function in &mut functions {
+            function.start = self.place(i64::from(function.slot), trap);
+        }
+        Executable {
+            name: name_of(self.source),
+            ops: self.ops.into_boxed_slice(),
+            slots: self.slots.into_boxed_slice(),
+            functions: functions.into_boxed_slice(),
+            arrays: self.arrays.into_boxed_slice(),
+            exception: self.source.exception,
+        }
+    }
+}

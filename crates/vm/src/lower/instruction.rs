@@ -1,0 +1,350 @@
+//! Lowering of each kind of instruction but memory accesses.
+
+use panal_isa::{
+    AluOp, ByteOrder, CallTarget, Condition, Imm64, Instruction, Operand, PacketMode, Reg, Size,
+    Width,
+};
+use panal_verifier::BranchFact;
+
+use super::{LowerError, emit::Emitter, map_of};
+use crate::{
+    Executable, HelperFn,
+    executable::InlineArray,
+    op::{Code, NO_REGISTER, Op, alu, branch},
+};
+
+/// Helpers that the lowering knows (numbers of `bpf.h`).
+const MAP_LOOKUP_ELEM: u32 = 1;
+const TAIL_CALL: u32 = 12;
+
+/// The number of a register.
+pub(super) fn number(reg: Reg) -> u8 {
+    reg.number()
+}
+
+/// An immediate as a 64-bit operand: sign-extended, or cut to 32 bits for narrow operations.
+fn extend(imm: i32, width: Width) -> u64 {
+    match width {
+        Width::W64 => i64::from(imm) as u64,
+        Width::W32 => u64::from(imm as u32),
+    }
+}
+
+impl Emitter<'_> {
+    pub fn instruction(&mut self, instruction: &Instruction) -> Result<(), LowerError> {
+        match *instruction {
+            Instruction::Alu {
+                width,
+                op,
+                dst,
+                src,
+            } => self.arithmetic(width, op, dst, src),
+            Instruction::Neg { width, dst } => {
+                let code = if width == Width::W64 {
+                    Code::Neg64
+                } else {
+                    Code::Neg32
+                };
+                self.emit(Op {
+                    dst: number(dst),
+                    ..Op::new(code)
+                });
+            }
+            Instruction::MovSx {
+                width,
+                from,
+                dst,
+                src,
+            } => {
+                self.sign_extend(width, from, number(dst), number(src));
+            }
+            Instruction::AddrSpaceCast { dst, src, to, from } => {
+                let arena = self.linkage.arena().ok_or(self.missing("an arena"))?;
+                let (code, imm) = match (to, from) {
+                    (0, 1) => (Code::CastKernel, 0),
+                    (1, 0) => (Code::CastUser, arena.user_base >> 32 << 32),
+                    _ => return Err(self.unresolved("address spaces other than 0 and 1")),
+                };
+                self.emit(Op {
+                    dst: number(dst),
+                    src: number(src),
+                    imm,
+                    ..Op::new(code)
+                });
+            }
+            Instruction::Endian { order, size, dst } => self.endian(order, size, number(dst)),
+            Instruction::LoadImm64 { dst, imm } => {
+                let imm = self.wide(&imm)?;
+                self.emit(Op {
+                    dst: number(dst),
+                    imm,
+                    ..Op::new(Code::Mov64K)
+                });
+            }
+            Instruction::Load { .. } | Instruction::Store { .. } | Instruction::Atomic { .. } => {
+                self.memory(instruction)?;
+            }
+            Instruction::PacketLoad { size, mode, imm } => self.packet_load(size, mode, imm)?,
+            Instruction::Jump { offset, .. } => {
+                self.emit_jump(Op::new(Code::Jump), i64::from(offset));
+            }
+            Instruction::Branch {
+                width,
+                cond,
+                dst,
+                src,
+                offset,
+            } => {
+                self.conditional(width, cond, dst, src, offset);
+            }
+            Instruction::MayGoto { offset } => {
+                self.emit_jump(Op::new(Code::MayGoto), i64::from(offset));
+            }
+            Instruction::Call(target) => self.call(target)?,
+            Instruction::Exit => self.emit(Op::new(Code::Exit)),
+        }
+        Ok(())
+    }
+
+    fn arithmetic(&mut self, width: Width, op: AluOp, dst: Reg, src: Operand) {
+        let dst = number(dst);
+        let op = match src {
+            Operand::Reg(src) => Op {
+                dst,
+                src: number(src),
+                ..Op::new(alu(op, width, false))
+            },
+            Operand::Imm(imm) => {
+                let mut imm = extend(imm, width);
+                if matches!(op, AluOp::Lsh | AluOp::Rsh | AluOp::Arsh) {
+                    imm &= if width == Width::W64 { 63 } else { 31 };
+                }
+                Op {
+                    dst,
+                    imm,
+                    ..Op::new(alu(op, width, true))
+                }
+            }
+        };
+        self.emit(op);
+    }
+
+    pub(super) fn sign_extend(&mut self, width: Width, from: Size, dst: u8, src: u8) {
+        let code = match (from, width) {
+            (Size::B, Width::W64) => Code::Sx8To64,
+            (Size::H, Width::W64) => Code::Sx16To64,
+            (Size::W, Width::W64) => Code::Sx32To64,
+            (Size::B, Width::W32) => Code::Sx8To32,
+            (Size::H, Width::W32) => Code::Sx16To32,
+            (Size::W, Width::W32) => Code::Mov32X,
+            (Size::DW, _) => Code::Mov64X,
+        };
+        self.emit(Op {
+            dst,
+            src,
+            ..Op::new(code)
+        });
+    }
+
+    fn endian(&mut self, order: ByteOrder, size: Size, dst: u8) {
+        let swap = match order {
+            ByteOrder::Swap => true,
+            ByteOrder::Little => cfg!(target_endian = "big"),
+            ByteOrder::Big => cfg!(target_endian = "little"),
+        };
+        let code = match (size, swap) {
+            (Size::H, true) => Code::Swap16,
+            (Size::W, true) => Code::Swap32,
+            (Size::DW, true) => Code::Swap64,
+            (Size::H, false) => Code::Zext16,
+            (Size::W, false) => Code::Zext32,
+            // Nothing to do, but the slot keeps an operation for observers.
+            (Size::B | Size::DW, _) => Code::Mov64X,
+        };
+        self.emit(Op {
+            dst,
+            src: dst,
+            ..Op::new(code)
+        });
+    }
+
+    /// The number that a 64-bit immediate becomes.
+    fn wide(&self, imm: &Imm64) -> Result<u64, LowerError> {
+        let slot = self.slot;
+        let link = |map| self.linkage.map(map).ok_or(LowerError::Map { slot, map });
+        match *imm {
+            Imm64::Value(value) => Ok(value),
+            Imm64::MapIndex(index) => Ok(link(index)?.handle),
+            Imm64::MapIndexValue { index, offset } => match link(index)?.values {
+                0 => Err(LowerError::Map { slot, map: index }),
+                values => Ok(values.wrapping_add(u64::from(offset))),
+            },
+            Imm64::BtfVar { id, object: 0 } => self
+                .linkage
+                .variable(id)
+                .ok_or(LowerError::Variable { slot, id }),
+            Imm64::BtfVar { .. } => Err(self.unresolved("a variable of a module")),
+            Imm64::Func(offset) => {
+                // Relative to the next instruction as the kernel counts: one slot on.
+                let target = i64::from(slot) + 1 + i64::from(offset);
+                match self.function_at(target) {
+                    Some(index) => Ok(Executable::function_value(index)),
+                    None => Err(self.unresolved("a function that begins nowhere")),
+                }
+            }
+            Imm64::MapFd(_) | Imm64::MapValue { .. } => {
+                debug_assert!(map_of(imm).is_none());
+                Err(self.unresolved("a map's descriptor that the kernel did not resolve"))
+            }
+        }
+    }
+
+    fn packet_load(&mut self, size: Size, mode: PacketMode, imm: i32) -> Result<(), LowerError> {
+        let function = self
+            .linkage
+            .packet_load(size)
+            .ok_or(self.missing("packet access"))?;
+        let src = match mode {
+            PacketMode::Absolute => NO_REGISTER,
+            PacketMode::Indirect(reg) => number(reg),
+        };
+        self.emit(Op {
+            src,
+            off: imm,
+            imm: address(function),
+            ..Op::new(Code::PacketLoad)
+        });
+        Ok(())
+    }
+
+    fn conditional(&mut self, width: Width, cond: Condition, dst: Reg, src: Operand, offset: i16) {
+        let offset = i64::from(offset);
+        match self.fact().branch {
+            BranchFact::Always => return self.emit_jump(Op::new(Code::Jump), offset),
+            BranchFact::Never => return,
+            BranchFact::Both => {}
+        }
+        let dst = number(dst);
+        let op = match src {
+            Operand::Reg(src) => Op {
+                dst,
+                src: number(src),
+                ..Op::new(branch(cond, width, false))
+            },
+            Operand::Imm(imm) => Op {
+                dst,
+                imm: extend(imm, width),
+                ..Op::new(branch(cond, width, true))
+            },
+        };
+        self.emit_jump(op, offset);
+    }
+
+    fn call(&mut self, target: CallTarget) -> Result<(), LowerError> {
+        let slot = self.slot;
+        match target {
+            CallTarget::Helper(TAIL_CALL) => {
+                let function = self.linkage.tail_call().ok_or(self.missing("tail calls"))?;
+                let imm = function as usize as u64;
+                self.emit(Op {
+                    imm,
+                    ..Op::new(Code::TailCall)
+                });
+            }
+            CallTarget::Helper(id) => {
+                if id == MAP_LOOKUP_ELEM && self.array_lookup() {
+                    return Ok(());
+                }
+                let function = self
+                    .linkage
+                    .helper(id)
+                    .ok_or(LowerError::Helper { slot, id })?;
+                self.emit(Op {
+                    imm: address(function),
+                    ..Op::new(Code::Helper)
+                });
+            }
+            CallTarget::Kfunc { id, object: 0 } => {
+                let missing = LowerError::Kfunc { slot, id };
+                let btf_id = u32::try_from(id).map_err(|_| missing)?;
+                let link = self.linkage.kfunc(btf_id).ok_or(missing)?;
+                self.emit(Op {
+                    imm: address(link.function),
+                    ..Op::new(Code::Helper)
+                });
+            }
+            CallTarget::Kfunc { id, .. } => return Err(LowerError::Kfunc { slot, id }),
+            CallTarget::Local(offset) => {
+                let target = i64::from(slot) + 1 + i64::from(offset);
+                let Some(callee) = self.function_at(target) else {
+                    return Err(self.unresolved("a call to where no function begins"));
+                };
+                let callee = u64::from(self.functions[callee as usize].frame);
+                let imm = u64::from(self.function().frame) | callee << 32;
+                self.emit_jump(
+                    Op {
+                        imm,
+                        ..Op::new(Code::Local)
+                    },
+                    i64::from(offset),
+                );
+            }
+            CallTarget::Reg(_) => {
+                return Err(self.unresolved("a call through a register"));
+            }
+        }
+        Ok(())
+    }
+
+    /// `bpf_map_lookup_elem` on a known array needs no call. False if it is something else.
+    fn array_lookup(&mut self) -> bool {
+        let Some(link) = self
+            .fact()
+            .call
+            .and_then(|call| call.map)
+            .and_then(|map| self.linkage.map(map))
+        else {
+            return false;
+        };
+        if link.stride == 0 || link.values == 0 {
+            return false;
+        }
+        let array = InlineArray {
+            values: link.values,
+            stride: link.stride,
+            max_entries: link.max_entries,
+        };
+        let index = self
+            .arrays
+            .iter()
+            .position(|a| *a == array)
+            .unwrap_or_else(|| {
+                self.arrays.push(array);
+                self.arrays.len() - 1
+            });
+        self.emit(Op {
+            imm: index as u64,
+            ..Op::new(Code::ArrayLookup)
+        });
+        true
+    }
+
+    pub(super) fn missing(&self, what: &'static str) -> LowerError {
+        LowerError::Missing {
+            slot: self.slot,
+            what,
+        }
+    }
+
+    pub(super) fn unresolved(&self, what: &'static str) -> LowerError {
+        LowerError::Unresolved {
+            slot: self.slot,
+            what,
+        }
+    }
+}
+
+/// A function as an operation holds it.
+pub(super) fn address(function: HelperFn) -> u64 {
+    function as usize as u64
+}

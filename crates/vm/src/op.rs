@@ -1,0 +1,193 @@
+//! The lowered form: one fixed-size operation for each thing that the interpreter can do.
+//!
+//! `64`/`32` is the width, `K` an immediate as second operand, `X` a register. An operation's
+//! fields mean: `dst` and `src` registers (masked to the register file), `off` bytes added to an
+//! address or operations to jump from the next one, `imm` the immediate, already extended.
+
+use panal_isa::{AluOp, Condition, Width};
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[rustfmt::skip]
+#[allow(missing_docs)] // the names say it; the module says what the suffixes mean
+pub(crate) enum Code {
+    Add64K, Add64X, Add32K, Add32X,
+    Sub64K, Sub64X, Sub32K, Sub32X,
+    Mul64K, Mul64X, Mul32K, Mul32X,
+    Div64K, Div64X, Div32K, Div32X,
+    SDiv64K, SDiv64X, SDiv32K, SDiv32X,
+    Mod64K, Mod64X, Mod32K, Mod32X,
+    SMod64K, SMod64X, SMod32K, SMod32X,
+    Or64K, Or64X, Or32K, Or32X,
+    And64K, And64X, And32K, And32X,
+    Xor64K, Xor64X, Xor32K, Xor32X,
+    Lsh64K, Lsh64X, Lsh32K, Lsh32X,
+    Rsh64K, Rsh64X, Rsh32K, Rsh32X,
+    Arsh64K, Arsh64X, Arsh32K, Arsh32X,
+    Mov64K, Mov64X, Mov32K, Mov32X,
+    Neg64, Neg32,
+    // Sign extension: from, to.
+    Sx8To64, Sx16To64, Sx32To64, Sx8To32, Sx16To32,
+    // Truncation, byte swaps.
+    Zext16, Zext32, Swap16, Swap32, Swap64,
+    JEq64K, JEq64X, JEq32K, JEq32X,
+    JNe64K, JNe64X, JNe32K, JNe32X,
+    JSet64K, JSet64X, JSet32K, JSet32X,
+    JGt64K, JGt64X, JGt32K, JGt32X,
+    JGe64K, JGe64X, JGe32K, JGe32X,
+    JLt64K, JLt64X, JLt32K, JLt32X,
+    JLe64K, JLe64X, JLe32K, JLe32X,
+    JSGt64K, JSGt64X, JSGt32K, JSGt32X,
+    JSGe64K, JSGe64X, JSGe32K, JSGe32X,
+    JSLt64K, JSLt64X, JSLt32K, JSLt32X,
+    JSLe64K, JSLe64X, JSLe32K, JSLe32X,
+    Jump,
+    /// `may_goto`: jumps when the frame's count is used up.
+    MayGoto,
+    // Loads: unsigned, signed.
+    Ld8, Ld16, Ld32, Ld64, LdS8, LdS16, LdS32,
+    // Loads that give 0 where nothing may be read.
+    Probe8, Probe16, Probe32, Probe64, ProbeS8, ProbeS16, ProbeS32,
+    // Loads from this frame at `off` from its pointer, in range as the lowering saw.
+    LdFrame8, LdFrame16, LdFrame32, LdFrame64, LdFrameS8, LdFrameS16, LdFrameS32,
+    // Stores.
+    St8K, St16K, St32K, St64K, St8X, St16X, St32X, St64X,
+    StFrame8K, StFrame16K, StFrame32K, StFrame64K, StFrame8X, StFrame16X, StFrame32X, StFrame64X,
+    // Atomics; `dst` is the base, `src` the operand, `imm` an [`Atomic`].
+    Atomic32, Atomic64,
+    // Acquire loads: `dst` is the destination, `src` the base.
+    LdAcq8, LdAcq16, LdAcq32, LdAcq64,
+    StRel8, StRel16, StRel32, StRel64,
+    /// `dst = f(src + off)`: a field of the context that is computed; `imm` is the function.
+    Computed,
+    /// `f(dst + off, src)`: likewise, written.
+    ComputedStore,
+    /// `r0 = packet[...]` or leave: `imm` is the function, `off` the fixed part, `src` the
+    /// register added to it (or [`NO_REGISTER`]).
+    PacketLoad,
+    /// Arena pointer to program form: the low half.
+    CastKernel,
+    /// Arena pointer to user form: `imm` is the upper half, unless the low half is zero.
+    CastUser,
+    /// Calls the helper at `imm`.
+    Helper,
+    /// `r0 = &values[*(u32 *)r2]`, or 0: `imm` is the index of the array.
+    ArrayLookup,
+    /// Calls a subprogram at `off`; `imm` has the caller's frame size, and the callee's above 32.
+    Local,
+    TailCall,
+    Exit,
+    /// What no path reaches.
+    Trap,
+}
+
+/// Which atomic operation; the old value is fetched where the name says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Atomic {
+    Add,
+    Or,
+    And,
+    Xor,
+    FetchAdd,
+    FetchOr,
+    FetchAnd,
+    FetchXor,
+    Xchg,
+    CmpXchg,
+}
+
+impl Atomic {
+    pub const ALL: [Atomic; 10] = [
+        Atomic::Add,
+        Atomic::Or,
+        Atomic::And,
+        Atomic::Xor,
+        Atomic::FetchAdd,
+        Atomic::FetchOr,
+        Atomic::FetchAnd,
+        Atomic::FetchXor,
+        Atomic::Xchg,
+        Atomic::CmpXchg,
+    ];
+}
+
+/// `src` of a packet load without a register.
+pub(crate) const NO_REGISTER: u8 = 12;
+/// A register that programs do not have; the lowering uses it between two operations of one
+/// instruction.
+pub(crate) const SCRATCH: u8 = 11;
+/// The register file's size: a power of two, so that masking keeps any number inside.
+pub(crate) const FILE: usize = 16;
+
+/// An operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Op {
+    pub code: Code,
+    pub dst: u8,
+    pub src: u8,
+    pub off: i32,
+    pub imm: u64,
+}
+
+impl Op {
+    pub const fn new(code: Code) -> Op {
+        Op {
+            code,
+            dst: 0,
+            src: 0,
+            off: 0,
+            imm: 0,
+        }
+    }
+}
+
+/// Picks among the four forms of an operation.
+fn form(forms: [Code; 4], width: Width, imm: bool) -> Code {
+    forms[usize::from(width == Width::W32) * 2 + usize::from(!imm)]
+}
+
+/// The operation of an arithmetic instruction.
+#[rustfmt::skip]
+pub(crate) fn alu(op: AluOp, width: Width, imm: bool) -> Code {
+    use Code::*;
+    let forms = match op {
+        AluOp::Add => [Add64K, Add64X, Add32K, Add32X],
+        AluOp::Sub => [Sub64K, Sub64X, Sub32K, Sub32X],
+        AluOp::Mul => [Mul64K, Mul64X, Mul32K, Mul32X],
+        AluOp::Div => [Div64K, Div64X, Div32K, Div32X],
+        AluOp::SDiv => [SDiv64K, SDiv64X, SDiv32K, SDiv32X],
+        AluOp::Mod => [Mod64K, Mod64X, Mod32K, Mod32X],
+        AluOp::SMod => [SMod64K, SMod64X, SMod32K, SMod32X],
+        AluOp::Or => [Or64K, Or64X, Or32K, Or32X],
+        AluOp::And => [And64K, And64X, And32K, And32X],
+        AluOp::Xor => [Xor64K, Xor64X, Xor32K, Xor32X],
+        AluOp::Lsh => [Lsh64K, Lsh64X, Lsh32K, Lsh32X],
+        AluOp::Rsh => [Rsh64K, Rsh64X, Rsh32K, Rsh32X],
+        AluOp::Arsh => [Arsh64K, Arsh64X, Arsh32K, Arsh32X],
+        AluOp::Mov => [Mov64K, Mov64X, Mov32K, Mov32X],
+    };
+    form(forms, width, imm)
+}
+
+/// The operation of a conditional jump.
+#[rustfmt::skip]
+pub(crate) fn branch(cond: Condition, width: Width, imm: bool) -> Code {
+    use Code::*;
+    let forms = match cond {
+        Condition::Eq => [JEq64K, JEq64X, JEq32K, JEq32X],
+        Condition::Ne => [JNe64K, JNe64X, JNe32K, JNe32X],
+        Condition::Set => [JSet64K, JSet64X, JSet32K, JSet32X],
+        Condition::Gt => [JGt64K, JGt64X, JGt32K, JGt32X],
+        Condition::Ge => [JGe64K, JGe64X, JGe32K, JGe32X],
+        Condition::Lt => [JLt64K, JLt64X, JLt32K, JLt32X],
+        Condition::Le => [JLe64K, JLe64X, JLe32K, JLe32X],
+        Condition::SGt => [JSGt64K, JSGt64X, JSGt32K, JSGt32X],
+        Condition::SGe => [JSGe64K, JSGe64X, JSGe32K, JSGe32X],
+        Condition::SLt => [JSLt64K, JSLt64X, JSLt32K, JSLt32X],
+        Condition::SLe => [JSLe64K, JSLe64X, JSLe32K, JSLe32X],
+    };
+    form(forms, width, imm)
+}

@@ -1,0 +1,189 @@
+//! One run of a program: what travels with it through every helper.
+
+use core::{ffi::c_void, ptr::NonNull};
+
+/// Why a run ended before the program returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// The budget of steps is used up.
+    #[error("the budget of steps is used up at slot {slot}")]
+    Budget {
+        /// The instruction that would have come next.
+        slot: u32,
+    },
+    /// An access outside the memory that the program may touch.
+    #[error("{} of {size} bytes at {address:#x} by slot {slot}: not the program's memory", if *.write { "write" } else { "read" })]
+    Fault {
+        /// The instruction.
+        slot: u32,
+        /// Address.
+        address: u64,
+        /// Bytes.
+        size: u32,
+        /// Whether it was to be written.
+        write: bool,
+    },
+    /// An atomic access that is not aligned.
+    #[error("atomic access of {size} bytes at {address:#x} by slot {slot} is not aligned")]
+    Misaligned {
+        /// The instruction.
+        slot: u32,
+        /// Address.
+        address: u64,
+        /// Bytes.
+        size: u32,
+    },
+    /// No room on the stack, or too many nested calls.
+    #[error("no stack left for the call at slot {slot}")]
+    Stack {
+        /// The call.
+        slot: u32,
+    },
+    /// Code that was proven dead, or that is none.
+    #[error("slot {slot} was reached, which no path reaches")]
+    Unreachable {
+        /// The instruction.
+        slot: u32,
+    },
+    /// A helper was to call back what is no function of the program.
+    #[error("callback {0:#x} is no function of the program")]
+    NoFunction(u64),
+    /// A helper refused to go on: a pointer that leads out of the cage, a kernel that shuts down.
+    #[error("helper: {0}")]
+    Helper(&'static str),
+    /// `bpf_throw` with this cookie; the program's end, in order.
+    #[error("exception {0:#x}")]
+    Thrown(u64),
+    /// The observer (a debugger) ended it.
+    #[error("stopped by the observer at slot {slot}")]
+    Observer {
+        /// The instruction that would have come next.
+        slot: u32,
+    },
+}
+
+/// The engine's end of callbacks.
+#[derive(Clone, Copy)]
+pub(crate) struct Engine {
+    pub call: unsafe fn(
+        state: *mut c_void,
+        run: *mut Run,
+        function: u64,
+        args: [u64; 5],
+    ) -> Result<u64, Stop>,
+    pub state: *mut c_void,
+}
+
+/// One run of a program: made by the kernel for each event, handed to every helper.
+#[repr(C)]
+pub struct Run {
+    /// Steps that may still be taken: operations of the lowered program, charged at every jump
+    /// taken, call and return. The run stops when they are used up.
+    pub budget: u64,
+    /// Tail calls that may still be made (Linux: 33).
+    pub tail_calls: u32,
+    /// The "CPU": index of the thread that runs, for per-CPU maps.
+    pub cpu: u32,
+    pub(crate) cage_base: u64,
+    pub(crate) cage_size: u64,
+    pub(crate) stack: u64,
+    pub(crate) stack_size: u64,
+    /// What the kernel attached to the run: helpers cast it back.
+    pub host: *mut c_void,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) engine: Option<Engine>,
+    /// Where the frame of a callback would begin, while a helper runs.
+    pub(crate) stack_top: u64,
+    /// How deep callbacks are nested.
+    pub(crate) depth: u32,
+}
+
+impl Run {
+    /// Tail calls that one run may make (`MAX_TAIL_CALL_CNT`).
+    pub const TAIL_CALLS: u32 = 33;
+    /// A stack that is enough for eight frames of 512 bytes and tail calls from subprograms.
+    pub const STACK_SIZE: u64 = 16 << 10;
+
+    /// A run in this cage, on this stack.
+    ///
+    /// # Safety
+    /// While the run exists, every byte of the cage is mapped readable and writable, the stack
+    /// lies in the cage, is aligned to 16, and nobody else uses it.
+    pub unsafe fn new(cage_base: u64, cage_size: u64, stack: u64, stack_size: u64) -> Run {
+        Run {
+            budget: u64::MAX,
+            tail_calls: Self::TAIL_CALLS,
+            cpu: 0,
+            cage_base,
+            cage_size,
+            stack,
+            stack_size,
+            host: core::ptr::null_mut(),
+            stop: None,
+            engine: None,
+            stack_top: stack + stack_size,
+            depth: 0,
+        }
+    }
+
+    /// Lowest address of the memory that programs may touch (the cage).
+    pub fn cage_base(&self) -> u64 {
+        self.cage_base
+    }
+
+    /// Bytes of the cage.
+    pub fn cage_size(&self) -> u64 {
+        self.cage_size
+    }
+
+    /// The second wall for helpers: whether `len` bytes at `address` lie in the cage.
+    #[inline]
+    pub fn contains(&self, address: u64, len: u64) -> bool {
+        let offset = address.wrapping_sub(self.cage_base);
+        offset <= self.cage_size && len <= self.cage_size - offset
+    }
+
+    /// `address` as a pointer to `len` bytes, if they lie in the cage.
+    #[inline]
+    pub fn pointer(&self, address: u64, len: u64) -> Option<NonNull<u8>> {
+        if self.contains(address, len) {
+            NonNull::new(address as *mut u8)
+        } else {
+            None
+        }
+    }
+
+    /// Ends the run: what the helper returns does not matter any more.
+    pub fn stop(&mut self, stop: Stop) {
+        self.stop = Some(stop);
+    }
+
+    /// `bpf_throw`: the run ends in order, through the program's exception callback if it has one.
+    pub fn throw(&mut self, cookie: u64) {
+        self.stop = Some(Stop::Thrown(cookie));
+    }
+
+    /// Calls a function of the program, for helpers that take callbacks. `function` is the value
+    /// that the program passed.
+    ///
+    /// # Errors
+    /// The callback was stopped: the helper returns at once, with any value.
+    ///
+    /// # Safety
+    /// `run` is what the helper was called with; the arguments are what the verifier assumed of
+    /// this helper's callback.
+    pub unsafe fn call_back(run: *mut Run, function: u64, args: [u64; 5]) -> Result<u64, Stop> {
+        // SAFETY: the caller's promise: the run is live. The engine's state is, as long as a
+        // helper runs.
+        unsafe {
+            let Some(engine) = (*run).engine else {
+                return Err(Stop::Helper("callback outside of a run"));
+            };
+            let result = (engine.call)(engine.state, run, function, args);
+            if let Err(stop) = result {
+                (*run).stop = Some(stop);
+            }
+            result
+        }
+    }
+}

@@ -72,7 +72,7 @@ fn relocate(layout: &mut Layout<'_, '_>, section: usize, relocation: &Rel) -> Re
     let within = relocation.offset - start;
     let slot = (within / Slot::SIZE as u64) as usize;
     let instruction = match function.code.get(slot) {
-        Some(instruction) if within % Slot::SIZE as u64 == 0 => *instruction,
+        Some(instruction) if within.is_multiple_of(Slot::SIZE as u64) => *instruction,
         _ => return Err(Error::new(place, Fault::RelocationOutside)),
     };
     let whole = slot + 1 < function.code.len();

@@ -50,12 +50,12 @@ pub enum KconfigValue {
     Char,
     /// `y` is 1.
     Bool,
-    /// A number; `y`, `m`, `n` as 1, 2, 0.
+    /// A number.
     Integer {
         /// Whether it may be negative.
         signed: bool,
     },
-    /// `enum libbpf_tristate`
+    /// `enum libbpf_tristate`: `y`, `m`, `n` as 1, 2, 0.
     Tristate,
     /// Text with its zero, cut to the size.
     Text,

@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use panal_btf::TypeId;
+use panal_btf::{TypeId, core_relo::CoreRelo};
 use panal_isa::Slot;
 
 use crate::{ExternId, FunctionId, MapId};
@@ -87,15 +87,11 @@ pub struct Line {
     pub column: u32,
 }
 
-/// A CO-RE relocation (kernel document `bpf/btf.rst`, `struct bpf_core_relo`).
+/// An instruction that depends on the kernel's types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoreRecord {
     /// Slot within the function.
     pub slot: u32,
-    /// Root type of the access.
-    pub ty: TypeId,
-    /// `0:1:2`, or an enumerator's index.
-    pub access: Arc<str>,
-    /// What is asked, as `enum bpf_core_relo_kind` numbers it.
-    pub kind: u32,
+    /// What its value stands for. The offset is that of the compiler, within the section.
+    pub relocation: CoreRelo,
 }

@@ -71,7 +71,7 @@ impl NameIndex {
 
 /// A name without its flavour: `task_struct` of `task_struct___old`. A flavour begins at the last
 /// three underscores that stand alone between other characters.
-pub(crate) fn essential_name(name: &str) -> &str {
+pub fn essential_name(name: &str) -> &str {
     let bytes = name.as_bytes();
     // Most names have no flavour; the search for one is short then.
     let mut end = bytes.len();

@@ -20,6 +20,7 @@ mod write;
 pub use access::{Access, AccessError, Pointer, Step};
 pub use error::{BtfError, TypeFault};
 pub use ext::{BtfExt, ExtError, ExtSection, FuncInfo, LineInfo};
+pub use index::essential_name;
 pub use lookup::{DeclTags, NoMember, Place, Prototype};
 pub use table::Btf;
 pub use types::{

@@ -38,7 +38,9 @@ pub(crate) fn assemble(object: &Object, program: FunctionId) -> Result<Assembled
         code.extend_from_slice(&function.code);
         for relocation in &function.relocations {
             let slot = start + relocation.slot;
-            let Some(instruction) = code.get_mut(slot as usize) else { continue };
+            let Some(instruction) = code.get_mut(slot as usize) else {
+                continue;
+            };
             match relocation.target {
                 Target::Call(callee) | Target::FunctionAddress(callee) => {
                     let to: u32 = starts[callee.index()];
@@ -96,16 +98,25 @@ fn place(object: &Object, program: FunctionId) -> Result<Vec<(FunctionId, u32)>,
     }
     match fits {
         true => Ok(pieces),
-        false => Err(Error::TooLong { program: object.function(program).name.to_string() }),
+        false => Err(Error::TooLong {
+            program: object.function(program).name.to_string(),
+        }),
     }
 }
 
 /// Types of all functions, or none: the kernel wants all or nothing.
 fn funcs(object: &Object, pieces: &[(FunctionId, u32)]) -> Vec<FuncInfo> {
     let info = |(id, slot): &(FunctionId, u32)| {
-        Some(FuncInfo { slot: *slot, ty: object.function(*id).ty? })
+        Some(FuncInfo {
+            slot: *slot,
+            ty: object.function(*id).ty?,
+        })
     };
-    pieces.iter().map(info).collect::<Option<_>>().unwrap_or_default()
+    pieces
+        .iter()
+        .map(info)
+        .collect::<Option<_>>()
+        .unwrap_or_default()
 }
 
 fn lines(object: &Object, pieces: &[(FunctionId, u32)]) -> Vec<LineInfo> {

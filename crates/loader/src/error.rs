@@ -125,10 +125,12 @@ pub enum Error {
         fault: &'static str,
     },
     /// A CO-RE relocation that makes no sense.
-    #[error("program {program}, instruction {slot}: CO-RE relocation: {fault}")]
+    #[error("program {program}: {function}, instruction {slot}: {fault}")]
     Core {
         /// Program.
         program: String,
+        /// The function of it that has the instruction.
+        function: String,
         /// Slot within the function.
         slot: u32,
         /// What is wrong.
@@ -149,7 +151,9 @@ pub enum Error {
         kernel: String,
     },
     /// Where to attach is not said.
-    #[error("program {program}: section {section:?} does not say where to attach: {needs} is needed")]
+    #[error(
+        "program {program}: section {section:?} does not say where to attach: {needs} is needed"
+    )]
     Unattached {
         /// Program.
         program: String,
@@ -208,7 +212,13 @@ impl fmt::Display for Rejected {
         write!(f, "program {} rejected: ", self.program)?;
         match &self.rejection {
             Some(rejection) => f.write_str(&rejection.message),
-            None => match self.log.trim_end().lines().rev().find(|l| !l.starts_with("processed")) {
+            None => match self
+                .log
+                .trim_end()
+                .lines()
+                .rev()
+                .find(|l| !l.starts_with("processed"))
+            {
                 Some(last) => f.write_str(last),
                 None => write!(f, "{}", self.errno),
             },
@@ -254,6 +264,9 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, Failure> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error> {
-        self.map_err(|failure| Error::Kernel { what: what(), failure })
+        self.map_err(|failure| Error::Kernel {
+            what: what(),
+            failure,
+        })
     }
 }

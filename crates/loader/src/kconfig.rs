@@ -13,16 +13,22 @@ const TRI_MODULE: u8 = 2;
 const HAS_COOKIE: u32 = 5 << 16 | 15 << 8;
 
 /// The bytes of the map that holds all configuration values of an object.
-pub(crate) fn contents(
-    object: &Object,
-    size: u32,
-    kernel: &dyn Kernel,
-) -> Result<Vec<u8>, Error> {
+pub(crate) fn contents(object: &Object, size: u32, kernel: &dyn Kernel) -> Result<Vec<u8>, Error> {
     let mut bytes = vec![0; size as usize];
     for external in object.externs() {
-        let ExternKind::Kconfig { offset, size, value, .. } = external.kind else { continue };
+        let ExternKind::Kconfig {
+            offset,
+            size,
+            value,
+            ..
+        } = external.kind
+        else {
+            continue;
+        };
         let start = offset as usize;
-        let Some(target) = bytes.get_mut(start..start + size as usize) else { continue };
+        let Some(target) = bytes.get_mut(start..start + size as usize) else {
+            continue;
+        };
         match text(external, kernel) {
             Some(text) => write(target, value, &text).map_err(|fault| Error::Kconfig {
                 name: external.name.to_string(),
@@ -47,9 +53,11 @@ fn text(external: &Extern, kernel: &dyn Kernel) -> Option<String> {
     let flag = |set| Some(if set { "1".to_owned() } else { "0".to_owned() });
     match &*external.name {
         "LINUX_KERNEL_VERSION" => Some(kernel.version().to_string()),
-        "LINUX_HAS_SYSCALL_WRAPPER" => {
-            flag(kernel.symbol(&crate::target::syscall_function("bpf")).is_some())
-        }
+        "LINUX_HAS_SYSCALL_WRAPPER" => flag(
+            kernel
+                .symbol(&crate::target::syscall_function("bpf"))
+                .is_some(),
+        ),
         "LINUX_HAS_BPF_COOKIE" => flag(kernel.version() >= HAS_COOKIE),
         name => kernel.config(name),
     }
@@ -89,12 +97,19 @@ fn write_number(target: &mut [u8], ty: KconfigValue, text: &str) -> Result<(), &
         Some(digits) => (true, digits),
         None => (false, text),
     };
-    let magnitude = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+    let magnitude = match digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => digits.parse(),
     };
     let magnitude = magnitude.map_err(|_| "neither a letter, nor text in quotes, nor a number")?;
-    let number = if negative { -i128::from(magnitude) } else { i128::from(magnitude) };
+    let number = if negative {
+        -i128::from(magnitude)
+    } else {
+        i128::from(magnitude)
+    };
     let bits = target.len() as u32 * 8;
     let range = match ty {
         KconfigValue::Integer { signed: true } => -(1i128 << (bits - 1))..=(1 << (bits - 1)) - 1,
@@ -126,9 +141,18 @@ mod tests {
         assert_eq!(written(1, Bool, "y"), Ok(vec![1]));
         assert_eq!(written(1, Char, "m"), Ok(vec![b'm']));
         assert_eq!(written(4, Tristate, "m"), Ok(vec![2, 0, 0, 0]));
-        assert_eq!(written(4, Integer { signed: false }, "0x10"), Ok(vec![16, 0, 0, 0]));
-        assert_eq!(written(2, Integer { signed: true }, "-2"), Ok(vec![0xfe, 0xff]));
-        assert_eq!(written(8, Integer { signed: false }, "18446744073709551615"), Ok(vec![255; 8]));
+        assert_eq!(
+            written(4, Integer { signed: false }, "0x10"),
+            Ok(vec![16, 0, 0, 0])
+        );
+        assert_eq!(
+            written(2, Integer { signed: true }, "-2"),
+            Ok(vec![0xfe, 0xff])
+        );
+        assert_eq!(
+            written(8, Integer { signed: false }, "18446744073709551615"),
+            Ok(vec![255; 8])
+        );
         assert_eq!(written(6, Text, "\"ab\""), Ok(vec![b'a', b'b', 0, 0, 0, 0]));
         assert_eq!(written(3, Text, "\"abcdef\""), Ok(vec![b'a', b'b', 0]));
     }

@@ -104,10 +104,18 @@ impl Open {
                 }
             })
             .collect();
-        let maps = object.map_ids().map(|(id, map)| plan(id, map)).collect::<Result<_, _>>()?;
+        let maps = object
+            .map_ids()
+            .map(|(id, map)| plan(id, map))
+            .collect::<Result<_, _>>()?;
         let pin_directory = PIN_DIRECTORY.to_owned();
-        let mut open =
-            Open { object: Arc::new(object), name: stem.to_owned(), programs, maps, pin_directory };
+        let mut open = Open {
+            object: Arc::new(object),
+            name: stem.to_owned(),
+            programs,
+            maps,
+            pin_directory,
+        };
         open.pin_by_name();
         Ok(open)
     }
@@ -222,7 +230,9 @@ impl Open {
     /// The map and the range of bytes of a variable.
     fn find_variable(&self, name: &str) -> Result<(usize, std::ops::Range<usize>), Error> {
         for (index, plan) in self.maps.iter().enumerate() {
-            let Some(data) = self.object.map(plan.id).data() else { continue };
+            let Some(data) = self.object.map(plan.id).data() else {
+                continue;
+            };
             if let Some(v) = data.variables.iter().find(|v| &*v.name == name) {
                 let start = v.offset as usize;
                 return Ok((index, start..start + v.size as usize));
@@ -243,7 +253,10 @@ fn plan(id: MapId, map: &panal_object::Map) -> Result<MapPlan, Error> {
     let number = definition.map_type;
     let map_type = MapType::from_number(number)
         .filter(|ty| *ty != MapType::Unspec)
-        .ok_or_else(|| Error::MapType { map: name.clone(), number })?;
+        .ok_or_else(|| Error::MapType {
+            map: name.clone(),
+            number,
+        })?;
     let create = match &map.origin {
         Origin::StructOps(ops) => ops.autocreate,
         _ => true,

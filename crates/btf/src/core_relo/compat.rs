@@ -40,8 +40,9 @@ pub(super) fn fields_compatible(l: &Btf, local: TypeId, t: &Btf, target: TypeId)
     }
 }
 
-/// Whether two types of the same name are the same kind of thing; members are not compared.
-pub(super) fn types_compatible(
+/// Whether two types of the same name are the same kind of thing; members are not compared. For
+/// externs of the object, `local` and `target` are function prototypes or types of variables.
+pub fn types_compatible(
     l: &Btf,
     local: TypeId,
     t: &Btf,

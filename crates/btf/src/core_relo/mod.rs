@@ -18,6 +18,7 @@ use alloc::{
 
 use hashbrown::HashMap;
 
+pub use compat::types_compatible;
 pub use patch::{POISON_HELPER, PatchError, Patched};
 pub use value::{Resize, Resolution};
 

@@ -32,17 +32,30 @@ pub(super) fn attach(layout: &mut Layout<'_, '_>) -> Result<(), Error> {
             layout.functions[id.index()].ty = Some(record.ty);
         }
     }
-    let mut texts = Texts { btf: &btf, known: HashMap::new(), total: 0 };
+    let mut texts = Texts {
+        btf: &btf,
+        known: HashMap::new(),
+        total: 0,
+    };
     for (id, slot, record) in located(layout, &ext.lines, |r| r.offset) {
         let text = texts.get(record.text).zip(texts.get(record.file));
         let Some((text, file)) = text else {
             return Err(fail("too much source text".to_string()));
         };
-        let line = Line { slot, file, text, line: record.line, column: record.column };
+        let line = Line {
+            slot,
+            file,
+            text,
+            line: record.line,
+            column: record.column,
+        };
         layout.functions[id.index()].lines.push(line);
     }
     for (id, slot, record) in located(layout, &ext.relocations, |r| r.offset) {
-        let record = CoreRecord { slot, relocation: record.clone() };
+        let record = CoreRecord {
+            slot,
+            relocation: record.clone(),
+        };
         layout.functions[id.index()].core.push(record);
     }
     for function in &mut layout.functions {
@@ -63,7 +76,9 @@ fn located<'r, T>(
     for section in sections {
         let index = (0..layout.names.len())
             .find(|&i| layout.holds[i] == Holds::Code && *layout.names[i] == *section.name);
-        let Some(ranges) = index.map(|i| &layout.ranges[i]) else { continue };
+        let Some(ranges) = index.map(|i| &layout.ranges[i]) else {
+            continue;
+        };
         for record in &section.records {
             let offset = u64::from(offset(record));
             let after = ranges.partition_point(|(start, ..)| *start <= offset);

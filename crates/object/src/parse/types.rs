@@ -61,8 +61,10 @@ fn complete_section(layout: &Layout<'_, '_>, btf: &Btf, section: usize, builder:
         return;
     };
     let end = layout.elf.sections[section].size;
-    let mut placed: Vec<SecVar> =
-        vars.iter().map(|var| place(layout, btf, section, end, *var)).collect();
+    let mut placed: Vec<SecVar> = vars
+        .iter()
+        .map(|var| place(layout, btf, section, end, *var))
+        .collect();
     placed.sort_by_key(|var| var.offset);
     if let Some(ty) = builder.get_mut(id)
         && let Kind::DataSec { size, vars } = &mut ty.kind
@@ -76,7 +78,10 @@ fn complete_section(layout: &Layout<'_, '_>, btf: &Btf, section: usize, builder:
 /// A variable at the place that its symbol gives it.
 fn place(layout: &Layout<'_, '_>, btf: &Btf, section: usize, end: u64, var: SecVar) -> SecVar {
     match layout.variable(section, btf.name(var.ty)) {
-        Some(symbol) if symbol.value < end => SecVar { offset: symbol.value as u32, ..var },
+        Some(symbol) if symbol.value < end => SecVar {
+            offset: symbol.value as u32,
+            ..var
+        },
         _ => var,
     }
 }

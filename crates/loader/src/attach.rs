@@ -1,0 +1,92 @@
+//! Where a program is attached, by its section's name.
+
+use panal_uapi::{
+    kernel::AttachTarget,
+    section::{Section, Target},
+};
+
+use crate::{Error, ProgramPlan, target::syscall_function};
+
+/// What the section says; an error that names what is missing when it does not say enough.
+pub(crate) fn attach_target(plan: &ProgramPlan) -> Result<AttachTarget, Error> {
+    let Ok(section) = Section::parse(&plan.section) else {
+        return Err(unattached(plan, "a target"));
+    };
+    let unsupported = |what: &str| {
+        Err(Error::Unsupported {
+            program: plan.name.clone(),
+            what: format!("attaching {what}"),
+        })
+    };
+    match section.target {
+        Target::Tracepoint { category, name } => Ok(AttachTarget::Tracepoint {
+            category: category.to_owned(),
+            name: name.to_owned(),
+        }),
+        Target::RawTracepoint(name) => Ok(AttachTarget::RawTracepoint(name.to_owned())),
+        Target::Btf { .. } if plan.attach_type == Some(panal_uapi::AttachType::LsmCgroup) => {
+            Err(unattached(plan, "a cgroup"))
+        }
+        Target::Btf { .. } | Target::ProgramFunction(_) => Ok(AttachTarget::AtLoad),
+        Target::Kprobe {
+            function,
+            offset,
+            on_return,
+        } => Ok(AttachTarget::Kprobe {
+            function: function.to_owned(),
+            offset,
+            on_return,
+        }),
+        Target::Ksyscall { name, on_return } => Ok(AttachTarget::Kprobe {
+            function: syscall_function(name),
+            offset: 0,
+            on_return,
+        }),
+        Target::Uprobe {
+            path,
+            function,
+            offset,
+            on_return,
+            multi: false,
+        } => Ok(AttachTarget::Uprobe {
+            path: path.to_owned(),
+            function: function.to_owned(),
+            offset,
+            on_return,
+            pid: None,
+        }),
+        Target::Uprobe { .. } => unsupported("to many user functions at once"),
+        Target::KprobeMulti { .. } => unsupported("to many kernel functions at once"),
+        Target::Usdt { .. } => unsupported("to a USDT probe"),
+        Target::StructOps => unsupported("a struct_ops program"),
+        Target::Unnamed => Err(unattached(plan, needs(plan))),
+    }
+}
+
+fn unattached(plan: &ProgramPlan, needs: &'static str) -> Error {
+    Error::Unattached {
+        program: plan.name.clone(),
+        section: plan.section.clone(),
+        needs,
+    }
+}
+
+/// What has to be named for a program of this type.
+fn needs(plan: &ProgramPlan) -> &'static str {
+    use panal_uapi::ProgType::*;
+    match plan.prog_type {
+        Some(Xdp | SchedCls | SchedAct) => "a network interface",
+        Some(SocketFilter) => "a socket",
+        Some(
+            CgroupSkb | CgroupSock | CgroupSockAddr | CgroupSockopt | CgroupSysctl | CgroupDevice
+            | SockOps,
+        ) => "a cgroup",
+        Some(Kprobe | Tracepoint | RawTracepoint | RawTracepointWritable) => "an event",
+        Some(PerfEvent) => "a sampling frequency",
+        Some(SkLookup | FlowDissector) => "a network namespace",
+        Some(SkSkb | SkMsg) => "a map of sockets",
+        Some(Netfilter) => "a netfilter hook",
+        Some(Syscall) => "nothing (it is run, not attached)",
+        _ => "a target",
+    }
+}

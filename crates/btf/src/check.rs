@@ -335,8 +335,10 @@ impl<'a> Walk<'a> {
             Kind::Ptr(_) => 8,
             Kind::Array { element: ty, .. } | Kind::Var { ty, .. } => of(*ty),
             Kind::Struct { size, members } | Kind::Union { size, members } => {
+                // A bitfield does not cross a multiple of its type's size.
                 let loose = |m: &Member| {
-                    m.bits == 0 && !m.bit_offset.is_multiple_of(u32::from(of(m.ty)).max(1) * 8)
+                    let unit = u32::from(of(m.ty)).max(1) * 8;
+                    m.bit_offset % unit + u32::from(m.bits) > if m.bits == 0 { 0 } else { unit }
                 };
                 let natural = members.iter().map(|m| of(m.ty)).max().unwrap_or(1).max(1);
                 let packed = members.iter().any(loose) || size % u32::from(natural) != 0;

@@ -12,9 +12,11 @@ mod ext;
 mod index;
 mod lookup;
 mod parse;
+mod print;
 mod strings;
 mod table;
 mod types;
+pub mod value;
 mod write;
 
 pub use access::{Access, AccessError, Pointer, Step};
@@ -22,6 +24,7 @@ pub use error::{BtfError, TypeFault};
 pub use ext::{BtfExt, ExtError, ExtSection, FuncInfo, LineInfo};
 pub use index::essential_name;
 pub use lookup::{DeclTags, NoMember, Place, Prototype};
+pub use print::PrintError;
 pub use table::Btf;
 pub use types::{
     Encoding, EnumValue, Kind, KindTag, Linkage, Member, Param, SecVar, Type, TypeId, VarLinkage,

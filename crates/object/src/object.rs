@@ -79,6 +79,11 @@ impl Object {
         &self.functions
     }
 
+    /// Every function with its id.
+    pub fn function_ids(&self) -> impl Iterator<Item = (FunctionId, &Function)> {
+        (0..).map(FunctionId).zip(&self.functions)
+    }
+
     /// A function.
     pub fn function(&self, id: FunctionId) -> &Function {
         &self.functions[id.index()]
@@ -86,9 +91,7 @@ impl Object {
 
     /// The functions that are programs.
     pub fn programs(&self) -> impl Iterator<Item = (FunctionId, &Function)> {
-        (0..)
-            .map(FunctionId)
-            .zip(&self.functions)
+        self.function_ids()
             .filter(|(_, f)| f.role == Role::Program)
     }
 

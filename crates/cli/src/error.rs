@@ -1,0 +1,59 @@
+//! Why something could not even be tried. One line each: whose mistake, and where.
+
+use std::{io, path::Path};
+
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// A file that cannot be read or written.
+    #[error("{path}: cannot {action}: {reason}")]
+    File {
+        path: String,
+        action: &'static str,
+        reason: String,
+    },
+    /// An object that is not one.
+    #[error("{path}: {error}")]
+    Object {
+        path: String,
+        error: panal_object::Error,
+    },
+    /// What was asked for does not exist, or makes no sense.
+    #[error("{0}")]
+    Asked(String),
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Output(String),
+    /// Standard output was closed by its reader: no error.
+    #[error("standard output was closed")]
+    OutputClosed,
+}
+
+impl Problem {
+    pub fn file(path: &Path, action: &'static str, error: &io::Error) -> Self {
+        let reason = reason(error);
+        Problem::File {
+            path: path.display().to_string(),
+            action,
+            reason,
+        }
+    }
+}
+
+/// The system's words without Rust's `(os error N)`.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Problem::OutputClosed,
+            _ => Problem::Output(reason(&error)),
+        }
+    }
+}

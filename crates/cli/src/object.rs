@@ -1,11 +1,6 @@
 //! Reading objects, and what they hold under the names that users give.
 
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
 use panal_object::{Function, FunctionId, Object, Target};
 
@@ -50,7 +45,7 @@ pub fn open(path: &Path) -> Result<Object, Problem> {
 
 /// The functions that a `--program` option means: all, or one with everything that it calls.
 pub fn selected(
-    path: &PathBuf,
+    path: &Path,
     object: &Object,
     program: Option<&str>,
 ) -> Result<Vec<FunctionId>, Problem> {

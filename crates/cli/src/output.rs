@@ -16,8 +16,6 @@ pub const HEADING: Style = Style::new().bold();
 pub const QUIET: Style = AnsiColor::BrightBlack.on_default();
 /// Names of programs, maps and labels.
 pub const NAME: Style = AnsiColor::Cyan.on_default();
-/// What went well.
-pub const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// What did not.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 
@@ -56,11 +54,6 @@ pub fn json_line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Pro
 /// Reports a problem on standard error. Nothing can be done when even that fails.
 pub fn error(problem: &dyn Display) {
     let _ = writeln!(anstream::stderr(), "{}: {problem}", Painted(BAD, "error"));
-}
-
-/// A remark on standard error.
-pub fn note(text: &dyn Display) {
-    let _ = writeln!(anstream::stderr(), "{}: {text}", Painted(HEADING, "note"));
 }
 
 /// Bytes as hexadecimal digits.

@@ -339,3 +339,69 @@ fn draw(
         unreachable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every graph of a few boxes in which each box leads to at most two.
+    fn graphs(count: usize) -> impl Iterator<Item = Vec<(usize, usize)>> {
+        let ways = (count + 1) * (count + 1);
+        (0..ways.pow(count as u32)).map(move |mut number| {
+            let mut edges = Vec::new();
+            for from in 0..count {
+                let choice = number % ways;
+                number /= ways;
+                for to in [choice % (count + 1), choice / (count + 1)] {
+                    if to < count {
+                        edges.push((from, to));
+                    }
+                }
+            }
+            edges
+        })
+    }
+
+    /// Rounding.
+    const E: f64 = 1e-6;
+
+    fn check(sizes: &[Size], edges: &[(usize, usize)]) {
+        let plan = layered(sizes, edges);
+        assert_eq!(plan.arrows.len(), edges.len());
+        let corners = || plan.boxes.iter().zip(sizes);
+        for (index, ((ax, ay), (aw, ah))) in corners().enumerate() {
+            assert!(*ax >= -E && ax + aw <= plan.size.0 + E && ay + ah <= plan.size.1 + E);
+            for ((bx, by), (bw, bh)) in corners().skip(index + 1) {
+                let beside = ax + aw <= bx + E || bx + bw <= ax + E;
+                let apart = beside || ay + ah <= by + E || by + bh <= ay + E;
+                assert!(apart, "boxes overlap: {edges:?}");
+            }
+        }
+        for (arrow, (from, to)) in plan.arrows.iter().zip(edges) {
+            let down = plan.boxes[*from].1 < plan.boxes[*to].1;
+            assert_eq!(arrow.back, !down, "{from} to {to} of {edges:?}");
+            if !arrow.back {
+                assert!(arrow.points.windows(2).all(|pair| pair[0].1 <= pair[1].1));
+            }
+        }
+    }
+
+    #[test]
+    fn boxes_do_not_overlap_and_arrows_point_down_unless_they_close_a_loop() {
+        let sizes = [(120.0, 40.0), (300.0, 200.0), (20.0, 20.0)];
+        for count in 1..=3 {
+            graphs(count).for_each(|edges| check(&sizes[..count], &edges));
+        }
+    }
+
+    #[test]
+    fn ten_thousand_boxes_come_to_an_end() {
+        let sizes = vec![(100.0, 50.0); 10_000];
+        let chain = (0..9_999).map(|i| (i, i + 1));
+        let long = (0..4_000).map(|i| (i, 9_999 - i));
+        let edges: Vec<_> = chain.chain(long).collect();
+        let start = std::time::Instant::now();
+        layered(&sizes, &edges);
+        assert!(start.elapsed().as_secs() < 20);
+    }
+}

@@ -24,7 +24,6 @@ pub struct Row<'o> {
 
 /// A function's rows.
 pub struct Listing<'o> {
-    pub function: &'o Function,
     pub code: Code,
     pub rows: Vec<Row<'o>>,
     /// Slots that something jumps to.
@@ -62,7 +61,6 @@ pub fn read<'o>(subject: &Subject<'o>, function: &'o Function) -> Result<Listing
         .collect();
     let targets = rows.iter().filter_map(|row| row.target).collect();
     Ok(Listing {
-        function,
         code,
         rows,
         targets,

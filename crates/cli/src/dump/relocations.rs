@@ -61,7 +61,7 @@ fn rows<'a>(object: &Object, function: &'a Function) -> Vec<RowJson<'a>> {
     let core = function.core.iter().map(|record| RowJson {
         function: &function.name,
         slot: record.slot,
-        kind: core_kind(record.kind),
+        kind: record.relocation.kind.name(),
         target: core_target(object, record),
         weak: false,
     });
@@ -87,28 +87,9 @@ fn kind(object: &Object, target: Target) -> (&'static str, bool) {
     }
 }
 
-/// Names of `enum bpf_core_relo_kind`, as bpftool and libbpf's log print them.
-fn core_kind(kind: u32) -> &'static str {
-    const KINDS: [&str; 13] = [
-        "byte_off",
-        "byte_sz",
-        "field_exists",
-        "signed",
-        "lshift_u64",
-        "rshift_u64",
-        "local_type_id",
-        "target_type_id",
-        "type_exists",
-        "type_size",
-        "enumval_exists",
-        "enumval_value",
-        "type_matches",
-    ];
-    KINDS.get(kind as usize).copied().unwrap_or("unknown")
-}
-
 /// The root type, and for accesses the member that the path leads to.
 fn core_target(object: &Object, record: &CoreRecord) -> String {
+    let record = &record.relocation;
     let Some(btf) = object.btf() else {
         return record.access.to_string();
     };

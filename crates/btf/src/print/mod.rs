@@ -178,13 +178,19 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// Words of C that cannot be the name of a typedef; other languages have types of these names.
+/// Words of C that cannot be the name of a typedef; other languages have types of these names, and
+/// compilers bring a `__builtin_va_list` of their own.
 fn is_keyword(name: &str) -> bool {
-    is_type_word(name)
-        || matches!(
-            name,
-            "auto" | "const" | "enum" | "struct" | "union" | "void"
-        )
+    const OTHERS: [&str; 7] = [
+        "auto",
+        "const",
+        "enum",
+        "struct",
+        "union",
+        "void",
+        "__builtin_va_list",
+    ];
+    is_type_word(name) || OTHERS.contains(&name)
 }
 
 /// Words that names of integers and floats are made of.

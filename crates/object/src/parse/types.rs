@@ -4,7 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 
 use panal_btf::{Btf, Builder, Kind, Linkage, SecVar, WriteError};
 
-use super::layout::{Holds, Layout};
+use super::layout::Layout;
 use crate::{
     elf::Elf,
     error::{Error, Fault, Place},
@@ -30,8 +30,8 @@ pub(super) fn complete(layout: &Layout<'_, '_>) -> Result<Option<Arc<Btf>>, Erro
         return Ok(None);
     };
     let mut builder = Builder::from(&**btf);
-    for (section, holds) in layout.holds.iter().enumerate() {
-        if let Holds::Data(_) | Holds::Maps | Holds::StructOps = holds {
+    for (section, elf) in layout.elf.sections.iter().enumerate() {
+        if !elf.is_code && elf.size != 0 {
             complete_section(layout, btf, section, &mut builder);
         }
     }

@@ -18,7 +18,12 @@ pub(crate) fn attach_target(plan: &ProgramPlan) -> Result<AttachTarget, Error> {
             what: format!("attaching {what}"),
         })
     };
-    match section.target {
+    let target = section.target.map_err(|fault| Error::Section {
+        program: plan.name.clone(),
+        section: plan.section.clone(),
+        fault,
+    })?;
+    match target {
         Target::Tracepoint { category, name } => Ok(AttachTarget::Tracepoint {
             category: category.to_owned(),
             name: name.to_owned(),

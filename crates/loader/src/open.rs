@@ -139,6 +139,13 @@ impl Open {
         self.pin_by_name();
     }
 
+    /// Neither pins maps nor takes pinned ones: for verification and for runs that share nothing.
+    pub fn without_pins(&mut self) {
+        for plan in &mut self.maps {
+            plan.pin_path = None;
+        }
+    }
+
     /// The object.
     pub fn object(&self) -> &Arc<Object> {
         &self.object

@@ -40,7 +40,12 @@ pub(crate) fn load_target(
     let Ok(section) = Section::parse(&plan.section) else {
         return Ok(None);
     };
-    let (kind, name) = match section.target {
+    let target = section.target.map_err(|fault| Error::Section {
+        program: plan.name.clone(),
+        section: plan.section.clone(),
+        fault,
+    })?;
+    let (kind, name) = match target {
         Target::Btf { kind, name, .. } => (kind, name),
         Target::ProgramFunction(_) => {
             return Err(Error::Unattached {

@@ -91,8 +91,7 @@ impl Object {
 
     /// The functions that are programs.
     pub fn programs(&self) -> impl Iterator<Item = (FunctionId, &Function)> {
-        self.function_ids()
-            .filter(|(_, f)| f.role == Role::Program)
+        self.function_ids().filter(|(_, f)| f.role == Role::Program)
     }
 
     /// Every map: those of `.maps` and `maps`, data sections, configuration values, struct_ops.

@@ -3,6 +3,7 @@
 //! One file per type or close family. Where a rule depends on the attach type, privilege or kernel
 //! version, it carries a [`When`].
 
+pub mod arguments;
 mod base;
 mod cgroup_device;
 mod cgroup_skb;
@@ -15,6 +16,7 @@ mod flow_dissector;
 mod kprobe;
 mod lirc_mode2;
 mod lsm;
+pub mod lsm_hooks;
 mod lwt;
 mod netfilter;
 mod perf_event;

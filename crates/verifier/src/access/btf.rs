@@ -47,3 +47,15 @@ pub fn check_map_object(
 ) -> Check<RegState> {
     check(env, st, reg, off, size, access)
 }
+
+/// A struct of the kernel by name.
+///
+/// # Errors
+/// The kernel does not have it.
+pub fn kernel_struct(env: &Env<'_>, name: &str) -> Check<panal_btf::TypeId> {
+    env.request
+        .profile
+        .btf
+        .find(name, panal_btf::KindTag::Struct)
+        .ok_or_else(|| reject!(Types, EINVAL, "struct {name} is not in the kernel's BTF"))
+}

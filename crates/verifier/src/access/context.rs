@@ -1,11 +1,45 @@
 //! Loads and stores through context and socket pointers, by the program type's field rules.
 
-use super::AccessKind;
+use panal_isa::Reg;
+use panal_uapi::{
+    ProgType,
+    program_types::{
+        self, Access, Context, Field, FieldKind, PacketAccess, ProgramType, Returns, Situation,
+        lsm_hooks, sockets,
+    },
+};
+
+use super::{AccessKind, arguments};
 use crate::{
+    Tied,
     env::Env,
     error::{Check, reject},
-    state::{RegKind, RegState, State},
+    state::{BtfRef, BtfType, PtrFlags, RegKind, RegState, State},
 };
+
+/// The rules of the program's type; those of the replaced program for an extension.
+pub fn rules(env: &Env<'_>) -> Check<&'static ProgramType> {
+    let prog_type = effective_type(env);
+    program_types::by_type(prog_type)
+        .ok_or_else(|| reject!(NotAllowed, EINVAL, "program type {prog_type} has no rules"))
+}
+
+/// The type whose rules hold.
+pub fn effective_type(env: &Env<'_>) -> ProgType {
+    match (env.request.prog_type, &env.request.tied) {
+        (ProgType::Ext, Some(Tied::Program { prog_type, .. })) => *prog_type,
+        (own, _) => own,
+    }
+}
+
+/// What the rules' conditions are tested against.
+pub fn situation(env: &Env<'_>) -> Situation {
+    Situation {
+        attach_type: env.request.attach_type,
+        privileged: env.request.profile.privileged,
+        version: env.request.profile.version,
+    }
+}
 
 /// Checks an access of `size` bytes at `off` in the context.
 ///
@@ -16,36 +50,132 @@ use crate::{
 /// A field that does not exist, or not with this size, or not for writing.
 pub fn check(
     env: &mut Env<'_>,
-    st: &mut State,
+    _st: &mut State,
     off: i32,
     size: u32,
     access: AccessKind,
 ) -> Check<RegState> {
-    let _ = (env, st, access);
-    Err(reject!(
+    let rules = rules(env)?;
+    match rules.context {
+        Context::Fields(fields) => {
+            match fields.access(off.into(), size, uapi_access(access), &situation(env)) {
+                Some(field) => field_value(env, field, access),
+                None => Err(invalid(off, size, access, fields.layout.name)),
+            }
+        }
+        Context::Arguments => arguments::check(env, off, size, access),
+        Context::OfTarget => Err(invalid(off, size, access, "context")),
+    }
+}
+
+fn uapi_access(access: AccessKind) -> Access {
+    match access {
+        AccessKind::Read => Access::Read,
+        AccessKind::Write => Access::Write,
+    }
+}
+
+pub(super) fn invalid(off: i32, size: u32, access: AccessKind, what: &str) -> crate::error::Reject {
+    reject!(
         ContextAccess,
         EACCES,
         "invalid bpf_context access off={off} size={size}"
+    )
+    .because(alloc::format!(
+        "this program type may not {} {size} bytes at offset {off} of `{what}`",
+        access.name()
     ))
 }
 
-/// Checks an access to `struct bpf_sock` and its relatives; `kind` is one of the socket kinds.
+fn field_value(env: &mut Env<'_>, field: &Field, access: AccessKind) -> Check<RegState> {
+    if access.is_write() {
+        return Ok(RegState::UNKNOWN);
+    }
+    let nullable = PtrFlags::MAYBE_NULL;
+    Ok(match field.kind {
+        FieldKind::Scalar => RegState::UNKNOWN,
+        FieldKind::PacketData => RegState::pointer(RegKind::Packet { range: 0 }),
+        FieldKind::PacketEnd => RegState::pointer(RegKind::PacketEnd),
+        FieldKind::PacketMeta => RegState::pointer(RegKind::PacketMeta { range: 0 }),
+        FieldKind::Socket => RegState::pointer(RegKind::Socket),
+        FieldKind::SocketOrNull => RegState::pointer(RegKind::Socket)
+            .with_flags(nullable)
+            .with_id(env.new_id()),
+        FieldKind::SockCommonOrNull => RegState::pointer(RegKind::SockCommon)
+            .with_flags(nullable)
+            .with_id(env.new_id()),
+        FieldKind::FlowKeys => RegState::pointer(RegKind::FlowKeys),
+        FieldKind::TracepointBuffer => RegState::pointer(RegKind::TpBuffer),
+        FieldKind::TrustedBtf(name) => {
+            let id = super::btf::kernel_struct(env, name)?;
+            RegState::pointer(RegKind::Btf(BtfType {
+                btf: BtfRef::Kernel,
+                id,
+            }))
+            .with_flags(PtrFlags::TRUSTED)
+        }
+    })
+}
+
+/// Checks an access to `struct bpf_sock` and its relatives through `reg`, whose kind is one of the
+/// socket kinds.
 ///
 /// # Errors
 /// As for [`check`].
 pub fn check_socket(
     env: &mut Env<'_>,
-    kind: RegKind,
+    st: &State,
+    reg: Reg,
     off: i32,
     size: u32,
     access: AccessKind,
 ) -> Check<RegState> {
-    let _ = (env, kind, access);
-    Err(reject!(
-        ContextAccess,
-        EACCES,
-        "invalid sock access off={off} size={size}"
-    ))
+    let state = st.reg(reg);
+    let n = reg.number();
+    let name = state.type_name();
+    if access.is_write() {
+        return Err(reject!(Permission, EACCES, "R{n} cannot write into {name}"));
+    }
+    if state.num.smin < 0 {
+        return Err(reject!(
+            OutOfBounds,
+            EACCES,
+            "R{n} min value is negative, either use unsigned index or do a if (index >=0) check."
+        ));
+    }
+    let fields = match state.kind {
+        RegKind::Socket => &sockets::SOCKET,
+        RegKind::SockCommon => &sockets::SOCK_COMMON,
+        RegKind::TcpSock => &sockets::TCP_SOCK,
+        RegKind::XdpSock => &sockets::XDP_SOCK,
+        _ => {
+            return Err(reject!(
+                WrongType,
+                EACCES,
+                "R{n} invalid mem access '{name}'"
+            ));
+        }
+    };
+    let total = state
+        .num
+        .as_const()
+        .and_then(|var| i64::try_from(var).ok())
+        .and_then(|var| var.checked_add(i64::from(state.off) + i64::from(off)));
+    let found = total.and_then(|at| fields.access(at, size, uapi_access(access), &situation(env)));
+    match found {
+        Some(_) => Ok(RegState::UNKNOWN),
+        None => Err(reject!(
+            ContextAccess,
+            EACCES,
+            "R{n} invalid {name} access off={} size={size}",
+            state.off.wrapping_add(off)
+        )
+        .because(alloc::format!(
+            "`struct {}` has no field of {size} bytes that may be read at offset {}",
+            fields.layout.name,
+            state.off.wrapping_add(off)
+        ))),
+    }
 }
 
 /// What `r1` is at entry of the main program: the context, or nothing usable.
@@ -54,7 +184,7 @@ pub fn entry(env: &Env<'_>) -> RegState {
     RegState::pointer(RegKind::Context)
 }
 
-/// What the main program may return (inclusive), with the name of the value in Linux's message.
+/// What the main program may return (inclusive).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReturnRule {
     /// The range; `None`: anything.
@@ -70,16 +200,53 @@ pub struct ReturnRule {
 /// # Errors
 /// The program type and target do not fit.
 pub fn return_rule(env: &Env<'_>) -> Check<ReturnRule> {
-    let _ = env;
-    Ok(ReturnRule {
+    let anything = ReturnRule {
         range: None,
         subreg: false,
         must_be_scalar: true,
+    };
+    // What an extension returns, the program that calls it checks.
+    if env.request.prog_type == ProgType::Ext {
+        return Ok(anything);
+    }
+    let rules = rules(env)?;
+    let range = |min, max, subreg| ReturnRule {
+        range: Some((min, max)),
+        subreg,
+        ..anything
+    };
+    Ok(match rules.returns(&situation(env)) {
+        Returns::Any => match rules.prog_type {
+            // What a callback of a kernel interface returns is its own type's affair.
+            ProgType::StructOps => ReturnRule {
+                must_be_scalar: false,
+                ..anything
+            },
+            ProgType::RawTracepoint if env.request.tied.is_some() => range(0, 0, false),
+            _ => anything,
+        },
+        Returns::Range(min, max) => range(min, max, false),
+        Returns::OfHook => {
+            let hook = arguments::hook(env)?;
+            let void = hook.returns_nothing();
+            let cgroup = env.request.attach_type == Some(panal_uapi::AttachType::LsmCgroup);
+            match (cgroup, void) {
+                (true, true) => range(1, 1, false),
+                (true, false) => range(0, 1, false),
+                (false, true) => anything,
+                (false, false) if lsm_hooks::is_bool(hook.name) => range(0, 1, true),
+                (false, false) => range(-4095, 0, true),
+            }
+        }
     })
 }
 
 /// Whether programs of this type may read (write) packets directly, in this direction.
 pub fn may_access_packet(env: &Env<'_>, access: AccessKind) -> bool {
-    let _ = (env, access);
-    false
+    let Ok(rules) = rules(env) else { return false };
+    match rules.packet {
+        PacketAccess::None => false,
+        PacketAccess::Read => !access.is_write(),
+        PacketAccess::ReadWrite => true,
+    }
 }

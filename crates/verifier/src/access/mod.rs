@@ -2,6 +2,7 @@
 //!
 //! [`context`] and [`btf`] follow declarative data; the rest is arithmetic on bounds.
 
+pub mod arguments;
 pub mod btf;
 pub mod context;
 pub mod helper_range;

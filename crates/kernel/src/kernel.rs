@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use panal_maps::{Cage, Cpus, MapHost};
 use panal_uapi::{
     Errno,
     kernel::{Failure, Fd},
@@ -10,6 +11,7 @@ use panal_uapi::{
 
 use crate::{
     attach::{Attachments, HookPoint},
+    cpu::{CpuMemories, Session},
     fds::FdTable,
     ids::Ids,
     maps::Map,
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) pins: Pins,
     pub(crate) attachments: Arc<Attachments>,
     pub(crate) trace_log: TraceLog,
+    pub(crate) map_host: MapHost,
+    pub(crate) cpu_memories: CpuMemories,
 }
 
 pub(crate) struct Config {
@@ -95,6 +99,11 @@ impl Builder {
         let cpus = self.cpus.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, |n| n.get().min(256) as u32)
         });
+        let cage = Cage::largest().map_err(|e| Failure {
+            command: "start",
+            errno: Errno::ENOMEM,
+            detail: e.to_string(),
+        })?;
         let config = Config {
             profile,
             foreign,
@@ -112,6 +121,11 @@ impl Builder {
             pins: Pins::default(),
             attachments: Arc::default(),
             trace_log: TraceLog::default(),
+            cpu_memories: CpuMemories::new(cage.clone(), cpus),
+            map_host: MapHost {
+                cage,
+                cpus: Arc::new(Cpus::new(cpus)),
+            },
         };
         Ok(PanalKernel {
             shared: Arc::new(shared),
@@ -144,6 +158,16 @@ impl PanalKernel {
             cpus: None,
             budget: DEFAULT_BUDGET,
         }
+    }
+
+    /// Takes a CPU for this thread, to run programs on; waits while all are taken. A thread that
+    /// holds one already would wait for itself.
+    pub fn session(&self) -> Result<Session<'_>, Failure> {
+        Session::new(&self.shared).map_err(|errno| Failure {
+            command: "run",
+            errno,
+            detail: "no room left for a CPU's stack and buffers".into(),
+        })
     }
 
     /// Every map that lives, by id.

@@ -4,12 +4,18 @@
 //! look up what hangs at a [`HookPoint`] and run it.
 
 mod attach;
+mod bpf;
+mod cpu;
 mod fds;
+mod helpers;
+mod host;
 mod ids;
 mod kernel;
 mod maps;
 mod objects;
+mod packet;
 mod pins;
+mod program_types;
 mod trace_log;
 
 pub mod hooks;
@@ -18,7 +24,11 @@ pub mod task;
 pub mod types;
 
 pub use attach::{Direction, HookPoint, Moment};
+pub use cpu::{Context, Event, Ran, Session};
+pub use helpers::is_implemented;
 pub use kernel::{Builder, DEFAULT_BUDGET, PanalKernel, VERSION, own_profile};
 pub use maps::Map;
 pub use objects::{Attachment, BtfObject, Link, Program};
+pub use packet::{Redirect, SentCopy};
+pub use panal_vm::Stop;
 pub use trace_log::TraceLine;

@@ -1,30 +1,25 @@
 //! Map objects: what the kernel knows of a map beside its contents.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use panal_btf::TypeId;
 use panal_uapi::{
     MapType,
     kernel::{MapFlags, MapInfo},
 };
+use panal_verifier::MapDescription;
+use panal_vm::MapLink;
 
 use crate::objects::BtfObject;
 
-/// A map.
+/// A map. Programs and maps of maps know it by its address.
 pub struct Map {
     pub(crate) id: u32,
-    pub(crate) name: String,
-    pub(crate) map_type: MapType,
-    pub(crate) key_size: u32,
-    pub(crate) value_size: u32,
-    pub(crate) max_entries: u32,
-    pub(crate) flags: MapFlags,
-    pub(crate) extra: u64,
+    pub(crate) name: Arc<str>,
     pub(crate) types: Option<(Arc<BtfObject>, TypeId, TypeId)>,
-    pub(crate) frozen: AtomicBool,
+    /// What its inner maps look like.
+    pub(crate) inner: Option<MapDescription>,
+    pub(crate) core: Arc<dyn panal_maps::Map>,
 }
 
 impl Map {
@@ -40,12 +35,24 @@ impl Map {
 
     /// What it is.
     pub fn map_type(&self) -> MapType {
-        self.map_type
+        self.core.base().def().map_type
     }
 
     /// Whether user space may no longer write it.
     pub fn is_frozen(&self) -> bool {
-        self.frozen.load(Ordering::Acquire)
+        self.core.base().frozen()
+    }
+
+    /// The map itself.
+    pub fn core(&self) -> &Arc<dyn panal_maps::Map> {
+        &self.core
+    }
+
+    /// Its types: BTF, key, value.
+    pub fn types(&self) -> Option<(&Arc<BtfObject>, TypeId, TypeId)> {
+        self.types
+            .as_ref()
+            .map(|(btf, key, value)| (btf, *key, *value))
     }
 
     /// What `BPF_OBJ_GET_INFO_BY_FD` tells.
@@ -54,19 +61,69 @@ impl Map {
             Some((btf, key, value)) => (btf.id, *key, *value),
             None => (0, TypeId::VOID, TypeId::VOID),
         };
+        let def = self.core.base().def();
         MapInfo {
             id: self.id,
-            name: self.name.clone(),
-            map_type: self.map_type,
-            key_size: self.key_size,
-            value_size: self.value_size,
-            max_entries: self.max_entries,
-            flags: self.flags,
-            extra: self.extra,
+            name: self.name.to_string(),
+            map_type: def.map_type,
+            key_size: def.key_size,
+            value_size: def.value_size,
+            max_entries: def.max_entries,
+            flags: def.flags,
+            extra: def.extra,
             btf_id,
             btf_key_type_id: key,
             btf_value_type_id: value,
             frozen: self.is_frozen(),
+        }
+    }
+
+    /// What the verifier must know.
+    pub(crate) fn describe(&self) -> MapDescription {
+        let def = self.core.base().def();
+        MapDescription {
+            name: self.name.clone(),
+            map_type: def.map_type,
+            key_size: def.key_size,
+            value_size: def.value_size,
+            max_entries: def.max_entries,
+            flags: def.flags,
+            extra: def.extra,
+            types: self
+                .types
+                .as_ref()
+                .map(|(btf, k, v)| (btf.btf.clone(), *k, *v)),
+            inner: self.inner.clone().map(Box::new),
+            frozen: self.frozen_contents(),
+            id: self.id,
+        }
+    }
+
+    /// The contents of an array that nobody can change any more.
+    fn frozen_contents(&self) -> Option<Arc<[u8]>> {
+        let def = self.core.base().def();
+        let constant = def.map_type == MapType::Array
+            && def.flags.contains(MapFlags::RDONLY_PROG)
+            && self.is_frozen()
+            && def.max_entries == 1;
+        if !constant {
+            return None;
+        }
+        let mut value = vec![0; self.core.user_value_size()];
+        self.core
+            .user_lookup(&0u32.to_ne_bytes(), &mut value)
+            .ok()?;
+        Some(value.into())
+    }
+
+    /// What the lowering must know.
+    pub(crate) fn link(&self) -> MapLink {
+        let (values, stride, max_entries) = self.core.direct_values().unwrap_or((0, 0, 0));
+        MapLink {
+            handle: std::ptr::from_ref(self) as u64,
+            values,
+            stride,
+            max_entries,
         }
     }
 }

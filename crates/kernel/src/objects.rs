@@ -9,11 +9,13 @@ use std::{
 };
 
 use panal_btf::{Btf, TypeId};
+use panal_isa::Instruction;
 use panal_uapi::{
     AttachType, Errno, ProgType,
     kernel::{LoadTarget, ProgFlags, VerifierStats},
 };
-use panal_verifier::Proof;
+use panal_verifier::{Access, Proof, Region};
+use panal_vm::Executable;
 
 use crate::{
     attach::{Attachments, HookPoint},
@@ -86,7 +88,13 @@ impl Target {
 pub struct Program {
     pub(crate) id: u32,
     pub(crate) name: String,
-    pub(crate) proof: Proof,
+    pub(crate) prog_type: ProgType,
+    pub(crate) attach_type: Option<AttachType>,
+    pub(crate) flags: ProgFlags,
+    /// `None` only for programs that were loaded without one.
+    pub(crate) proof: Option<Proof>,
+    /// `None` when the kernel only verifies.
+    pub(crate) executable: Option<Executable>,
     pub(crate) gpl: bool,
     pub(crate) maps: Vec<Arc<Map>>,
     pub(crate) btf: Option<Arc<BtfObject>>,
@@ -116,22 +124,52 @@ impl Program {
 
     /// What it may do.
     pub fn prog_type(&self) -> ProgType {
-        self.proof.prog_type()
+        self.prog_type
     }
 
     /// Where it may be attached.
     pub fn attach_type(&self) -> Option<AttachType> {
-        self.proof.attach_type()
+        self.attach_type
     }
 
     /// Flags of its load.
     pub fn flags(&self) -> ProgFlags {
-        self.proof.flags()
+        self.flags
     }
 
-    /// What the verifier found.
-    pub fn proof(&self) -> &Proof {
-        &self.proof
+    /// What the verifier found; `None` for a program that was loaded without a proof.
+    pub fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
+    }
+
+    /// The program as it runs; `None` when the kernel only verifies.
+    pub fn executable(&self) -> Option<&Executable> {
+        self.executable.as_ref()
+    }
+
+    /// How many bytes of its context it reads, as far as its accesses have constant offsets.
+    pub(crate) fn context_size(&self) -> usize {
+        let Some(proof) = &self.proof else { return 0 };
+        let mut most = 0;
+        for (slot, fact) in proof.facts().iter().enumerate() {
+            let Some(Access {
+                region: Region::Context,
+                offset: Some(offset),
+            }) = fact.access
+            else {
+                continue;
+            };
+            let size = match proof.instruction(slot) {
+                Some(
+                    Instruction::Load { size, .. }
+                    | Instruction::Store { size, .. }
+                    | Instruction::Atomic { size, .. },
+                ) => size.bytes(),
+                _ => 0,
+            };
+            most = most.max(usize::try_from(offset).unwrap_or(0) + size as usize);
+        }
+        most
     }
 
     /// Whether its licence is compatible with the GPL.

@@ -1,6 +1,7 @@
 //! Sources of events: each looks up what hangs at its hook points and runs it.
 
 mod command;
+pub mod packets;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -8,3 +9,10 @@ mod command;
 pub mod tree;
 
 pub use command::{Command, ExitStatus, StartError};
+
+use crate::attach::HookPoint;
+
+/// Whether some hook has events at this point.
+pub(crate) fn offers(point: &HookPoint) -> bool {
+    matches!(point, HookPoint::Packets { .. })
+}

@@ -1,0 +1,45 @@
+//! What the lowering of a program asks of the kernel.
+
+use std::sync::Arc;
+
+use panal_isa::Size;
+use panal_uapi::ProgType;
+use panal_vm::{ContextAccess, HelperFn, KfuncLink, Linkage, MapLink};
+
+use crate::{helpers, maps::Map, program_types};
+
+pub(super) struct ProgramLinkage<'a> {
+    pub prog_type: ProgType,
+    pub maps: &'a [Arc<Map>],
+}
+
+impl Linkage for ProgramLinkage<'_> {
+    fn helper(&self, id: u32) -> Option<HelperFn> {
+        helpers::implementation(id)
+    }
+
+    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
+        None
+    }
+
+    fn map(&self, index: u32) -> Option<MapLink> {
+        Some(self.maps.get(index as usize)?.link())
+    }
+
+    fn variable(&self, _btf_id: u32) -> Option<u64> {
+        None
+    }
+
+    fn context_access(&self, offset: u32, size: Size, write: bool) -> Option<ContextAccess> {
+        (program_types::of(self.prog_type).context_access)(offset, size, write)
+    }
+
+    /// Sockets are never found, so no access to one is ever made: zero will do.
+    fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
+        Some(ContextAccess::Constant(0))
+    }
+
+    fn packet_load(&self, size: Size) -> Option<HelperFn> {
+        helpers::packet_load(size)
+    }
+}

@@ -1,0 +1,276 @@
+//! `BPF_PROG_LOAD`
+
+use std::{sync::Arc, time::SystemTime};
+
+use panal_uapi::{
+    Errno, ProgType,
+    kernel::{LoadError, Loaded, ProgSpec, VerifierStats},
+};
+use panal_verifier::{MapDescription, Outcome, ProgramTypes, Proof, Request, Tied};
+use panal_vm::{Executable, LowerError};
+
+use super::{
+    fail,
+    linkage::ProgramLinkage,
+    resolve::{self, Resolved},
+};
+use crate::{
+    PanalKernel,
+    fds::Object,
+    maps::Map,
+    objects::{BtfObject, Counters, Program, Target, object_name},
+};
+
+const COMMAND: &str = "BPF_PROG_LOAD";
+
+/// Licences that count as compatible with the GPL (`license_is_gpl_compatible`).
+const GPL: [&str; 6] = [
+    "GPL",
+    "GPL v2",
+    "GPL and additional rights",
+    "Dual BSD/GPL",
+    "Dual MIT/GPL",
+    "Dual MPL/GPL",
+];
+
+fn failed(errno: Errno, detail: impl Into<String>) -> LoadError {
+    LoadError::Failed(fail(COMMAND, errno, detail))
+}
+
+/// What a load names, found and checked.
+struct Prepared {
+    name: String,
+    resolved: Resolved,
+    btf: Option<Arc<BtfObject>>,
+    target: Option<Target>,
+    gpl: bool,
+}
+
+fn prepare(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Prepared, LoadError> {
+    let fds = &kernel.shared.fds;
+    let name = object_name(&spec.name).map_err(|e| {
+        failed(
+            e,
+            format!("name {:?}: only letters, digits, `_` and `.`", spec.name),
+        )
+    })?;
+    let most = kernel.shared.config.profile.limits.instructions as usize;
+    if spec.code.is_empty() || spec.code.len() > most {
+        return Err(failed(
+            Errno::E2BIG,
+            format!("{} instructions: 1 to {most} are allowed", spec.code.len()),
+        ));
+    }
+    if spec.prog_type == ProgType::Unspec {
+        return Err(failed(Errno::EINVAL, "no program type"));
+    }
+    let btf = match &spec.btf {
+        None => None,
+        Some(fd) => Some(
+            fds.btf(fd.number())
+                .map_err(|e| failed(e, format!("descriptor {} is no BTF", fd.number())))?,
+        ),
+    };
+    if btf.is_none() && !(spec.funcs.is_empty() && spec.lines.is_empty()) {
+        return Err(failed(
+            Errno::EINVAL,
+            "function and line information needs a BTF",
+        ));
+    }
+    let target = match &spec.target {
+        None => None,
+        Some(target) => Some(
+            Target::new(target, |number| fds.program(number))
+                .map_err(|e| failed(e, "the target's descriptor is no program"))?,
+        ),
+    };
+    let resolved = resolve::resolve(fds, &spec.code, &spec.fd_array, &spec.bind_maps)
+        .map_err(|e| failed(e.errno, e.detail))?;
+    let gpl = GPL.contains(&spec.license.as_str());
+    Ok(Prepared {
+        name,
+        resolved,
+        btf,
+        target,
+        gpl,
+    })
+}
+
+fn tied(target: &Target) -> Result<Tied, LoadError> {
+    Ok(match target {
+        Target::Kernel(id) => Tied::Kernel(*id),
+        Target::Program(program, function) => {
+            let btf = program
+                .btf
+                .as_ref()
+                .ok_or_else(|| failed(Errno::EINVAL, "the target program has no BTF"))?;
+            Tied::Program {
+                btf: btf.btf.clone(),
+                function: *function,
+                prog_type: program.prog_type,
+            }
+        }
+    })
+}
+
+fn judge(kernel: &PanalKernel, spec: &ProgSpec, prepared: &Prepared) -> Result<Outcome, LoadError> {
+    let maps: Vec<MapDescription> = prepared
+        .resolved
+        .maps
+        .iter()
+        .map(|m| m.describe())
+        .collect();
+    let request = Request {
+        name: &prepared.name,
+        code: &prepared.resolved.code,
+        prog_type: spec.prog_type,
+        attach_type: spec.attach_type,
+        tied: prepared.target.as_ref().map(tied).transpose()?,
+        gpl: prepared.gpl,
+        flags: spec.flags,
+        maps: &maps,
+        types: prepared.btf.as_ref().map(|object| ProgramTypes {
+            btf: &object.btf,
+            funcs: &spec.funcs,
+            lines: &spec.lines,
+        }),
+        profile: &kernel.shared.config.profile,
+        log_level: spec.log_level,
+    };
+    Ok(verify(&request))
+}
+
+/// Whether programs of this type reach into kernel types, which only the own profile describes.
+fn needs_own_types(prog_type: ProgType) -> bool {
+    matches!(
+        prog_type,
+        ProgType::Tracing
+            | ProgType::Lsm
+            | ProgType::StructOps
+            | ProgType::Ext
+            | ProgType::Netfilter
+    )
+}
+
+fn lower(
+    kernel: &PanalKernel,
+    proof: &Proof,
+    maps: &[Arc<Map>],
+) -> Result<Option<Executable>, LoadError> {
+    let config = &kernel.shared.config;
+    if config.verify_only || (config.foreign && needs_own_types(proof.prog_type())) {
+        return Ok(None);
+    }
+    let linkage = ProgramLinkage {
+        prog_type: proof.prog_type(),
+        maps,
+    };
+    Executable::new(proof, &linkage).map(Some).map_err(refused)
+}
+
+fn refused(error: LowerError) -> LoadError {
+    let detail = match &error {
+        LowerError::Helper { slot, id } => {
+            let name = panal_uapi::helpers::by_id(*id).map_or("?", |helper| helper.name);
+            format!(
+                "verified, but Panal's kernel cannot run it: slot {slot} calls bpf_{name}, \
+                 which it does not implement"
+            )
+        }
+        other => format!("verified, but Panal's kernel cannot run it: {other}"),
+    };
+    failed(Errno::EOPNOTSUPP, detail)
+}
+
+pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, LoadError> {
+    let prepared = prepare(kernel, spec)?;
+    let Outcome { result, stats, log } = judge(kernel, spec, &prepared)?;
+    let proof = result.map_err(|rejection| LoadError::Rejected {
+        errno: rejection.errno,
+        rejection: Some(rejection),
+        log: log.clone(),
+        stats: Some(stats),
+    })?;
+    let executable = lower(kernel, &proof, &prepared.resolved.maps)?;
+    let program = publish(kernel, spec, prepared, Some(proof), executable, stats);
+    let fd = kernel
+        .open(COMMAND, Object::Program(program))
+        .map_err(LoadError::Failed)?;
+    Ok(Loaded {
+        fd,
+        log,
+        stats: Some(stats),
+    })
+}
+
+fn publish(
+    kernel: &PanalKernel,
+    spec: &ProgSpec,
+    prepared: Prepared,
+    proof: Option<Proof>,
+    executable: Option<Executable>,
+    stats: VerifierStats,
+) -> Arc<Program> {
+    let Prepared {
+        name,
+        resolved,
+        btf,
+        target,
+        gpl,
+    } = prepared;
+    kernel.shared.programs.publish(|id| Program {
+        id,
+        name,
+        prog_type: spec.prog_type,
+        attach_type: spec.attach_type,
+        flags: spec.flags,
+        proof,
+        executable,
+        gpl,
+        maps: resolved.maps,
+        btf,
+        target,
+        stats,
+        loaded_at: SystemTime::now(),
+        counters: Counters::default(),
+    })
+}
+
+impl PanalKernel {
+    /// Loads a program that nobody proved, to see the second wall hold: for fuzzing and tests.
+    ///
+    /// # Safety
+    /// The program can call helpers with any arguments, and helpers follow the pointers to maps
+    /// that they are given. The caller vouches for the maps' handles.
+    pub unsafe fn load_unproven(&self, spec: &ProgSpec) -> Result<Arc<Program>, LoadError> {
+        let prepared = prepare(self, spec)?;
+        let linkage = ProgramLinkage {
+            prog_type: spec.prog_type,
+            maps: &prepared.resolved.maps,
+        };
+        // SAFETY: the caller's promise.
+        let executable =
+            unsafe { Executable::from_unproven(&spec.name, &prepared.resolved.code, &linkage) }
+                .map_err(refused)?;
+        let stats = VerifierStats::default();
+        Ok(publish(self, spec, prepared, None, Some(executable), stats))
+    }
+}
+
+/// Until the verifier's entry point lands: nothing is proven, so nothing is loaded.
+fn verify(request: &Request<'_>) -> Outcome {
+    let message = format!("{}: there is no verifier yet", request.name);
+    Outcome {
+        result: Err(Box::new(panal_uapi::report::Rejection {
+            class: panal_uapi::report::Class::NotAllowed,
+            errno: Errno::ENOSYS,
+            linux_message: message.clone(),
+            message,
+            place: None,
+            notes: Vec::new(),
+            help: None,
+        })),
+        stats: VerifierStats::default(),
+        log: String::new(),
+    }
+}

@@ -1,0 +1,424 @@
+//! CPUs: threads take one while they run programs, with its stack, context and packet buffer in the
+//! cage, which are used again for every run.
+
+use std::{
+    cell::Cell,
+    ffi::c_void,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
+};
+
+use panal_maps::{Block, Cage, OnCpu, OutOfCage, bytes};
+use panal_uapi::{Errno, kernel::TestRunResult};
+use panal_vm::{Run, Stop};
+
+use crate::{
+    host::Host,
+    kernel::Shared,
+    objects::Program,
+    packet::{self, Packet},
+    program_types,
+    task::{Caller, Task},
+};
+
+/// Bytes of the buffer for contexts that are plain bytes: what a syscall program may have.
+const CONTEXT: usize = 65_536;
+
+/// Bytes for the objects of one event.
+const OBJECTS: usize = 65_536;
+
+/// Bytes for the indices that nested callbacks see: as many as calls can be nested, and more.
+const WORDS: usize = 1024;
+
+/// Most paths of one event.
+const PATHS_MOST: usize = 64;
+
+/// One CPU's memory in the cage.
+pub(crate) struct CpuMemory {
+    stack: Block,
+    context: Block,
+    /// How many bytes of the context may be other than zero.
+    context_used: usize,
+    objects: Block,
+    objects_used: usize,
+    paths: Paths,
+    words: Block,
+    packet: Packet,
+}
+
+impl CpuMemory {
+    fn new(cage: &Arc<Cage>) -> Result<Self, OutOfCage> {
+        let packet = Packet::new(
+            cage.allocate(packet::BUFFER, 4096)?,
+            cage.allocate(program_types::CONTEXT_SIZE, 16)?,
+        );
+        Ok(CpuMemory {
+            stack: cage.allocate(Run::STACK_SIZE as usize, 16)?,
+            context: cage.allocate(CONTEXT, 16)?,
+            context_used: 0,
+            objects: cage.allocate(OBJECTS, 16)?,
+            objects_used: 0,
+            paths: Paths::default(),
+            words: cage.allocate(WORDS, 16)?,
+            packet,
+        })
+    }
+}
+
+/// All CPUs' memory, made when a CPU is used first.
+pub(crate) struct CpuMemories {
+    cage: Arc<Cage>,
+    memories: Box<[Mutex<Option<CpuMemory>>]>,
+}
+
+impl CpuMemories {
+    pub fn new(cage: Arc<Cage>, count: u32) -> Self {
+        CpuMemories {
+            cage,
+            memories: (0..count).map(|_| Mutex::new(None)).collect(),
+        }
+    }
+
+    fn lock(&self, cpu: u32) -> MutexGuard<'_, Option<CpuMemory>> {
+        // A seat belongs to one thread, so this never waits; after a panic the buffers are as good
+        // as ever.
+        self.memories[cpu as usize]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Texts of the `struct path` objects of an event, by address: for `bpf_d_path`.
+#[derive(Default)]
+pub(crate) struct Paths(Vec<(u64, Box<str>)>);
+
+impl Paths {
+    /// The text of the object at an address.
+    pub fn get(&self, address: u64) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(at, _)| *at == address)
+            .map(|(_, text)| &**text)
+    }
+}
+
+/// What an event's program sees as its context.
+pub enum Context<'a> {
+    /// Bytes, copied in.
+    Bytes(&'a [u8]),
+    /// Arguments of a function, tracepoint or hook.
+    Arguments {
+        /// Up to twelve.
+        values: &'a [u64],
+        /// Whether the last of them is the function's return value.
+        returned: bool,
+    },
+}
+
+/// What happened, for the programs that hang there.
+pub struct Event<'a> {
+    /// Whose event it is.
+    pub task: &'a dyn Task,
+    /// What programs see.
+    pub context: Context<'a>,
+    /// Address of the traced function, for `bpf_get_func_ip`; 0 when there is none.
+    pub function_ip: u64,
+    /// What the hooked call returns so far, for `bpf_get_retval`.
+    pub retval: i32,
+}
+
+impl<'a> Event<'a> {
+    /// An event of a task with this context.
+    pub fn new(task: &'a dyn Task, context: Context<'a>) -> Self {
+        Event {
+            task,
+            context,
+            function_ip: 0,
+            retval: 0,
+        }
+    }
+}
+
+/// What a program's run gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// What it returned, or why it was stopped.
+    pub outcome: Result<u64, Stop>,
+    /// What the hooked call shall return (`bpf_set_retval`).
+    pub retval: i32,
+    /// Steps that it took.
+    pub steps: u64,
+}
+
+/// A CPU that this thread holds, to run programs on. A thread must not hold two.
+pub struct Session<'k> {
+    shared: &'k Shared,
+    on_cpu: OnCpu<'k>,
+    memory: MutexGuard<'k, Option<CpuMemory>>,
+}
+
+impl<'k> Session<'k> {
+    /// Takes a CPU, the one that this thread had last if it is free.
+    pub(crate) fn new(shared: &'k Shared) -> Result<Self, Errno> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        thread_local!(static PREFERRED: Cell<u32> =
+            Cell::new(NEXT.fetch_add(1, Ordering::Relaxed)));
+        let on_cpu = shared.map_host.cpus.enter(PREFERRED.get());
+        Self::on(shared, on_cpu)
+    }
+
+    fn on(shared: &'k Shared, on_cpu: OnCpu<'k>) -> Result<Self, Errno> {
+        let mut memory = shared.cpu_memories.lock(on_cpu.index());
+        if memory.is_none() {
+            let made = CpuMemory::new(&shared.cpu_memories.cage).map_err(|_| Errno::ENOMEM)?;
+            *memory = Some(made);
+        }
+        Ok(Session {
+            shared,
+            on_cpu,
+            memory,
+        })
+    }
+
+    /// The CPU's number.
+    pub fn cpu(&self) -> u32 {
+        self.on_cpu.index()
+    }
+
+    fn memory(&mut self) -> &mut CpuMemory {
+        match &mut *self.memory {
+            Some(memory) => memory,
+            None => unreachable!("a session has its memory from the start"),
+        }
+    }
+
+    /// Puts an object of the event into the cage, where programs can read it: a `task_struct`, a
+    /// `file`. It stays until [`Self::clear`]. `None` when there is no room left.
+    pub fn place(&mut self, object: &[u8], align: usize) -> Option<u64> {
+        let memory = self.memory();
+        let at = memory.objects_used.checked_next_multiple_of(align.max(1))?;
+        let end = at.checked_add(object.len())?;
+        if end > memory.objects.len() {
+            return None;
+        }
+        memory.objects_used = end;
+        // SAFETY: inside the block, which is this CPU's.
+        unsafe { bytes::write(memory.objects.pointer().add(at), object) };
+        Some(memory.objects.address() + at as u64)
+    }
+
+    /// Says what `bpf_d_path` gives for the `struct path` at an address.
+    pub fn name_path(&mut self, address: u64, text: &str) {
+        let paths = &mut self.memory().paths.0;
+        if paths.len() < PATHS_MOST {
+            paths.push((address, text.into()));
+        }
+    }
+
+    /// Forgets the event's objects and paths.
+    pub fn clear(&mut self) {
+        let memory = self.memory();
+        memory.objects_used = 0;
+        memory.paths.0.clear();
+    }
+
+    /// Runs a program for an event. `cookie` is what it was attached with.
+    pub fn run(&mut self, program: &Program, cookie: u64, event: &Event<'_>) -> Ran {
+        let (arguments, returned) = match event.context {
+            Context::Bytes(bytes) => {
+                self.load_context(bytes, bytes.len());
+                (&[][..], false)
+            }
+            Context::Arguments { values, returned } => {
+                let mut raw = [0; 8 * 16];
+                for (slot, value) in raw.chunks_exact_mut(8).zip(values) {
+                    slot.copy_from_slice(&value.to_ne_bytes());
+                }
+                self.load_context(&raw[..8 * values.len().min(16)], raw.len());
+                (values, returned)
+            }
+        };
+        let setting = Setting {
+            task: event.task,
+            cookie,
+            function_ip: event.function_ip,
+            arguments,
+            returned,
+            retval: event.retval,
+            with_packet: false,
+        };
+        self.start(program, &setting)
+    }
+
+    /// Runs a program over the packet that was loaded.
+    pub(crate) fn run_packet(&mut self, program: &Program) -> Ran {
+        self.start(program, &Setting::packet())
+    }
+
+    /// The packet buffer.
+    pub(crate) fn packet(&mut self) -> &mut Packet {
+        &mut self.memory().packet
+    }
+
+    /// Puts a packet into the buffer.
+    pub(crate) fn load_packet(
+        &mut self,
+        kind: packet::Kind,
+        frame: &[u8],
+        meta: usize,
+    ) -> Result<(), Errno> {
+        self.packet().load(kind, frame, meta)
+    }
+
+    /// Puts a context into its buffer; up to `size` bytes of it are zero beyond what is given.
+    pub(crate) fn load_context(&mut self, context: &[u8], size: usize) {
+        let memory = self.memory();
+        let context = &context[..context.len().min(CONTEXT)];
+        let old = memory.context_used.max(size.min(CONTEXT));
+        let pointer = memory.context.pointer();
+        // SAFETY: both lengths are within the block, which is this CPU's.
+        unsafe {
+            bytes::write(pointer, context);
+            if old > context.len() {
+                bytes::zero(pointer.add(context.len()), old - context.len());
+            }
+        }
+        memory.context_used = context.len();
+    }
+
+    /// The first bytes of the context.
+    pub(crate) fn context(&mut self, len: usize) -> Vec<u8> {
+        let memory = self.memory();
+        let mut out = vec![0; len.min(CONTEXT)];
+        // SAFETY: inside the block.
+        unsafe { bytes::read(memory.context.pointer(), &mut out) };
+        out
+    }
+
+    /// Runs a program as often as a test run asks for, over the packet or context that was loaded.
+    pub(crate) fn repeat(&mut self, program: &Program, repeat: u32) -> TestRunResult {
+        let repeat = repeat.max(1);
+        let mut setting = Setting::packet();
+        setting.with_packet = has_packet(program);
+        let mut result = TestRunResult::default();
+        let begin = Instant::now();
+        let mut done = 0;
+        for _ in 0..repeat {
+            let ran = self.start(program, &setting);
+            done += 1;
+            result.steps = Some(ran.steps);
+            match ran.outcome {
+                Ok(value) => result.retval = value as u32,
+                Err(stop) => {
+                    result.stopped = Some(stop.to_string());
+                    break;
+                }
+            }
+        }
+        let total = begin.elapsed().as_nanos() as u64;
+        program
+            .counters
+            .nanoseconds
+            .fetch_add(total, Ordering::Relaxed);
+        result.duration_ns = total / done;
+        result
+    }
+
+    fn start(&mut self, program: &Program, setting: &Setting<'_>) -> Ran {
+        program.counters.runs.fetch_add(1, Ordering::Relaxed);
+        let shared = self.shared;
+        let cpu = self.on_cpu.index();
+        let memory = self.memory();
+        let Some(executable) = &program.executable else {
+            let outcome = Err(Stop::Helper("the program was only verified"));
+            return Ran {
+                outcome,
+                retval: setting.retval,
+                steps: 0,
+            };
+        };
+        let cage = &shared.map_host.cage;
+        // SAFETY: the cage is mapped as long as it lives; the stack is this CPU's, which this
+        // session holds.
+        let mut run = unsafe {
+            Run::new(
+                cage.base(),
+                cage.size(),
+                memory.stack.address(),
+                memory.stack.len() as u64,
+            )
+        };
+        let budget = shared.config.budget;
+        run.budget = budget;
+        run.cpu = cpu;
+        let context = if setting.with_packet {
+            memory.packet.context()
+        } else {
+            memory.context.address()
+        };
+        let mut host = Host {
+            kernel: shared,
+            program,
+            task: setting.task,
+            cookie: setting.cookie,
+            function_ip: setting.function_ip,
+            arguments: setting.arguments,
+            returned: setting.returned,
+            retval: setting.retval,
+            packet: setting.with_packet.then_some(&mut memory.packet),
+            paths: &memory.paths,
+            index_word: memory.words.address(),
+        };
+        run.host = (&raw mut host).cast::<c_void>();
+        let outcome = executable.run(&mut run, context);
+        Ran {
+            outcome,
+            retval: host.retval,
+            steps: budget - run.budget,
+        }
+    }
+}
+
+/// What surrounds a run.
+struct Setting<'a> {
+    task: &'a dyn Task,
+    cookie: u64,
+    function_ip: u64,
+    arguments: &'a [u64],
+    returned: bool,
+    retval: i32,
+    with_packet: bool,
+}
+
+impl Setting<'static> {
+    fn packet() -> Self {
+        Setting {
+            task: &Caller,
+            cookie: 0,
+            function_ip: 0,
+            arguments: &[],
+            returned: false,
+            retval: 0,
+            with_packet: true,
+        }
+    }
+}
+
+/// Whether programs of this type see a packet.
+fn has_packet(program: &Program) -> bool {
+    use panal_uapi::ProgType::*;
+    matches!(
+        program.prog_type(),
+        Xdp | SchedCls
+            | SchedAct
+            | SocketFilter
+            | CgroupSkb
+            | LwtIn
+            | LwtOut
+            | LwtXmit
+            | LwtSeg6local
+    )
+}

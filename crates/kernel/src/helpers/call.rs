@@ -1,0 +1,212 @@
+//! One call of a helper, in safe terms: arguments, memory of the cage, the run's host.
+
+use std::ptr::NonNull;
+
+use panal_maps::bytes;
+use panal_uapi::Errno;
+use panal_vm::{HelperFn, Run};
+
+use crate::{host::Host, maps::Map, packet::Packet};
+
+/// A helper's number, name and function.
+pub(crate) struct Implementation {
+    pub id: u32,
+    pub name: &'static str,
+    pub function: HelperFn,
+}
+
+/// Ties numbers to safe functions of one [`Call`]: `BPF_FUNC_name => function;`. The function is
+/// called as the helper is, which a test compares with the table of signatures.
+macro_rules! implement {
+    ($($id:ident => $function:ident;)*) => {
+        pub(super) const TABLE: &[$crate::helpers::call::Implementation] = &[$(
+            $crate::helpers::call::Implementation {
+                id: panal_uapi::helpers::id::$id,
+                name: $crate::helpers::call::plain_name(stringify!($function)),
+                function: {
+                    unsafe extern "C" fn entry(
+                        r1: u64, r2: u64, r3: u64, r4: u64, r5: u64, run: *mut panal_vm::Run,
+                    ) -> u64 {
+                        // SAFETY: the caller's promise, handed on.
+                        let mut call = unsafe {
+                            $crate::helpers::call::Call::new([r1, r2, r3, r4, r5], run)
+                        };
+                        $crate::helpers::call::IntoReturn::into_return($function(&mut call))
+                    }
+                    entry
+                },
+            },
+        )*];
+    };
+}
+pub(crate) use implement;
+
+/// What helpers return, as a register has it.
+pub(crate) trait IntoReturn {
+    fn into_return(self) -> u64;
+}
+
+impl IntoReturn for u64 {
+    fn into_return(self) -> u64 {
+        self
+    }
+}
+
+impl IntoReturn for () {
+    fn into_return(self) -> u64 {
+        0
+    }
+}
+
+impl<T: IntoReturn> IntoReturn for Result<T, Errno> {
+    fn into_return(self) -> u64 {
+        match self {
+            Ok(value) => value.into_return(),
+            Err(errno) => errno.as_return(),
+        }
+    }
+}
+
+/// A call of a helper.
+pub(crate) struct Call<'c> {
+    args: [u64; 5],
+    run: *mut Run,
+    base: u64,
+    size: u64,
+    host: *mut Host<'c>,
+}
+
+impl<'c> Call<'c> {
+    /// # Safety
+    /// `run` is the run that calls; its cage is mapped readable and writable as a whole; its host is
+    /// a [`Host`] that nobody else uses during the call.
+    pub unsafe fn new(args: [u64; 5], run: *mut Run) -> Self {
+        // SAFETY: the caller's promise.
+        let (base, size, host) = unsafe {
+            let run = &*run;
+            (
+                run.cage_base(),
+                run.cage_size(),
+                run.host.cast::<Host<'c>>(),
+            )
+        };
+        Call {
+            args,
+            run,
+            base,
+            size,
+            host,
+        }
+    }
+
+    /// An argument, from 0.
+    pub fn arg(&self, n: usize) -> u64 {
+        self.args[n]
+    }
+
+    /// An argument of type `u32` or `int`: the lower half counts.
+    pub fn arg32(&self, n: usize) -> u32 {
+        self.args[n] as u32
+    }
+
+    /// The run that calls.
+    pub fn run(&mut self) -> *mut Run {
+        self.run
+    }
+
+    /// The CPU.
+    pub fn cpu(&self) -> u32 {
+        // SAFETY: the run outlives the call.
+        unsafe { (*self.run).cpu }
+    }
+
+    /// The run's host.
+    pub fn host(&mut self) -> &mut Host<'c> {
+        // SAFETY: the host outlives the call, and callbacks, which use it too, run only where the
+        // call is borrowed exclusively and no reference to the host is held.
+        unsafe { &mut *self.host }
+    }
+
+    /// The packet; `EINVAL` when the run has none, which the verifier excludes.
+    pub fn packet(&mut self) -> Result<&mut Packet, Errno> {
+        self.host().packet.as_deref_mut().ok_or(Errno::EINVAL)
+    }
+
+    /// The map that an argument stands for.
+    pub fn map(&self, n: usize) -> &'c Map {
+        // SAFETY: the verifier proved the argument to be a map, and maps are handed to programs as
+        // the addresses of their objects, which the program (or the outer map) keeps alive.
+        unsafe { &*(self.args[n] as *const Map) }
+    }
+
+    /// Whether memory lies in the cage.
+    pub fn is_inside(&self, address: u64, len: u64) -> bool {
+        let offset = address.wrapping_sub(self.base);
+        offset <= self.size && len <= self.size - offset
+    }
+
+    fn inside(&self, address: u64, len: usize) -> Result<NonNull<u8>, Errno> {
+        if !self.is_inside(address, len as u64) {
+            return Err(Errno::EFAULT);
+        }
+        NonNull::new(address as *mut u8).ok_or(Errno::EFAULT)
+    }
+
+    /// Copies memory of the cage; `EFAULT` outside, which the verifier excludes for arguments.
+    pub fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let from = self.inside(address, buffer.len())?;
+        // SAFETY: inside the cage, all of which is mapped.
+        unsafe { bytes::read(from, buffer) };
+        Ok(())
+    }
+
+    /// Copies memory of the cage into a vector.
+    pub fn read_vec(&self, address: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        if len as u64 > self.size {
+            return Err(Errno::EFAULT);
+        }
+        let mut out = vec![0; len];
+        self.read(address, &mut out)?;
+        Ok(out)
+    }
+
+    /// Copies into memory of the cage.
+    pub fn write(&self, address: u64, from: &[u8]) -> Result<(), Errno> {
+        if from.is_empty() {
+            return Ok(());
+        }
+        let to = self.inside(address, from.len())?;
+        // SAFETY: inside the cage, all of which is mapped.
+        unsafe { bytes::write(to, from) };
+        Ok(())
+    }
+
+    /// Writes zeros to memory of the cage.
+    pub fn zero(&self, address: u64, len: usize) -> Result<(), Errno> {
+        if len == 0 {
+            return Ok(());
+        }
+        let to = self.inside(address, len)?;
+        // SAFETY: inside the cage, all of which is mapped.
+        unsafe { bytes::zero(to, len) };
+        Ok(())
+    }
+
+    /// A 64-bit word of the cage.
+    pub fn read_u64(&self, address: u64) -> Result<u64, Errno> {
+        let mut word = [0; 8];
+        self.read(address, &mut word)?;
+        Ok(u64::from_ne_bytes(word))
+    }
+}
+
+/// A function's name, without the mark of a raw identifier.
+pub(crate) const fn plain_name(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}

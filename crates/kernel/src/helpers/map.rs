@@ -1,0 +1,159 @@
+//! Maps.
+
+use panal_maps::ElementKey;
+use panal_uapi::Errno;
+use panal_vm::Run;
+
+use super::call::{Call, implement};
+
+implement! {
+    BPF_FUNC_map_lookup_elem => map_lookup_elem;
+    BPF_FUNC_map_update_elem => map_update_elem;
+    BPF_FUNC_map_delete_elem => map_delete_elem;
+    BPF_FUNC_map_push_elem => map_push_elem;
+    BPF_FUNC_map_pop_elem => map_pop_elem;
+    BPF_FUNC_map_peek_elem => map_peek_elem;
+    BPF_FUNC_map_lookup_percpu_elem => map_lookup_percpu_elem;
+    BPF_FUNC_for_each_map_elem => for_each_map_elem;
+    BPF_FUNC_loop => r#loop;
+}
+
+/// Keys and values up to this size are copied on the host's stack.
+const SMALL: usize = 128;
+
+/// Copies memory of the cage, since other threads may write it meanwhile, and uses the copy.
+fn with_copy<T>(
+    call: &Call<'_>,
+    address: u64,
+    len: usize,
+    act: impl FnOnce(&[u8]) -> T,
+) -> Result<T, Errno> {
+    if len <= SMALL {
+        let mut small = [0; SMALL];
+        call.read(address, &mut small[..len])?;
+        Ok(act(&small[..len]))
+    } else {
+        Ok(act(&call.read_vec(address, len)?))
+    }
+}
+
+fn map_lookup_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let (map, cpu) = (call.map(0), call.cpu());
+    let size = map.core.base().def().key_size as usize;
+    let found = with_copy(call, call.arg(1), size, |key| map.core.lookup(key, cpu));
+    Ok(found
+        .ok()
+        .flatten()
+        .map_or(0, |value| value.as_ptr() as u64))
+}
+
+fn map_lookup_percpu_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let (map, cpu) = (call.map(0), call.arg32(2));
+    let size = map.core.base().def().key_size as usize;
+    let found = with_copy(call, call.arg(1), size, |key| {
+        map.core.lookup_percpu(key, cpu)
+    });
+    Ok(found
+        .ok()
+        .flatten()
+        .map_or(0, |value| value.as_ptr() as u64))
+}
+
+fn map_update_elem(call: &mut Call<'_>) -> Result<(), Errno> {
+    let (map, cpu, flags) = (call.map(0), call.cpu(), call.arg(3));
+    let def = map.core.base().def();
+    let (key_size, value_size) = (def.key_size as usize, def.value_size as usize);
+    with_copy(call, call.arg(1), key_size, |key| {
+        with_copy(call, call.arg(2), value_size, |value| {
+            map.core.update(key, value, flags, cpu)
+        })?
+    })?
+}
+
+fn map_delete_elem(call: &mut Call<'_>) -> Result<(), Errno> {
+    let map = call.map(0);
+    let size = map.core.base().def().key_size as usize;
+    with_copy(call, call.arg(1), size, |key| map.core.delete(key))?
+}
+
+fn map_push_elem(call: &mut Call<'_>) -> Result<(), Errno> {
+    let (map, flags) = (call.map(0), call.arg(2));
+    let size = map.core.base().def().value_size as usize;
+    with_copy(call, call.arg(1), size, |value| map.core.push(value, flags))?
+}
+
+/// Pops or peeks into a copy of the program's buffer, which a bloom filter reads.
+fn take(
+    call: &mut Call<'_>,
+    take: impl FnOnce(&dyn panal_maps::Map, &mut [u8]) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let map = call.map(0);
+    let to = call.arg(1);
+    let mut value = call.read_vec(to, map.core.base().def().value_size as usize)?;
+    let result = take(&*map.core, &mut value);
+    call.write(to, &value)?;
+    result
+}
+
+fn map_pop_elem(call: &mut Call<'_>) -> Result<(), Errno> {
+    take(call, |map, value| map.pop(value))
+}
+
+fn map_peek_elem(call: &mut Call<'_>) -> Result<(), Errno> {
+    take(call, |map, value| map.peek(value))
+}
+
+/// Calls a function of the program. `None` when the run was stopped in it.
+fn call_back(call: &mut Call<'_>, function: u64, args: [u64; 5]) -> Option<u64> {
+    // SAFETY: the run is the one that called, and the verifier checked the function for these
+    // arguments. No other reference to the run or its host is used until it returns: `call` is
+    // borrowed exclusively.
+    unsafe { Run::call_back(call.run(), function, args) }.ok()
+}
+
+fn for_each_map_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let (map, cpu) = (call.map(0), call.cpu());
+    let (handle, function, context, flags) = (call.arg(0), call.arg(1), call.arg(2), call.arg(3));
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // An index has no place in the cage of its own: it is shown in a word of the run's. Nested calls
+    // use the words after it.
+    let index_at = call.host().index_word;
+    call.host().index_word += 8;
+    let visited = map.core.for_each(cpu, &mut |key, value| {
+        let key = match key {
+            ElementKey::InCage(key) => key.as_ptr() as u64,
+            ElementKey::Index(index) => {
+                if call.write(index_at, &index.to_ne_bytes()).is_err() {
+                    return false;
+                }
+                index_at
+            }
+        };
+        let args = [handle, key, value.as_ptr() as u64, context, 0];
+        call_back(call, function, args) == Some(0)
+    });
+    call.host().index_word -= 8;
+    visited
+}
+
+/// Most rounds of `bpf_loop` (`BPF_MAX_LOOPS`).
+const LOOPS_MOST: u32 = 8 * 1024 * 1024;
+
+fn r#loop(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let (rounds, function, context, flags) = (call.arg32(0), call.arg(1), call.arg(2), call.arg(3));
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if rounds > LOOPS_MOST {
+        return Err(Errno::E2BIG);
+    }
+    for round in 0..rounds {
+        match call_back(call, function, [round.into(), context, 0, 0, 0]) {
+            Some(0) => {}
+            _ => return Ok((round + 1).into()),
+        }
+    }
+    Ok(rounds.into())
+}

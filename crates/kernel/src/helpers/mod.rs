@@ -1,0 +1,85 @@
+//! The helpers: one file per subject, tied to their numbers by the tables in those files.
+//!
+//! Signatures stand in [`panal_uapi::helpers`]; here is what they do. A helper that is missing here
+//! can be verified and not run.
+
+mod call;
+mod checksum;
+mod core;
+mod format;
+mod map;
+mod numbers;
+mod print;
+mod probe;
+mod redirect;
+mod skb;
+pub(crate) mod skb_shape;
+mod socket;
+mod task;
+mod time;
+mod trace;
+mod xdp;
+
+use std::sync::OnceLock;
+
+use panal_vm::HelperFn;
+
+use call::Implementation;
+pub(crate) use time::HZ;
+
+const TABLES: &[&[Implementation]] = &[
+    checksum::TABLE,
+    core::TABLE,
+    map::TABLE,
+    numbers::TABLE,
+    print::TABLE,
+    probe::TABLE,
+    redirect::TABLE,
+    skb::TABLE,
+    skb_shape::TABLE,
+    socket::TABLE,
+    task::TABLE,
+    time::TABLE,
+    trace::TABLE,
+    xdp::TABLE,
+];
+
+type Index = [Option<HelperFn>; panal_uapi::helpers::COUNT];
+
+/// The implementation of a helper, if there is one.
+pub(crate) fn implementation(id: u32) -> Option<HelperFn> {
+    static INDEX: OnceLock<Index> = OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        let mut index: Index = [None; panal_uapi::helpers::COUNT];
+        for helper in TABLES.iter().copied().flatten() {
+            index[helper.id as usize] = Some(helper.function);
+        }
+        index
+    });
+    index.get(id as usize).copied().flatten()
+}
+
+/// What does the loads of packet bytes that classic BPF left behind.
+pub(crate) fn packet_load(size: panal_isa::Size) -> Option<HelperFn> {
+    Some(skb::packet_load(size))
+}
+
+/// Whether this kernel can run a helper.
+pub fn is_implemented(id: u32) -> bool {
+    implementation(id).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_implementation_has_the_name_of_its_number_and_stands_once() {
+        let mut seen = std::collections::HashSet::new();
+        for helper in TABLES.iter().copied().flatten() {
+            let signature = panal_uapi::helpers::by_id(helper.id).expect("a signature");
+            assert_eq!(helper.name, signature.name, "{}", helper.id);
+            assert!(seen.insert(helper.id), "{} stands twice", helper.name);
+        }
+    }
+}

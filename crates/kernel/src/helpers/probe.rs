@@ -1,0 +1,134 @@
+//! Reads of memory that may not be there: another task's, or the kernel's.
+//!
+//! Kernel memory is the cage: what programs and hooks put there. User memory is the current task's,
+//! read by the event's source. A read that fails gives `EFAULT` and zeros, never a signal.
+
+use panal_uapi::Errno;
+
+use super::call::{Call, implement};
+use crate::task::read_string_by_pages;
+
+implement! {
+    BPF_FUNC_probe_read => probe_read;
+    BPF_FUNC_probe_read_str => probe_read_str;
+    BPF_FUNC_probe_read_user => probe_read_user;
+    BPF_FUNC_probe_read_user_str => probe_read_user_str;
+    BPF_FUNC_probe_read_kernel => probe_read_kernel;
+    BPF_FUNC_probe_read_kernel_str => probe_read_kernel_str;
+    BPF_FUNC_probe_write_user => probe_write_user;
+    BPF_FUNC_copy_from_user => copy_from_user;
+}
+
+/// Bytes that fit on the host's own stack; larger reads use the heap.
+const SMALL: usize = 512;
+
+fn with_buffer<T>(len: usize, act: impl FnOnce(&mut [u8]) -> T) -> T {
+    if len <= SMALL {
+        act(&mut [0; SMALL][..len])
+    } else {
+        act(&mut vec![0; len])
+    }
+}
+
+fn copy(
+    call: &mut Call<'_>,
+    read: impl Fn(&mut Call<'_>, u64, &mut [u8]) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let (to, size, from) = (call.arg(0), call.arg32(1) as usize, call.arg(2));
+    if !call.is_inside(to, size as u64) {
+        return Err(Errno::EFAULT);
+    }
+    with_buffer(size, |buffer| {
+        let result = read(call, from, buffer);
+        if result.is_err() {
+            call.zero(to, size)?;
+        } else {
+            call.write(to, buffer)?;
+        }
+        result
+    })
+}
+
+fn copy_string(
+    call: &mut Call<'_>,
+    read: impl Fn(&mut Call<'_>, u64, &mut [u8]) -> Result<usize, Errno>,
+) -> Result<u64, Errno> {
+    let (to, size, from) = (call.arg(0), call.arg32(1) as usize, call.arg(2));
+    if !call.is_inside(to, size as u64) {
+        return Err(Errno::EFAULT);
+    }
+    with_buffer(size, |buffer| match read(call, from, buffer) {
+        Ok(len) => {
+            call.write(to, &buffer[..len])?;
+            Ok(len as u64)
+        }
+        Err(errno) => {
+            call.zero(to, size)?;
+            Err(errno)
+        }
+    })
+}
+
+fn user(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+    call.host().task.read(from, buffer)
+}
+
+fn user_string(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    call.host().task.read_string(from, buffer)
+}
+
+fn kernel(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+    call.read(from, buffer)
+}
+
+/// A string of the kernel's memory, its zero counted.
+pub(super) fn kernel_string(call: &Call<'_>, from: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    read_string_by_pages(|address, part| call.read(address, part), from, buffer)
+}
+
+/// Kernel memory where it is that, else the task's: the old helpers do not say which they mean.
+fn either(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+    kernel(call, from, buffer).or_else(|_| user(call, from, buffer))
+}
+
+fn either_string(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    if call.is_inside(from, 1) {
+        kernel_string(call, from, buffer)
+    } else {
+        user_string(call, from, buffer)
+    }
+}
+
+fn probe_read(call: &mut Call<'_>) -> Result<(), Errno> {
+    copy(call, either)
+}
+
+fn probe_read_user(call: &mut Call<'_>) -> Result<(), Errno> {
+    copy(call, user)
+}
+
+fn probe_read_kernel(call: &mut Call<'_>) -> Result<(), Errno> {
+    copy(call, kernel)
+}
+
+fn copy_from_user(call: &mut Call<'_>) -> Result<(), Errno> {
+    copy(call, user)
+}
+
+fn probe_read_str(call: &mut Call<'_>) -> Result<u64, Errno> {
+    copy_string(call, either_string)
+}
+
+fn probe_read_user_str(call: &mut Call<'_>) -> Result<u64, Errno> {
+    copy_string(call, user_string)
+}
+
+fn probe_read_kernel_str(call: &mut Call<'_>) -> Result<u64, Errno> {
+    copy_string(call, |call, from, buffer| kernel_string(call, from, buffer))
+}
+
+fn probe_write_user(call: &mut Call<'_>) -> Result<(), Errno> {
+    let (to, from, size) = (call.arg(0), call.arg(1), call.arg32(2) as usize);
+    let bytes = call.read_vec(from, size)?;
+    call.host().task.write(to, &bytes)
+}

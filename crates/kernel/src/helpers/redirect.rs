@@ -1,0 +1,133 @@
+//! Sending packets elsewhere. Where a packet went is recorded in the run; the hook acts on it.
+
+use panal_uapi::Errno;
+
+use super::call::{Call, implement};
+use crate::packet::{Kind, Redirect, SentCopy};
+
+implement! {
+    BPF_FUNC_redirect => redirect;
+    BPF_FUNC_redirect_peer => redirect_peer;
+    BPF_FUNC_redirect_neigh => redirect_neigh;
+    BPF_FUNC_clone_redirect => clone_redirect;
+    BPF_FUNC_fib_lookup => fib_lookup;
+    BPF_FUNC_check_mtu => check_mtu;
+}
+
+const BPF_F_INGRESS: u64 = 1;
+
+/// `XDP_ABORTED`
+const XDP_ABORTED: u64 = 0;
+/// `XDP_REDIRECT`
+const XDP_REDIRECT: u64 = 4;
+/// `TC_ACT_SHOT`
+const TC_ACT_SHOT: u64 = 2;
+/// `TC_ACT_REDIRECT`
+const TC_ACT_REDIRECT: u64 = 7;
+
+fn redirect(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let (index, flags) = (call.arg32(0), call.arg(1));
+    let packet = call.packet()?;
+    let (allowed, refused, done) = match packet.kind {
+        Kind::Xdp => (0, XDP_ABORTED, XDP_REDIRECT),
+        Kind::Skb => (BPF_F_INGRESS, TC_ACT_SHOT, TC_ACT_REDIRECT),
+    };
+    if flags & !allowed != 0 {
+        return Ok(refused);
+    }
+    let ingress = flags & BPF_F_INGRESS != 0;
+    packet.redirect = Some(Redirect::Device { index, ingress });
+    Ok(done)
+}
+
+fn redirect_peer(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let (index, flags) = (call.arg32(0), call.arg(1));
+    if flags != 0 {
+        return Ok(TC_ACT_SHOT);
+    }
+    call.packet()?.redirect = Some(Redirect::Peer(index));
+    Ok(TC_ACT_REDIRECT)
+}
+
+fn redirect_neigh(call: &mut Call<'_>) -> Result<u64, Errno> {
+    /// Bytes of `struct bpf_redir_neigh` up to the end of the address.
+    const PARAMETERS: u32 = 20;
+    let (index, size, flags) = (call.arg32(0), call.arg32(2), call.arg(3));
+    if flags != 0 || (size != 0 && size < PARAMETERS) {
+        return Ok(TC_ACT_SHOT);
+    }
+    call.packet()?.redirect = Some(Redirect::Neighbour(index));
+    Ok(TC_ACT_REDIRECT)
+}
+
+fn clone_redirect(call: &mut Call<'_>) -> Result<(), Errno> {
+    /// More copies than this of one packet are a program out of hand.
+    const MOST: usize = 256;
+    let (device, flags) = (call.arg32(1), call.arg(2));
+    if flags & !BPF_F_INGRESS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let packet = call.packet()?;
+    if packet.clones.len() >= MOST {
+        return Err(Errno::ENOBUFS);
+    }
+    let mut data = Vec::new();
+    packet.frame_into(&mut data);
+    packet.clones.push(SentCopy {
+        device,
+        ingress: flags & BPF_F_INGRESS != 0,
+        data,
+    });
+    Ok(())
+}
+
+/// There is no routing table here: well-formed questions get the answer of a host that does not
+/// know the way (`BPF_FIB_LKUP_RET_NOT_FWDED`).
+fn fib_lookup(call: &mut Call<'_>) -> Result<u64, Errno> {
+    const PARAMETERS: usize = 64;
+    const FLAGS: u32 = 0x3f;
+    const AF_INET: u8 = 2;
+    const AF_INET6: u8 = 10;
+    const NOT_FORWARDED: u64 = 4;
+    let (at, len, flags) = (call.arg(1), call.arg32(2), call.arg32(3));
+    if (len as usize) < PARAMETERS || flags & !FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut family = [0];
+    call.read(at, &mut family)?;
+    match family[0] {
+        AF_INET | AF_INET6 => Ok(NOT_FORWARDED),
+        _ => Err(Errno::EAFNOSUPPORT),
+    }
+}
+
+/// Every device here has Ethernet's usual MTU.
+const MTU: u32 = 1500;
+
+fn check_mtu(call: &mut Call<'_>) -> Result<u64, Errno> {
+    const SEGMENTS: u64 = 1;
+    const SUCCESS: u64 = 0;
+    const FRAGMENTATION_NEEDED: u64 = 1;
+    let (at, diff, flags) = (call.arg(2), call.arg32(3) as i32, call.arg(4));
+    let mut word = [0; 4];
+    call.read(at, &mut word)?;
+    let l3_len = u32::from_ne_bytes(word);
+    let packet = call.packet()?;
+    let allowed = if packet.kind == Kind::Skb {
+        SEGMENTS
+    } else {
+        0
+    };
+    if flags & !allowed != 0 || (flags & SEGMENTS != 0 && (diff != 0 || l3_len != 0)) {
+        return Err(Errno::EINVAL);
+    }
+    let header = crate::packet::ETH_HLEN as i64;
+    let len = if l3_len != 0 {
+        i64::from(l3_len) + header
+    } else {
+        packet.len() as i64
+    };
+    let fits = len + i64::from(diff) <= i64::from(MTU) + header;
+    call.write(at, &MTU.to_ne_bytes())?;
+    Ok(if fits { SUCCESS } else { FRAGMENTATION_NEEDED })
+}

@@ -1,0 +1,92 @@
+//! The current task.
+
+use panal_uapi::Errno;
+
+use super::call::{Call, implement};
+
+implement! {
+    BPF_FUNC_get_current_pid_tgid => get_current_pid_tgid;
+    BPF_FUNC_get_current_uid_gid => get_current_uid_gid;
+    BPF_FUNC_get_current_comm => get_current_comm;
+    BPF_FUNC_get_current_task => get_current_task;
+    BPF_FUNC_get_current_task_btf => get_current_task_btf;
+    BPF_FUNC_get_ns_current_pid_tgid => get_ns_current_pid_tgid;
+    BPF_FUNC_get_current_cgroup_id => get_current_cgroup_id;
+    BPF_FUNC_get_cgroup_classid => get_cgroup_classid;
+    BPF_FUNC_get_retval => get_retval;
+    BPF_FUNC_set_retval => set_retval;
+}
+
+fn get_current_pid_tgid(call: &mut Call<'_>) -> u64 {
+    let task = call.host().task;
+    u64::from(task.tgid()) << 32 | u64::from(task.tid())
+}
+
+fn get_current_uid_gid(call: &mut Call<'_>) -> u64 {
+    let task = call.host().task;
+    u64::from(task.gid()) << 32 | u64::from(task.uid())
+}
+
+fn get_current_comm(call: &mut Call<'_>) -> Result<(), Errno> {
+    let (to, size) = (call.arg(0), call.arg32(1) as usize);
+    let comm = call.host().task.comm();
+    let used = comm
+        .iter()
+        .position(|&b| b == 0)
+        .unwrap_or(15)
+        .min(15)
+        .min(size.saturating_sub(1));
+    call.zero(to, size)?;
+    call.write(to, &comm[..used])
+}
+
+fn get_current_task(call: &mut Call<'_>) -> u64 {
+    call.host().task.object()
+}
+
+fn get_current_task_btf(call: &mut Call<'_>) -> u64 {
+    call.host().task.object()
+}
+
+/// The ids are those of Panal's own namespace: others are refused, as Linux refuses a namespace
+/// that is not the task's.
+fn get_ns_current_pid_tgid(call: &mut Call<'_>) -> Result<(), Errno> {
+    let (device, inode, to, size) = (call.arg(0), call.arg(1), call.arg(2), call.arg32(3));
+    let matches = own_pid_namespace() == Some((device, inode));
+    if size != 8 || !matches {
+        call.zero(to, size as usize)?;
+        return Err(Errno::EINVAL);
+    }
+    let task = call.host().task;
+    let mut ids = [0; 8];
+    ids[..4].copy_from_slice(&task.tid().to_ne_bytes());
+    ids[4..].copy_from_slice(&task.tgid().to_ne_bytes());
+    call.write(to, &ids)
+}
+
+fn own_pid_namespace() -> Option<(u64, u64)> {
+    use std::{os::unix::fs::MetadataExt, sync::OnceLock};
+    static NAMESPACE: OnceLock<Option<(u64, u64)>> = OnceLock::new();
+    *NAMESPACE.get_or_init(|| {
+        let file = std::fs::metadata("/proc/self/ns/pid").ok()?;
+        Some((file.dev(), file.ino()))
+    })
+}
+
+fn get_current_cgroup_id(call: &mut Call<'_>) -> u64 {
+    call.host().task.cgroup_id()
+}
+
+/// No task is in a net_cls class here.
+fn get_cgroup_classid(_: &mut Call<'_>) -> u64 {
+    0
+}
+
+fn get_retval(call: &mut Call<'_>) -> u64 {
+    i64::from(call.host().retval) as u64
+}
+
+fn set_retval(call: &mut Call<'_>) -> Result<(), Errno> {
+    call.host().retval = call.arg32(0) as i32;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Clocks.
+
+use panal_uapi::Errno;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::call::{Call, implement};
+
+implement! {
+    BPF_FUNC_ktime_get_ns => ktime_get_ns;
+    BPF_FUNC_ktime_get_boot_ns => ktime_get_boot_ns;
+    BPF_FUNC_ktime_get_coarse_ns => ktime_get_coarse_ns;
+    BPF_FUNC_ktime_get_tai_ns => ktime_get_tai_ns;
+    BPF_FUNC_jiffies64 => jiffies64;
+}
+
+/// Ticks a second (`CONFIG_HZ`).
+pub(crate) const HZ: u64 = 250;
+
+/// Where Linux starts counting ticks: five minutes before 32 bits overflow.
+const INITIAL_JIFFIES: u64 = (300 * HZ as u32).wrapping_neg() as u64;
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    (now.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(now.tv_nsec as u64)
+}
+
+/// Nanoseconds of the monotonic clock.
+pub(crate) fn monotonic() -> u64 {
+    nanoseconds(ClockId::Monotonic)
+}
+
+fn ktime_get_ns(_: &mut Call<'_>) -> u64 {
+    monotonic()
+}
+
+#[cfg(target_os = "linux")]
+fn ktime_get_boot_ns(_: &mut Call<'_>) -> u64 {
+    nanoseconds(ClockId::Boottime)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ktime_get_boot_ns(_: &mut Call<'_>) -> u64 {
+    monotonic()
+}
+
+#[cfg(target_os = "linux")]
+fn ktime_get_coarse_ns(_: &mut Call<'_>) -> u64 {
+    nanoseconds(ClockId::MonotonicCoarse)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ktime_get_coarse_ns(_: &mut Call<'_>) -> u64 {
+    monotonic()
+}
+
+#[cfg(target_os = "linux")]
+fn ktime_get_tai_ns(_: &mut Call<'_>) -> Result<u64, Errno> {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a timespec of this function's own.
+    if unsafe { libc::clock_gettime(libc::CLOCK_TAI, &raw mut now) } != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    Ok((now.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(now.tv_nsec as u64))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ktime_get_tai_ns(_: &mut Call<'_>) -> Result<u64, Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+
+fn jiffies64(_: &mut Call<'_>) -> u64 {
+    INITIAL_JIFFIES + monotonic() / (1_000_000_000 / HZ)
+}

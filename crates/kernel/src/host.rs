@@ -1,0 +1,29 @@
+//! What a run carries beside its machine state: whose event it is, which packet, where it reports.
+
+use crate::{cpu::Paths, kernel::Shared, objects::Program, packet::Packet, task::Task};
+
+/// The kernel's side of one run. Helpers reach it through the run.
+pub(crate) struct Host<'a> {
+    /// The kernel.
+    pub kernel: &'a Shared,
+    /// The program that was started; a tail call does not change it.
+    pub program: &'a Program,
+    /// The current task.
+    pub task: &'a dyn Task,
+    /// Number given when the program was attached.
+    pub cookie: u64,
+    /// Address of the traced function, 0 when there is none.
+    pub function_ip: u64,
+    /// Arguments of a traced function, its return value last where it has returned.
+    pub arguments: &'a [u64],
+    /// Whether the last of the arguments is the return value.
+    pub returned: bool,
+    /// What the hooked call returns so far (`bpf_get_retval`).
+    pub retval: i32,
+    /// The packet that the context describes.
+    pub packet: Option<&'a mut Packet>,
+    /// Texts of the event's `struct path` objects.
+    pub paths: &'a Paths,
+    /// Address of a word of the cage that belongs to the run.
+    pub index_word: u64,
+}

@@ -1,0 +1,444 @@
+//! The packet of a run: its bytes in the cage, and the context that describes them.
+//!
+//! The context has the uapi's own layout (`struct xdp_md`, `struct __sk_buff`), followed by the real
+//! pointers, whose 32-bit stand-ins in that layout programs never read: see [`crate::program_types`].
+
+use std::ptr::NonNull;
+
+use panal_maps::{Block, bytes};
+use panal_uapi::Errno;
+
+/// `ETH_HLEN`
+pub(crate) const ETH_HLEN: usize = 14;
+
+/// Room before a packet, as XDP has it (`XDP_PACKET_HEADROOM`).
+pub(crate) const HEADROOM: usize = 256;
+
+/// What Linux keeps at the end of a page for `struct skb_shared_info`.
+pub(crate) const TAILROOM: usize = 320;
+
+/// Bytes of the page that Linux puts a frame into.
+pub(crate) const FRAME: usize = 4096;
+
+/// Longest packet.
+pub(crate) const LONGEST: usize = 262_144;
+
+/// Bytes that XDP keeps at the start of the headroom (`struct xdp_frame`).
+const XDP_FRAME_HEADER: usize = 40;
+
+/// Most bytes of XDP metadata.
+const METADATA_MOST: usize = 252;
+
+/// Bytes of a packet's buffer in the cage: the packet, and as much again of room for growth as
+/// headers may need.
+pub(crate) const BUFFER: usize = HEADROOM + LONGEST + FRAME;
+
+/// Where a program sent its packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirect {
+    /// To a device.
+    Device {
+        /// Number of the device.
+        index: u32,
+        /// Into it rather than out of it.
+        ingress: bool,
+    },
+    /// To a device's peer in another namespace.
+    Peer(u32),
+    /// Out of a device, to a neighbour that is still to be resolved.
+    Neighbour(u32),
+    /// To an entry of a map.
+    Map {
+        /// Id of the map.
+        map: u32,
+        /// Key in it; `None` for every entry.
+        key: Option<u32>,
+        /// The device that the entry names, for maps of devices.
+        device: Option<u32>,
+    },
+}
+
+/// A copy of a packet that a program sent (`bpf_clone_redirect`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentCopy {
+    /// Number of the device.
+    pub device: u32,
+    /// Into it rather than out of it.
+    pub ingress: bool,
+    /// The bytes as they were then.
+    pub data: Vec<u8>,
+}
+
+/// What kind of context describes the packet, and where the real pointers stand in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Xdp,
+    Skb,
+}
+
+/// The packet of a run. Offsets count from the start of the buffer.
+pub(crate) struct Packet {
+    pub kind: Kind,
+    buffer: Block,
+    context: Block,
+    /// First byte of the packet as the program sees it.
+    data: usize,
+    /// One past the last.
+    end: usize,
+    /// First byte of the metadata; `data` when there is none.
+    meta: usize,
+    /// How far the end may move.
+    limit: usize,
+    /// Where the Ethernet header begins (skb).
+    mac: usize,
+    /// Where the network header begins (skb).
+    pub network: usize,
+    pub redirect: Option<Redirect>,
+    pub clones: Vec<SentCopy>,
+}
+
+impl Packet {
+    pub fn new(buffer: Block, context: Block) -> Self {
+        Packet {
+            kind: Kind::Xdp,
+            buffer,
+            context,
+            data: HEADROOM,
+            end: HEADROOM,
+            meta: HEADROOM,
+            limit: HEADROOM,
+            mac: HEADROOM,
+            network: HEADROOM,
+            redirect: None,
+            clones: Vec::new(),
+        }
+    }
+
+    /// Puts a frame into the buffer, its first `meta` bytes being metadata, and clears the context.
+    /// `E2BIG` when it is too long.
+    pub fn load(&mut self, kind: Kind, frame: &[u8], meta: usize) -> Result<(), Errno> {
+        let len = frame.len().checked_sub(meta).ok_or(Errno::EINVAL)?;
+        if len > LONGEST || meta > HEADROOM {
+            return Err(Errno::E2BIG);
+        }
+        self.kind = kind;
+        self.data = HEADROOM;
+        self.meta = HEADROOM - meta;
+        self.end = HEADROOM + len;
+        self.limit = (FRAME - TAILROOM).max(self.end);
+        if kind == Kind::Skb {
+            self.limit = BUFFER;
+        }
+        self.mac = self.data;
+        self.network = self.data + ETH_HLEN.min(len);
+        self.redirect = None;
+        self.clones.clear();
+        self.put(self.meta, frame);
+        let context = self.context_pointer();
+        // SAFETY: the block is the packet's own.
+        unsafe { bytes::zero(context, self.context.len()) };
+        Ok(())
+    }
+
+    /// Moves the start to the network header: what programs above the link layer see.
+    pub fn pull_link_header(&mut self) {
+        self.data = self.network.min(self.end);
+        self.meta = self.data;
+    }
+
+    /// Address of the context.
+    pub fn context(&self) -> u64 {
+        self.context.address()
+    }
+
+    fn context_pointer(&self) -> NonNull<u8> {
+        self.context.pointer()
+    }
+
+    /// Reads a 32-bit field of the context.
+    pub fn field(&self, offset: usize) -> u32 {
+        let mut word = [0; 4];
+        self.context_bytes(offset, &mut word);
+        u32::from_ne_bytes(word)
+    }
+
+    /// Reads bytes of the context; zeros outside.
+    pub fn context_bytes(&self, offset: usize, out: &mut [u8]) {
+        out.fill(0);
+        if offset
+            .checked_add(out.len())
+            .is_some_and(|end| end <= self.context.len())
+        {
+            // SAFETY: inside the block.
+            unsafe { bytes::read(self.context_pointer().add(offset), out) }
+        }
+    }
+
+    /// Writes bytes of the context; nothing outside.
+    pub fn set_context_bytes(&self, offset: usize, from: &[u8]) {
+        if offset
+            .checked_add(from.len())
+            .is_some_and(|end| end <= self.context.len())
+        {
+            // SAFETY: inside the block.
+            unsafe { bytes::write(self.context_pointer().add(offset), from) }
+        }
+    }
+
+    /// Writes a 32-bit field of the context.
+    pub fn set_field(&self, offset: usize, value: u32) {
+        self.set_context_bytes(offset, &value.to_ne_bytes());
+    }
+
+    /// Tells the context where the packet is. Needed after every change of its bounds.
+    pub fn sync(&self) {
+        let base = self.buffer.address();
+        let pointers = [self.data, self.end, self.meta].map(|offset| base + offset as u64);
+        let at = crate::program_types::pointers_at(self.kind);
+        for (i, pointer) in pointers.into_iter().enumerate() {
+            self.set_context_bytes(at + 8 * i, &pointer.to_ne_bytes());
+        }
+        if self.kind == Kind::Skb {
+            self.set_field(crate::program_types::SKB_LEN, self.len() as u32);
+        }
+    }
+
+    /// Bytes of the packet.
+    pub fn len(&self) -> usize {
+        self.end - self.data
+    }
+
+    /// Bytes of metadata before it.
+    pub fn meta_len(&self) -> usize {
+        self.data - self.meta
+    }
+
+    /// Where the network header begins, counted from the packet's start.
+    pub fn network_offset(&self) -> i64 {
+        self.network as i64 - self.data as i64
+    }
+
+    /// Where the link header begins, counted from the packet's start.
+    pub fn mac_offset(&self) -> i64 {
+        self.mac as i64 - self.data as i64
+    }
+
+    fn put(&mut self, at: usize, from: &[u8]) {
+        debug_assert!(at + from.len() <= self.buffer.len());
+        // SAFETY: callers keep the range inside the buffer.
+        unsafe { bytes::write(self.buffer.pointer().add(at), from) }
+    }
+
+    fn take(&self, at: usize, out: &mut [u8]) {
+        debug_assert!(at + out.len() <= self.buffer.len());
+        // SAFETY: callers keep the range inside the buffer.
+        unsafe { bytes::read(self.buffer.pointer().add(at), out) }
+    }
+
+    fn range(&self, offset: i64, len: usize, from: usize) -> Option<usize> {
+        let at = usize::try_from((self.data as i64).checked_add(offset)?).ok()?;
+        (at >= from && at.checked_add(len)? <= self.end).then_some(at)
+    }
+
+    /// Reads bytes of the packet; `EFAULT` outside.
+    pub fn read(&self, offset: usize, out: &mut [u8]) -> Result<(), Errno> {
+        self.read_signed(offset as i64, out, self.data)
+    }
+
+    /// Reads bytes that may lie before the packet's start, from the link header on.
+    pub fn read_headers(&self, offset: i64, out: &mut [u8]) -> Result<(), Errno> {
+        self.read_signed(offset, out, self.mac.min(self.data))
+    }
+
+    fn read_signed(&self, offset: i64, out: &mut [u8], from: usize) -> Result<(), Errno> {
+        let at = self.range(offset, out.len(), from).ok_or(Errno::EFAULT)?;
+        self.take(at, out);
+        Ok(())
+    }
+
+    /// Writes bytes of the packet; `EFAULT` outside.
+    pub fn write(&mut self, offset: usize, from: &[u8]) -> Result<(), Errno> {
+        let at = self
+            .range(offset as i64, from.len(), self.data)
+            .ok_or(Errno::EFAULT)?;
+        self.put(at, from);
+        Ok(())
+    }
+
+    /// The packet.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.bytes_into(&mut out);
+        out
+    }
+
+    /// The packet, into a buffer that is used again.
+    pub fn bytes_into(&self, out: &mut Vec<u8>) {
+        out.resize(self.len(), 0);
+        self.take(self.data, out);
+    }
+
+    /// The frame from its link header on, into a buffer that is used again.
+    pub fn frame_into(&self, out: &mut Vec<u8>) {
+        let from = if self.kind == Kind::Skb {
+            self.mac.min(self.data)
+        } else {
+            self.data
+        };
+        out.resize(self.end - from, 0);
+        self.take(from, out);
+    }
+
+    /// Metadata and packet.
+    pub fn bytes_with_meta(&self) -> Vec<u8> {
+        let mut out = vec![0; self.end - self.meta];
+        self.take(self.meta, &mut out);
+        out
+    }
+
+    /// Moves the start of an XDP frame.
+    pub fn adjust_head(&mut self, delta: i32) -> Result<(), Errno> {
+        let meta_len = self.meta_len();
+        let data = self.data as i64 + i64::from(delta);
+        let most = self.end as i64 - ETH_HLEN as i64;
+        if data < (XDP_FRAME_HEADER + meta_len) as i64 || data > most {
+            return Err(Errno::EINVAL);
+        }
+        let mut meta = vec![0; meta_len];
+        self.take(self.meta, &mut meta);
+        self.data = data as usize;
+        self.meta = self.data - meta_len;
+        self.put(self.meta, &meta);
+        self.mac = self.data;
+        self.sync();
+        Ok(())
+    }
+
+    /// Moves the end of an XDP frame; new bytes are zero.
+    pub fn adjust_tail(&mut self, delta: i32) -> Result<(), Errno> {
+        let end = self.end as i64 + i64::from(delta);
+        if end > self.limit as i64 || end < (self.data + ETH_HLEN) as i64 {
+            return Err(Errno::EINVAL);
+        }
+        self.set_end(end as usize);
+        Ok(())
+    }
+
+    /// Moves the end within the buffer; new bytes are zero.
+    fn set_end(&mut self, end: usize) {
+        if let Some(grown) = end.checked_sub(self.end) {
+            // SAFETY: callers keep the end within the buffer.
+            unsafe { bytes::zero(self.buffer.pointer().add(self.end), grown) };
+        }
+        self.end = end;
+        self.sync();
+    }
+
+    /// Moves the start of an XDP frame's metadata.
+    pub fn adjust_meta(&mut self, delta: i32) -> Result<(), Errno> {
+        let meta = self.meta as i64 + i64::from(delta);
+        if meta < XDP_FRAME_HEADER as i64 || meta > self.data as i64 {
+            return Err(Errno::EINVAL);
+        }
+        let len = self.data - meta as usize;
+        if !len.is_multiple_of(4) || len > METADATA_MOST {
+            return Err(Errno::EACCES);
+        }
+        self.meta = meta as usize;
+        self.sync();
+        Ok(())
+    }
+
+    /// Sets the length of a packet (skb): cut, or grown by zeros.
+    pub fn set_len(&mut self, len: usize) -> Result<(), Errno> {
+        let end = self
+            .data
+            .checked_add(len)
+            .filter(|&end| end <= BUFFER)
+            .ok_or(Errno::ENOMEM)?;
+        self.set_end(end);
+        Ok(())
+    }
+
+    /// Adds zeros before the packet; there the link header begins from now on (skb).
+    pub fn grow_head(&mut self, len: usize) -> Result<(), Errno> {
+        if self.data < len {
+            self.shift(len.max(HEADROOM))?;
+        }
+        self.data -= len;
+        self.mac = self.data;
+        self.meta = self.data;
+        // SAFETY: the room was made above.
+        unsafe { bytes::zero(self.buffer.pointer().add(self.data), len) };
+        self.sync();
+        Ok(())
+    }
+
+    /// Opens a gap of zeros `at` bytes into the packet by moving what stands before it (skb). The
+    /// network header moves along unless the gap opens before it.
+    pub fn insert(&mut self, at: usize, len: usize) -> Result<(), Errno> {
+        if at > self.len() {
+            return Err(Errno::EFAULT);
+        }
+        // Headers move into the headroom; a packet that has none left moves as a whole.
+        let first = self.mac.min(self.data);
+        if first < len {
+            self.shift(len.max(HEADROOM))?;
+        }
+        let first = self.mac.min(self.data);
+        let mut head = vec![0; self.data + at - first];
+        self.take(first, &mut head);
+        if at as i64 >= self.network_offset() {
+            self.network -= len;
+        }
+        self.mac -= len;
+        self.data -= len;
+        self.put(first - len, &head);
+        let gap = self.data + at;
+        // SAFETY: the gap lies where the head's end stood before.
+        unsafe { bytes::zero(self.buffer.pointer().add(gap), len) };
+        self.meta = self.data;
+        self.sync();
+        Ok(())
+    }
+
+    /// Moves everything towards the buffer's end, to make headroom.
+    fn shift(&mut self, by: usize) -> Result<(), Errno> {
+        let first = self.mac.min(self.data);
+        if self.end + by > BUFFER {
+            return Err(Errno::ENOMEM);
+        }
+        let mut all = vec![0; self.end - first];
+        self.take(first, &mut all);
+        for offset in [
+            &mut self.data,
+            &mut self.end,
+            &mut self.mac,
+            &mut self.network,
+        ] {
+            *offset += by;
+        }
+        self.meta = self.data;
+        self.put(first + by, &all);
+        Ok(())
+    }
+
+    /// Takes `len` bytes out, `at` bytes into the packet, by moving what stands before them (skb).
+    pub fn remove(&mut self, at: usize, len: usize) -> Result<(), Errno> {
+        if at.checked_add(len).is_none_or(|end| end > self.len()) {
+            return Err(Errno::EFAULT);
+        }
+        let first = self.mac.min(self.data);
+        let mut head = vec![0; self.data + at - first];
+        self.take(first, &mut head);
+        self.put(first + len, &head);
+        if at as i64 >= self.network_offset() {
+            self.network += len;
+        }
+        self.mac += len;
+        self.data += len;
+        self.meta = self.data;
+        self.sync();
+        Ok(())
+    }
+}

@@ -151,7 +151,18 @@ impl Pair<'_, '_> {
                 | (Kind::Struct { .. }, Kind::Fwd { union }) => behind_pointer && !union,
                 (Kind::Fwd { union }, Kind::Union { .. })
                 | (Kind::Union { .. }, Kind::Fwd { union }) => behind_pointer && *union,
-                (Kind::Enum { values: a, .. }, Kind::Enum { values: b, .. }) => enums_match(a, b),
+                (
+                    Kind::Enum {
+                        size: a_size,
+                        values: a,
+                        ..
+                    },
+                    Kind::Enum {
+                        size: b_size,
+                        values: b,
+                        ..
+                    },
+                ) => a_size == b_size && enums_match(a, b),
                 (Kind::Struct { members: a, .. }, Kind::Struct { members: b, .. })
                 | (Kind::Union { members: a, .. }, Kind::Union { members: b, .. }) => {
                     behind_pointer || self.members_match(a, b, level)?

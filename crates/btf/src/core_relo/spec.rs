@@ -1,7 +1,7 @@
 //! The way from a type to a field, an enumerator or the type itself.
 
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use super::{CoreFault, CoreKind, CoreRelo, Subject};
 use crate::{
@@ -174,15 +174,10 @@ impl fmt::Display for Spec<'_> {
             &ty.name
         };
         write!(f, "<{}> {} ", self.kind, self.root)?;
-        match &ty.kind {
-            Kind::Struct { .. } => f.write_str("struct ")?,
-            Kind::Union { .. } => f.write_str("union ")?,
-            Kind::Enum { .. } => f.write_str("enum ")?,
-            Kind::Fwd { union: false } => f.write_str("fwd struct ")?,
-            Kind::Fwd { union: true } => f.write_str("fwd union ")?,
-            Kind::Typedef(_) => f.write_str("typedef ")?,
-            _ => {}
+        for c in ty.kind.tag().name().chars() {
+            f.write_char(c.to_ascii_lowercase())?;
         }
+        f.write_char(' ')?;
         f.write_str(name)?;
         match self.kind.subject() {
             Subject::Type => Ok(()),

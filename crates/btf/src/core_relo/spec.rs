@@ -5,7 +5,6 @@ use core::fmt::{self, Write as _};
 
 use super::{CoreFault, CoreKind, CoreRelo, Subject};
 use crate::{
-    index::essential_name,
     table::Btf,
     types::{Kind, TypeId},
 };
@@ -185,7 +184,7 @@ impl fmt::Display for Spec<'_> {
                 let Some(accessor) = self.accessors.first() else {
                     return Ok(());
                 };
-                write!(f, "::{}", accessor.name.map_or("", essential_name))?;
+                write!(f, "::{}", accessor.name.unwrap_or_default())?;
                 if let Kind::Enum { values, signed, .. } = self.btf.kind(accessor.ty)
                     && let Some(value) = values.get(accessor.index as usize)
                 {

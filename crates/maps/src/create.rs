@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use panal_uapi::{Errno, MapType};
 
-use crate::{Array, CreateError, HashMap, Map, MapDef, MapHost, PercpuArray};
+use crate::{
+    Array, CreateError, HashMap, HashOfMaps, Map, MapDef, MapHost, ObjectArray, PercpuArray,
+    PerfEventArray, RingBuf, map_in_map,
+};
 
 /// Creates a map. `inner` is the template of a map of maps.
 ///
@@ -16,7 +19,6 @@ pub fn create_map(
     def: &MapDef,
     inner: Option<&MapDef>,
 ) -> Result<Arc<dyn Map>, CreateError> {
-    let _ = inner;
     if def.extra != 0 && !matches!(def.map_type, MapType::BloomFilter | MapType::Arena) {
         return Err(CreateError::invalid(format!(
             "map_extra means nothing to a map of type {}",
@@ -29,6 +31,17 @@ pub fn create_map(
         MapType::Hash | MapType::PercpuHash | MapType::LruHash | MapType::LruPercpuHash => {
             Arc::new(HashMap::new(host, def)?)
         }
+        MapType::ProgArray | MapType::CgroupArray => Arc::new(ObjectArray::new(host, def)?),
+        MapType::PerfEventArray => Arc::new(PerfEventArray::new(host, def)?),
+        MapType::ArrayOfMaps => {
+            map_in_map::check_template(inner)?;
+            Arc::new(ObjectArray::new(host, def)?)
+        }
+        MapType::HashOfMaps => {
+            map_in_map::check_template(inner)?;
+            Arc::new(HashOfMaps::new(host, def)?)
+        }
+        MapType::Ringbuf => Arc::new(RingBuf::new(host, def)?),
         other => {
             return Err(CreateError::new(
                 Errno::EINVAL,

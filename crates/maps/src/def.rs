@@ -4,7 +4,7 @@ use std::{ptr::NonNull, sync::Arc};
 
 use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 
-use crate::{Cage, Cpus, OutOfCage, bytes};
+use crate::{Cage, Cpus, OutOfCage, RingDirectory, bytes};
 
 /// What maps are made from: one per kernel.
 #[derive(Clone, Debug)]
@@ -13,6 +13,16 @@ pub struct MapHost {
     pub cage: Arc<Cage>,
     /// Who reads them.
     pub cpus: Arc<Cpus>,
+    /// Where ring buffers lie, so that a record leads to its buffer.
+    pub rings: Arc<RingDirectory>,
+}
+
+impl MapHost {
+    /// A host for maps in this cage.
+    pub fn new(cage: Arc<Cage>, cpus: Arc<Cpus>) -> MapHost {
+        let rings = Arc::new(RingDirectory::new(&cage));
+        MapHost { cage, cpus, rings }
+    }
 }
 
 /// A part of a value that no copy touches: a spin lock, a timer, a kptr, … It reads as zeros.

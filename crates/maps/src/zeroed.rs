@@ -15,6 +15,9 @@ unsafe impl Zero for std::sync::atomic::AtomicU32 {}
 // SAFETY: as above.
 unsafe impl Zero for std::sync::atomic::AtomicU64 {}
 
+// SAFETY: null.
+unsafe impl<T> Zero for std::sync::atomic::AtomicPtr<T> {}
+
 /// `count` zeros; `None` when there is no memory for them.
 pub(crate) fn zeroed<T: Zero>(count: usize) -> Option<Box<[T]>> {
     let layout = Layout::array::<T>(count).ok()?;

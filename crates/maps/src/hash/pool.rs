@@ -231,10 +231,7 @@ mod tests {
 
     #[test]
     fn elements_are_disjoint_and_reused() {
-        let host = MapHost {
-            cage: Cage::new(1 << 24).unwrap(),
-            cpus: Arc::new(Cpus::new(3)),
-        };
+        let host = MapHost::new(Cage::new(1 << 24).unwrap(), Arc::new(Cpus::new(3)));
         for preallocate in [false, true] {
             for planes in [1, 3] {
                 let shape = Shape {

@@ -1,0 +1,185 @@
+//! Arrays of objects: `PROG_ARRAY`, `PERF_EVENT_ARRAY`, `CGROUP_ARRAY`, `ARRAY_OF_MAPS`, `XSKMAP`.
+//!
+//! User space stores descriptors and reads ids; the kernel resolves the descriptors and calls
+//! [`ObjectArray::set`].
+
+use std::{
+    any::Any,
+    ptr::{self, NonNull},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicPtr, Ordering},
+    },
+};
+
+use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
+
+use crate::{
+    Cpus, CreateError, Map, MapBase, MapDef, MapHost, Object, OnCpu, array,
+    map::{index_key, next_index},
+};
+
+/// An array of objects.
+pub struct ObjectArray {
+    base: MapBase,
+    slots: Box<[AtomicPtr<Object>]>,
+    changes: Mutex<()>,
+    cpus: Arc<Cpus>,
+}
+
+impl ObjectArray {
+    /// Creates one (`fd_array_map_alloc_check`).
+    pub fn new(host: &MapHost, def: &MapDef) -> Result<ObjectArray, CreateError> {
+        array::check(def)?;
+        if def.value_size != 4 {
+            return Err(CreateError::invalid(format!(
+                "value_size {} of an array of descriptors: it must be 4",
+                def.value_size
+            )));
+        }
+        if def
+            .flags
+            .intersects(MapFlags::RDONLY_PROG | MapFlags::WRONLY_PROG)
+        {
+            return Err(CreateError::invalid(
+                "program access flags on an array of descriptors",
+            ));
+        }
+        let slots =
+            crate::zeroed::zeroed(def.max_entries as usize).ok_or_else(CreateError::no_memory)?;
+        Ok(ObjectArray {
+            base: MapBase::new(def.clone()),
+            slots,
+            changes: Mutex::default(),
+            cpus: host.cpus.clone(),
+        })
+    }
+
+    /// The object at an index, for as long as this thread stays on its CPU.
+    #[inline]
+    pub fn get<'a>(&'a self, index: u32, _on: &'a OnCpu<'_>) -> Option<&'a Object> {
+        // SAFETY: objects are retired, not dropped: they live until every CPU that could see them
+        // was left. The token proves that the caller is on one.
+        unsafe { self.get_unchecked(index) }
+    }
+
+    /// The object at an index.
+    ///
+    /// # Safety
+    /// The calling thread is on a CPU of the map's host, and stays there while it uses the object.
+    #[inline]
+    pub unsafe fn get_unchecked(&self, index: u32) -> Option<&Object> {
+        let slot = self.slots.get(index as usize)?;
+        // SAFETY: null or an object that lives as the caller promised.
+        unsafe { slot.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// A copy of the object at an index, from any thread.
+    pub fn fetch(&self, index: u32) -> Option<Object> {
+        // Whoever removes the object takes the lock first: it cannot be retired before the copy.
+        let _still = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: as just said.
+        unsafe { self.get_unchecked(index) }.cloned()
+    }
+
+    /// `BPF_MAP_UPDATE_ELEM` with the object behind the descriptor.
+    pub fn set(&self, key: &[u8], object: Object, flags: u64) -> Result<(), Errno> {
+        if flags != update::BPF_ANY {
+            return Err(Errno::EINVAL);
+        }
+        let index = index_key(key).ok_or(Errno::EINVAL)?;
+        let slot = self.slots.get(index as usize).ok_or(Errno::E2BIG)?;
+        self.put(slot, Box::into_raw(Box::new(object)));
+        Ok(())
+    }
+
+    /// Puts an object (or nothing) into a slot; whether there was one before.
+    fn put(&self, slot: &AtomicPtr<Object>, new: *mut Object) -> bool {
+        let old = {
+            let _change = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.swap(new, Ordering::AcqRel)
+        };
+        if old.is_null() {
+            return false;
+        }
+        // SAFETY: it came from `Box::into_raw` in `set`, and the swap made it ours.
+        self.cpus.retire(unsafe { Box::from_raw(old) });
+        true
+    }
+
+    /// Removes every object: a prog array does so when user space lets go of it.
+    pub fn clear(&self) {
+        for slot in &self.slots {
+            if !slot.load(Ordering::Relaxed).is_null() {
+                self.put(slot, ptr::null_mut());
+            }
+        }
+    }
+}
+
+impl Map for ObjectArray {
+    fn base(&self) -> &MapBase {
+        &self.base
+    }
+
+    fn lookup(&self, key: &[u8], _cpu: u32) -> Option<NonNull<u8>> {
+        // SAFETY: programs look up on their CPU; the address alone is used after this.
+        let object = unsafe { self.get_unchecked(index_key(key)?) }?;
+        NonNull::new(object.address as *mut u8)
+    }
+
+    fn delete(&self, key: &[u8]) -> Result<(), Errno> {
+        let index = index_key(key).ok_or(Errno::EINVAL)?;
+        let slot = self.slots.get(index as usize).ok_or(Errno::E2BIG)?;
+        if self.put(slot, ptr::null_mut()) {
+            Ok(())
+        } else {
+            Err(Errno::ENOENT)
+        }
+    }
+
+    fn user_lookup(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno> {
+        if !matches!(
+            self.base.def().map_type,
+            MapType::ProgArray | MapType::ArrayOfMaps
+        ) {
+            return Err(Errno::ENOTSUPP);
+        }
+        let index = index_key(key).ok_or(Errno::EINVAL)?;
+        let object = self.fetch(index).ok_or(Errno::ENOENT)?;
+        out.get_mut(..4)
+            .ok_or(Errno::EINVAL)?
+            .copy_from_slice(&object.id.to_ne_bytes());
+        Ok(())
+    }
+
+    fn user_update(&self, _key: &[u8], _value: &[u8], _flags: u64) -> Result<(), Errno> {
+        // Only the kernel can resolve the descriptor: see `set`.
+        Err(Errno::EBADF)
+    }
+
+    fn next_key(&self, key: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {
+        next_index(key, self.base.def().max_entries, out)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn memory(&self) -> u64 {
+        self.slots.len() as u64 * 8
+    }
+}
+
+impl Drop for ObjectArray {
+    fn drop(&mut self) {
+        for slot in &mut self.slots {
+            let object = *slot.get_mut();
+            if !object.is_null() {
+                // SAFETY: from `Box::into_raw`; nobody else has the array any more. The object may
+                // still be in use by a run that found it: it is retired.
+                self.cpus.retire(unsafe { Box::from_raw(object) });
+            }
+        }
+    }
+}

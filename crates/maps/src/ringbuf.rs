@@ -1,0 +1,555 @@
+//! `BPF_MAP_TYPE_RINGBUF`: records from programs to user space, in Linux's layout.
+//!
+//! The memory is a page with the consumer's position, a page with the producer's, then twice the
+//! data's size: a record that begins before the end of the data runs on linearly into the second
+//! half, so that a reader who maps the file reads it linearly too.
+
+use std::{
+    any::Any,
+    os::fd::BorrowedFd,
+    ptr::{self, NonNull},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use panal_uapi::{Errno, kernel::MapFlags};
+
+use crate::{
+    Block, Cage, CreateError, Map, MapBase, MapDef, MapHost, bytes, def::check_flags,
+    zeroed::zeroed,
+};
+
+/// Flags and selectors of the helpers (`bpf.h`).
+pub mod flags {
+    /// `BPF_RB_NO_WAKEUP`
+    pub const NO_WAKEUP: u64 = 1;
+    /// `BPF_RB_FORCE_WAKEUP`
+    pub const FORCE_WAKEUP: u64 = 2;
+    /// `BPF_RB_AVAIL_DATA`
+    pub const AVAIL_DATA: u64 = 0;
+    /// `BPF_RB_RING_SIZE`
+    pub const RING_SIZE: u64 = 1;
+    /// `BPF_RB_CONS_POS`
+    pub const CONS_POS: u64 = 2;
+    /// `BPF_RB_PROD_POS`
+    pub const PROD_POS: u64 = 3;
+}
+
+/// `BPF_RINGBUF_BUSY_BIT`: the record is being written.
+const BUSY: u32 = 1 << 31;
+/// `BPF_RINGBUF_DISCARD_BIT`: the record is to be skipped.
+const DISCARD: u32 = 1 << 30;
+/// Bytes of a record's header.
+const HEADER: u64 = 8;
+/// Longest record (`RINGBUF_MAX_RECORD_SZ`).
+const RECORD_MOST: u64 = (u32::MAX / 4) as u64;
+
+/// Called when a consumer should look.
+pub type Listener = Arc<dyn Fn() + Send + Sync>;
+
+/// The producer's own positions. Programs could overwrite those in the cage.
+#[derive(Default)]
+struct Producer {
+    position: u64,
+    /// Where the oldest record that is still being written begins, at the latest.
+    pending: u64,
+}
+
+/// The part that records lead to.
+struct Ring {
+    block: Block,
+    page: u64,
+    size: u64,
+    producer: Mutex<Producer>,
+    consumer: Mutex<()>,
+    listener: Mutex<Option<Listener>>,
+    listening: AtomicU32,
+    wakes: Mutex<u64>,
+    woken: Condvar,
+}
+
+/// A ring buffer.
+pub struct RingBuf {
+    base: MapBase,
+    ring: Arc<Ring>,
+    host: MapHost,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RingBuf {
+    /// Creates one (`ringbuf_map_alloc`).
+    pub fn new(host: &MapHost, def: &MapDef) -> Result<RingBuf, CreateError> {
+        check_flags(def, MapFlags::NUMA_NODE)?;
+        if def.key_size != 0 || def.value_size != 0 {
+            return Err(CreateError::invalid(
+                "a ring buffer has neither keys nor values",
+            ));
+        }
+        let page = host.cage.page_size() as u64;
+        if !def.max_entries.is_power_of_two() || !u64::from(def.max_entries).is_multiple_of(page) {
+            return Err(CreateError::invalid(format!(
+                "max_entries {} of a ring buffer: it must be a power of two and whole pages of {page}",
+                def.max_entries
+            )));
+        }
+        let size = u64::from(def.max_entries);
+        let len = usize::try_from(2 * page + 2 * size).map_err(|_| CreateError::no_memory())?;
+        let block = match host.cage.allocate_shared(len) {
+            Ok(block) => block,
+            // Without a file it works all the same, but nobody can map it.
+            Err(_) => host.cage.allocate(len, host.cage.page_size())?,
+        };
+        let ring = Arc::new(Ring {
+            block,
+            page,
+            size,
+            producer: Mutex::default(),
+            consumer: Mutex::default(),
+            listener: Mutex::default(),
+            listening: AtomicU32::new(0),
+            wakes: Mutex::default(),
+            woken: Condvar::new(),
+        });
+        host.rings.set(&ring, Arc::as_ptr(&ring).cast_mut());
+        Ok(RingBuf {
+            base: MapBase::new(def.clone()),
+            ring,
+            host: host.clone(),
+        })
+    }
+
+    /// `bpf_ringbuf_reserve`: address of `len` bytes to be filled and then submitted or discarded.
+    pub fn reserve(&self, len: u64) -> Option<NonNull<u8>> {
+        self.ring.reserve(len)
+    }
+
+    /// `bpf_ringbuf_output`: `EAGAIN` when there is no room.
+    pub fn output(&self, record: &[u8], flags: u64) -> Result<(), Errno> {
+        if flags & !(flags::NO_WAKEUP | flags::FORCE_WAKEUP) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let at = self
+            .ring
+            .reserve(record.len() as u64)
+            .ok_or(Errno::EAGAIN)?;
+        // SAFETY: just reserved with this length.
+        unsafe { bytes::write(at, record) };
+        self.ring.commit(at.as_ptr() as u64, flags, false);
+        Ok(())
+    }
+
+    /// `bpf_ringbuf_query`: 0 for an unknown selector.
+    pub fn query(&self, selector: u64) -> u64 {
+        let ring = &self.ring;
+        match selector {
+            flags::AVAIL_DATA => lock(&ring.producer)
+                .position
+                .saturating_sub(ring.consumed()),
+            flags::RING_SIZE => ring.size,
+            flags::CONS_POS => ring.consumed(),
+            flags::PROD_POS => lock(&ring.producer).position,
+            _ => 0,
+        }
+    }
+
+    /// Hands every finished record to `sink`, in order; how many there were. One consumer at a
+    /// time.
+    pub fn consume(&self, sink: &mut dyn FnMut(&[u8])) -> usize {
+        self.ring.consume(sink)
+    }
+
+    /// Sets who is called when a consumer should look.
+    pub fn set_listener(&self, listener: Option<Listener>) {
+        let count = u32::from(listener.is_some());
+        *lock(&self.ring.listener) = listener;
+        self.ring.listening.store(count, Ordering::Release);
+    }
+
+    /// Waits for the next wake-up; false when the time is over first.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let ring = &self.ring;
+        let wakes = lock(&ring.wakes);
+        let before = *wakes;
+        if ring.finished(ring.consumed()) {
+            return true;
+        }
+        let result = ring
+            .woken
+            .wait_timeout_while(wakes, timeout, |now| *now == before);
+        !result.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Ring {
+    fn word(&self, offset: u64) -> &AtomicU64 {
+        // SAFETY: callers pass 0 or one page: aligned, inside the block.
+        unsafe { AtomicU64::from_ptr(self.block.pointer().add(offset as usize).as_ptr().cast()) }
+    }
+
+    fn consumed(&self) -> u64 {
+        self.word(0).load(Ordering::Acquire)
+    }
+
+    fn data(&self) -> u64 {
+        self.block.address() + 2 * self.page
+    }
+
+    /// The length word of the record at a position.
+    fn header(&self, position: u64) -> &AtomicU32 {
+        let at = self.data() + (position & (self.size - 1) & !7);
+        // SAFETY: a multiple of eight below the data's size, hence inside and aligned.
+        unsafe { AtomicU32::from_ptr(at as *mut u32) }
+    }
+
+    fn reserve(&self, len: u64) -> Option<NonNull<u8>> {
+        if len > RECORD_MOST {
+            return None;
+        }
+        let whole = (len + HEADER).next_multiple_of(8);
+        if whole > self.size {
+            return None;
+        }
+        let mut producer = lock(&self.producer);
+        let consumed = self.consumed();
+        // What is finished does not hold others up any more.
+        while producer.pending < producer.position {
+            let header = self.header(producer.pending).load(Ordering::Acquire);
+            if header & BUSY != 0 {
+                break;
+            }
+            producer.pending += step(header);
+        }
+        producer.pending = producer.pending.min(producer.position);
+        let (position, end) = (producer.position, producer.position + whole);
+        if end.wrapping_sub(consumed) > self.size - 1 || end - producer.pending > self.size - 1 {
+            return None;
+        }
+        let header = self.header(position);
+        header.store(len as u32 | BUSY, Ordering::Relaxed);
+        let at = header.as_ptr() as u64;
+        // The page of the header, counted from the buffer's start: as Linux writes it.
+        let page = (at - self.block.address()) / self.page;
+        // SAFETY: the second half of the header.
+        unsafe { AtomicU32::from_ptr((at + 4) as *mut u32) }.store(page as u32, Ordering::Relaxed);
+        producer.position = end;
+        self.word(self.page).store(end, Ordering::Release);
+        NonNull::new((at + HEADER) as *mut u8)
+    }
+
+    /// Finishes the record whose bytes begin at `address`; false if there is none being written.
+    fn commit(&self, address: u64, flags: u64, discard: bool) -> bool {
+        let Some(position) = address.checked_sub(self.data() + HEADER) else {
+            return false;
+        };
+        if position >= self.size || !position.is_multiple_of(8) {
+            return false;
+        }
+        let header = self.header(position);
+        let old = header.load(Ordering::Relaxed);
+        if old & BUSY == 0 {
+            return false;
+        }
+        let new = if discard {
+            old & !BUSY | DISCARD
+        } else {
+            old & !BUSY
+        };
+        header.swap(new, Ordering::SeqCst);
+        let waits = self.consumed() & (self.size - 1) == position;
+        if flags & flags::FORCE_WAKEUP != 0 || (waits && flags & flags::NO_WAKEUP == 0) {
+            self.wake();
+        }
+        true
+    }
+
+    fn wake(&self) {
+        *lock(&self.wakes) += 1;
+        self.woken.notify_all();
+        if self.listening.load(Ordering::Acquire) != 0 {
+            let listener = lock(&self.listener).clone();
+            if let Some(listener) = listener {
+                listener();
+            }
+        }
+    }
+
+    /// Whether a finished record stands at this position.
+    fn finished(&self, position: u64) -> bool {
+        let produced = self.word(self.page).load(Ordering::Acquire);
+        position < produced && self.header(position).load(Ordering::Acquire) & BUSY == 0
+    }
+
+    fn consume(&self, sink: &mut dyn FnMut(&[u8])) -> usize {
+        let _one = lock(&self.consumer);
+        let mut position = self.consumed();
+        let mut count = 0;
+        let mut record = Vec::new();
+        // Positions beyond what was written can only come from a program that broke out of its
+        // bounds: nothing is to be had then.
+        while position < lock(&self.producer).position {
+            let header = self.header(position);
+            let word = header.load(Ordering::Acquire);
+            if word & BUSY != 0 {
+                break;
+            }
+            let len = (u64::from(word & !DISCARD)).min(self.size - HEADER);
+            if word & DISCARD == 0 {
+                record.resize(len as usize, 0);
+                let at = header.as_ptr() as u64 + HEADER;
+                // SAFETY: the record begins below the data's size and is no longer than it: it
+                // ends inside the second half.
+                unsafe { bytes::read(NonNull::new_unchecked(at as *mut u8), &mut record) };
+            }
+            position += step(word);
+            self.word(0).store(position, Ordering::Release);
+            if word & DISCARD == 0 {
+                count += 1;
+                sink(&record);
+            }
+        }
+        count
+    }
+}
+
+/// Bytes from a record to the next.
+fn step(header: u32) -> u64 {
+    (u64::from(header & !(BUSY | DISCARD)) + HEADER).next_multiple_of(8)
+}
+
+impl Map for RingBuf {
+    fn base(&self) -> &MapBase {
+        &self.base
+    }
+
+    fn lookup(&self, _key: &[u8], _cpu: u32) -> Option<NonNull<u8>> {
+        None
+    }
+
+    fn update(&self, _key: &[u8], _value: &[u8], _flags: u64, _cpu: u32) -> Result<(), Errno> {
+        Err(Errno::ENOTSUPP)
+    }
+
+    fn delete(&self, _key: &[u8]) -> Result<(), Errno> {
+        Err(Errno::ENOTSUPP)
+    }
+
+    fn user_lookup(&self, _key: &[u8], _out: &mut [u8]) -> Result<(), Errno> {
+        Err(Errno::ENOTSUPP)
+    }
+
+    fn next_key(&self, _key: Option<&[u8]>, _out: &mut [u8]) -> Result<(), Errno> {
+        Err(Errno::ENOTSUPP)
+    }
+
+    fn memfd(&self) -> Option<BorrowedFd<'_>> {
+        self.ring.block.memfd()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn memory(&self) -> u64 {
+        self.ring.block.len() as u64
+    }
+}
+
+impl Drop for RingBuf {
+    fn drop(&mut self) {
+        self.host.rings.set(&self.ring, ptr::null_mut());
+        // A run may be about to submit a record: the ring waits for it.
+        self.host.cpus.retire(Box::new(self.ring.clone()));
+    }
+}
+
+/// Which ring buffer lies where: `bpf_ringbuf_submit` gets a record and nothing else.
+pub struct RingDirectory {
+    base: u64,
+    page: u64,
+    pages: Box<[AtomicPtr<Ring>]>,
+}
+
+impl RingDirectory {
+    pub(crate) fn new(cage: &Cage) -> RingDirectory {
+        let page = cage.page_size() as u64;
+        // Without memory for the directory no ring buffer is found: records stay unsubmitted.
+        let pages = zeroed((cage.size() / page) as usize).unwrap_or_default();
+        RingDirectory {
+            base: cage.base(),
+            page,
+            pages,
+        }
+    }
+
+    fn set(&self, ring: &Ring, value: *mut Ring) {
+        let first = ((ring.block.address() - self.base) / self.page) as usize;
+        // Records begin in the first half of the data; the first pages hold positions.
+        let count = 2 + (ring.size / ring.page) as usize + 1;
+        for page in self.pages.iter().skip(first).take(count) {
+            page.store(value, Ordering::Release);
+        }
+    }
+
+    /// `bpf_ringbuf_submit` and `bpf_ringbuf_discard` of the record whose bytes begin at
+    /// `address`. False when that is no record being written.
+    ///
+    /// # Safety
+    /// The calling thread is on a CPU of the host.
+    pub unsafe fn commit(&self, address: u64, flags: u64, discard: bool) -> bool {
+        let Some(offset) = address.checked_sub(self.base) else {
+            return false;
+        };
+        let Some(page) = self.pages.get((offset / self.page) as usize) else {
+            return false;
+        };
+        // SAFETY: null, or a ring that is retired and not dropped when its map goes.
+        match unsafe { page.load(Ordering::Acquire).as_ref() } {
+            Some(ring) => ring.commit(address, flags, discard),
+            None => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for RingDirectory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RingDirectory").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cpus;
+    use panal_uapi::MapType;
+
+    fn ring(size: u32) -> (MapHost, RingBuf) {
+        let host = MapHost::new(Cage::new(1 << 24).unwrap(), Arc::new(Cpus::new(2)));
+        let ring = RingBuf::new(&host, &MapDef::new(MapType::Ringbuf, 0, 0, size)).unwrap();
+        (host, ring)
+    }
+
+    fn drain(ring: &RingBuf) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        ring.consume(&mut |r| all.push(r.to_vec()));
+        all
+    }
+
+    #[test]
+    fn records_come_out_in_order_around_the_end() {
+        let (_host, ring) = ring(4096);
+        let mut sent = 0u32;
+        for round in 0..200u32 {
+            let mut expected = Vec::new();
+            for i in 0..5 {
+                let record: Vec<u8> = (0..(round * 7 + i * 13) % 300)
+                    .map(|b| (b + sent) as u8)
+                    .collect();
+                ring.output(&record, 0).unwrap();
+                expected.push(record);
+                sent += 1;
+            }
+            assert_eq!(drain(&ring), expected, "round {round}");
+        }
+    }
+
+    #[test]
+    fn a_busy_record_holds_back_those_after_it() {
+        let (host, ring) = ring(4096);
+        let first = ring.reserve(8).unwrap();
+        let second = ring.reserve(8).unwrap();
+        let third = ring.reserve(8).unwrap();
+        // SAFETY: reserved with eight bytes each; one thread.
+        unsafe {
+            bytes::write(first, &[1; 8]);
+            bytes::write(third, &[3; 8]);
+            assert!(host.rings.commit(third.as_ptr() as u64, 0, false));
+            assert!(drain(&ring).is_empty());
+            assert!(host.rings.commit(second.as_ptr() as u64, 0, true));
+            assert!(host.rings.commit(first.as_ptr() as u64, 0, false));
+            assert!(!host.rings.commit(first.as_ptr() as u64, 0, false), "twice");
+            for bad in [0, 8, host.cage.base(), first.as_ptr() as u64 + 1, u64::MAX] {
+                assert!(!host.rings.commit(bad, 0, false), "{bad:#x}");
+            }
+        }
+        assert_eq!(drain(&ring), [vec![1; 8], vec![3; 8]]);
+    }
+
+    #[test]
+    fn a_full_ring_refuses_and_queries_tell() {
+        let (_host, ring) = ring(4096);
+        // A record of all the data never fits: one byte must stay free, as on Linux.
+        assert!(ring.reserve(4096 - 8).is_none());
+        assert!(ring.output(&[0; 4080 - 8], 0).is_ok());
+        assert_eq!(ring.output(&[0; 8], 0), Err(Errno::EAGAIN));
+        assert_eq!(ring.query(flags::AVAIL_DATA), 4080);
+        assert_eq!(ring.query(flags::RING_SIZE), 4096);
+        assert_eq!(ring.query(flags::PROD_POS), 4080);
+        assert_eq!(drain(&ring).len(), 1);
+        assert_eq!(ring.query(flags::CONS_POS), 4080);
+        assert_eq!(ring.query(9), 0);
+        assert!(ring.reserve(u64::from(u32::MAX)).is_none());
+        assert!(ring.reserve(u64::MAX).is_none());
+    }
+
+    #[test]
+    fn wake_ups_come_when_the_consumer_waits_at_the_record() {
+        let (_host, ring) = ring(4096);
+        let count = Arc::new(AtomicU32::new(0));
+        let seen = count.clone();
+        ring.set_listener(Some(Arc::new(move || {
+            seen.fetch_add(1, Ordering::SeqCst);
+        })));
+        let woken = || count.load(Ordering::SeqCst);
+        ring.output(&[1], 0).unwrap();
+        assert_eq!(woken(), 1);
+        ring.output(&[2], 0).unwrap();
+        assert_eq!(woken(), 1, "the consumer has not caught up");
+        ring.output(&[3], flags::FORCE_WAKEUP).unwrap();
+        assert_eq!(woken(), 2);
+        drain(&ring);
+        ring.output(&[4], flags::NO_WAKEUP).unwrap();
+        assert_eq!(woken(), 2);
+        assert_eq!(ring.output(&[5], 4), Err(Errno::EINVAL));
+        assert!(ring.wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn threads_produce_while_one_consumes() {
+        let (_host, ring) = ring(1 << 16);
+        let total = 20_000u64;
+        std::thread::scope(|scope| {
+            for thread in 0..2u64 {
+                let ring = &ring;
+                scope.spawn(move || {
+                    for i in 0..total / 2 {
+                        let record = (thread << 32 | i).to_ne_bytes();
+                        while ring.output(&record, 0).is_err() {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            let mut next = [0u64; 2];
+            let mut seen = 0;
+            while seen < total {
+                let n = ring.consume(&mut |record| {
+                    let value = u64::from_ne_bytes(record.try_into().unwrap());
+                    let thread = (value >> 32) as usize;
+                    assert_eq!(value & 0xffff_ffff, next[thread]);
+                    next[thread] += 1;
+                });
+                seen += n as u64;
+                if n == 0 {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        assert!(drain(&ring).is_empty());
+    }
+}

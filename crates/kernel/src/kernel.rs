@@ -122,10 +122,7 @@ impl Builder {
             attachments: Arc::default(),
             trace_log: TraceLog::default(),
             cpu_memories: CpuMemories::new(cage.clone(), cpus),
-            map_host: MapHost {
-                cage,
-                cpus: Arc::new(Cpus::new(cpus)),
-            },
+            map_host: MapHost::new(cage, Arc::new(Cpus::new(cpus))),
         };
         Ok(PanalKernel {
             shared: Arc::new(shared),

@@ -377,11 +377,8 @@ mod tests {
         let (address, len) = (block.address(), block.len());
         drop(block);
         // SAFETY: still inside the cage, which stays mapped.
-        assert_eq!(
-            unsafe { (address as *const u8).read_volatile() },
-            0,
-            "{len}"
-        );
+        let byte = unsafe { (address as *const u8).read_volatile() };
+        assert_eq!(byte, 0, "{len}");
     }
 
     #[test]

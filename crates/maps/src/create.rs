@@ -5,8 +5,8 @@ use std::sync::Arc;
 use panal_uapi::{Errno, MapType};
 
 use crate::{
-    Array, CreateError, HashMap, HashOfMaps, Map, MapDef, MapHost, ObjectArray, PercpuArray,
-    PerfEventArray, RingBuf, map_in_map,
+    Array, BloomFilter, CreateError, HashMap, HashOfMaps, LpmTrie, Map, MapDef, MapHost,
+    ObjectArray, PercpuArray, PerfEventArray, Queue, RedirectArray, RingBuf, map_in_map, redirect,
 };
 
 /// Creates a map. `inner` is the template of a map of maps.
@@ -31,7 +31,9 @@ pub fn create_map(
         MapType::Hash | MapType::PercpuHash | MapType::LruHash | MapType::LruPercpuHash => {
             Arc::new(HashMap::new(host, def)?)
         }
-        MapType::ProgArray | MapType::CgroupArray => Arc::new(ObjectArray::new(host, def)?),
+        MapType::ProgArray | MapType::CgroupArray | MapType::Xskmap => {
+            Arc::new(ObjectArray::new(host, def)?)
+        }
         MapType::PerfEventArray => Arc::new(PerfEventArray::new(host, def)?),
         MapType::ArrayOfMaps => {
             map_in_map::check_template(inner)?;
@@ -42,6 +44,11 @@ pub fn create_map(
             Arc::new(HashOfMaps::new(host, def)?)
         }
         MapType::Ringbuf => Arc::new(RingBuf::new(host, def)?),
+        MapType::LpmTrie => Arc::new(LpmTrie::new(host, def)?),
+        MapType::Queue | MapType::Stack => Arc::new(Queue::new(def)?),
+        MapType::BloomFilter => Arc::new(BloomFilter::new(def)?),
+        MapType::Devmap | MapType::Cpumap => Arc::new(RedirectArray::new(host, def)?),
+        MapType::DevmapHash => Arc::new(redirect::devmap_hash(host, def)?),
         other => {
             return Err(CreateError::new(
                 Errno::EINVAL,

@@ -4,17 +4,21 @@
 //! [`create_map`] makes a [`Map`] from a [`MapDef`], and [`syscall`] is what bpf(2) adds.
 
 mod array;
+mod bloom;
 mod cage;
 mod cpus;
 mod create;
 mod def;
 mod handles;
 mod hash;
+mod lpm_trie;
 mod map;
 mod map_in_map;
 mod object;
 mod object_array;
 mod perf;
+mod queue;
+mod redirect;
 mod space;
 mod zeroed;
 
@@ -24,15 +28,19 @@ pub mod ringbuf;
 pub mod syscall;
 
 pub use array::{Array, PercpuArray};
+pub use bloom::BloomFilter;
 pub use cage::{Block, Cage, CageError, OutOfCage};
 pub use cpus::{Cpus, OnCpu};
 pub use create::create_map;
 pub use def::{CreateError, MapDef, MapHost, SpecialField};
 pub use handles::Handles;
 pub use hash::HashMap;
+pub use lpm_trie::LpmTrie;
 pub use map::{ElementKey, Map, MapBase};
 pub use map_in_map::{HashOfMaps, fits_template};
 pub use object::Object;
 pub use object_array::ObjectArray;
 pub use perf::PerfEventArray;
+pub use queue::Queue;
+pub use redirect::RedirectArray;
 pub use ringbuf::{RingBuf, RingDirectory};

@@ -36,7 +36,7 @@ fn is_percpu(def: &MapDef) -> bool {
 }
 
 /// What every kind of hash demands (`htab_map_alloc_check`).
-pub(crate) fn check(def: &MapDef) -> Result<(), CreateError> {
+fn check(def: &MapDef) -> Result<(), CreateError> {
     let (lru, percpu) = (is_lru(def), is_percpu(def));
     check_flags(
         def,

@@ -9,4 +9,4 @@ mod table;
 
 pub(crate) use function::Hasher;
 pub use map::HashMap;
-pub(crate) use map::check;
+pub(crate) use pool::{Pool, Shape};

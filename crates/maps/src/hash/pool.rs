@@ -17,7 +17,7 @@ use crate::{Block, CreateError, MapHost, zeroed::zeroed};
 
 /// What an element looks like.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// Bytes of a key, rounded up to 8.
     pub key: usize,
     /// Bytes of a value, rounded up to 8.
@@ -31,7 +31,7 @@ pub(super) struct Shape {
 }
 
 /// The elements.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     shape: Shape,
     /// Elements of a segment as a power of two.
     shift: u32,

@@ -1,0 +1,593 @@
+//! `BPF_MAP_TYPE_LPM_TRIE`: the longest prefix that matches.
+//!
+//! A binary trie with compressed paths. Nodes lie outside the cage and are never freed while the
+//! map lives; a reader walks without a lock and looks again when a writer was at work.
+
+use std::{
+    any::Any,
+    ptr::NonNull,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence},
+    },
+};
+
+use panal_uapi::{Errno, kernel::MapFlags, kernel::update};
+
+use crate::{
+    CreateError, Map, MapBase, MapDef, MapHost, bytes,
+    def::{ACCESS_FLAGS, check_flags, check_not_zero, update_flags},
+    hash::{Pool, Shape},
+    zeroed::zeroed,
+};
+
+/// Bytes of an address that a trie may have (`LPM_DATA_SIZE_MAX`).
+const DATA_MOST: u32 = 256;
+/// Words of such an address.
+const WORDS_MOST: usize = DATA_MOST as usize / 8;
+/// Nodes in a chunk.
+const CHUNK: usize = 256;
+
+/// A node: a prefix with a value, or a fork between two prefixes.
+struct Node {
+    children: [AtomicU32; 2],
+    /// Bits of the prefix.
+    bits: AtomicU32,
+    /// Element of the pool plus one; 0 for a fork.
+    value: AtomicU32,
+}
+
+/// Node number plus one; 0 is none.
+type Link = u32;
+
+/// A prefix: its bits from the highest of the first word on; those beyond its length are zero.
+#[derive(Clone, Copy)]
+struct Prefix {
+    words: [u64; WORDS_MOST],
+    bits: u32,
+}
+
+/// Nodes, their prefixes' words beside them.
+struct Nodes {
+    words: usize,
+    chunks: Box<[AtomicPtr<Node>]>,
+    prefixes: Box<[AtomicPtr<AtomicU64>]>,
+}
+
+struct Writer {
+    free: Vec<u32>,
+    fresh: u32,
+    entries: u32,
+}
+
+/// A trie.
+pub struct LpmTrie {
+    base: MapBase,
+    nodes: Nodes,
+    root: AtomicU32,
+    pool: Pool,
+    /// Odd while a writer is at work.
+    sequence: AtomicU64,
+    writer: Mutex<Writer>,
+    /// Bits of a full address.
+    most: u32,
+}
+
+impl Nodes {
+    fn new(capacity: usize, words: usize) -> Option<Nodes> {
+        let chunks = capacity.div_ceil(CHUNK);
+        Some(Nodes {
+            words,
+            chunks: zeroed(chunks)?,
+            prefixes: zeroed(chunks)?,
+        })
+    }
+
+    /// Sees to it that a node's memory is there.
+    fn back(&self, number: u32) -> Result<(), Errno> {
+        let chunk = number as usize / CHUNK;
+        let slot = self.chunks.get(chunk).ok_or(Errno::ENOSPC)?;
+        if slot.load(Ordering::Relaxed).is_null() {
+            let prefixes = zeroed::<AtomicU64>(CHUNK * self.words).ok_or(Errno::ENOMEM)?;
+            let nodes: Box<[Node]> = (0..CHUNK)
+                .map(|_| Node {
+                    children: [AtomicU32::new(0), AtomicU32::new(0)],
+                    bits: AtomicU32::new(0),
+                    value: AtomicU32::new(0),
+                })
+                .collect();
+            self.prefixes[chunk].store(Box::into_raw(prefixes).cast(), Ordering::Release);
+            slot.store(Box::into_raw(nodes).cast(), Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn get(&self, link: Link) -> Option<(&Node, &[AtomicU64])> {
+        let number = link.checked_sub(1)? as usize;
+        let (chunk, index) = (number / CHUNK, number % CHUNK);
+        let nodes = self.chunks.get(chunk)?.load(Ordering::Acquire);
+        if nodes.is_null() {
+            return None;
+        }
+        // SAFETY: chunks have `CHUNK` nodes and as many prefixes; they live as long as `self`. The
+        // prefixes were stored before the nodes.
+        unsafe {
+            let prefixes = self.prefixes[chunk].load(Ordering::Acquire);
+            let words = prefixes.add(index * self.words);
+            Some((
+                &*nodes.add(index),
+                std::slice::from_raw_parts(words, self.words),
+            ))
+        }
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        for (nodes, prefixes) in self.chunks.iter_mut().zip(&mut self.prefixes) {
+            let (nodes, prefixes) = (*nodes.get_mut(), *prefixes.get_mut());
+            if !nodes.is_null() {
+                // SAFETY: both came from boxes of these lengths.
+                unsafe {
+                    drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(
+                        nodes, CHUNK,
+                    )));
+                    let len = CHUNK * self.words;
+                    drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(
+                        prefixes, len,
+                    )));
+                }
+            }
+        }
+    }
+}
+
+impl Prefix {
+    /// The bit after the first `at` bits.
+    fn bit(&self, at: u32) -> usize {
+        let word = self.words.get(at as usize / 64).copied().unwrap_or(0);
+        (word >> (63 - at % 64) & 1) as usize
+    }
+
+    /// How many leading bits agree with a node's, at most `limit`.
+    #[inline]
+    fn common(&self, words: &[AtomicU64], limit: u32) -> u32 {
+        let mut count = 0;
+        for (own, other) in self.words.iter().zip(words) {
+            let same = (own ^ other.load(Ordering::Relaxed)).leading_zeros();
+            count += same;
+            if same < 64 || count >= limit {
+                break;
+            }
+        }
+        count.min(limit)
+    }
+
+    fn cut(mut self, bits: u32) -> Prefix {
+        self.bits = bits;
+        for (i, word) in self.words.iter_mut().enumerate() {
+            let from = i as u32 * 64;
+            let kept = bits.saturating_sub(from).min(64);
+            *word &= if kept == 0 {
+                0
+            } else {
+                u64::MAX << (64 - kept)
+            };
+        }
+        self
+    }
+
+    fn of(bits: u32, words: &[AtomicU64]) -> Prefix {
+        let mut prefix = Prefix {
+            words: [0; WORDS_MOST],
+            bits,
+        };
+        for (own, other) in prefix.words.iter_mut().zip(words) {
+            *own = other.load(Ordering::Relaxed);
+        }
+        prefix
+    }
+}
+
+/// Where the way to a prefix ends.
+struct Way {
+    /// Links from the root on: parent (0 for the root's place), side.
+    steps: Vec<(Link, usize)>,
+    /// What stands at the end: nothing, a node that parts ways after `common` bits, or the node.
+    end: Link,
+    common: u32,
+}
+
+impl LpmTrie {
+    /// Creates one (`trie_alloc`).
+    pub fn new(host: &MapHost, def: &MapDef) -> Result<LpmTrie, CreateError> {
+        check_flags(
+            def,
+            MapFlags::NO_PREALLOC | MapFlags::NUMA_NODE | ACCESS_FLAGS,
+        )?;
+        check_not_zero(&[
+            ("max_entries", def.max_entries),
+            ("value_size", def.value_size),
+        ])?;
+        if !def.flags.contains(MapFlags::NO_PREALLOC) {
+            return Err(CreateError::invalid("an LPM trie needs BPF_F_NO_PREALLOC"));
+        }
+        if !(5..=4 + DATA_MOST).contains(&def.key_size) {
+            return Err(CreateError::invalid(format!(
+                "key_size {} of an LPM trie: 4 bytes of prefix length and 1 to 256 of address",
+                def.key_size
+            )));
+        }
+        if def.value_size > (4 << 20) - DATA_MOST - 40 {
+            return Err(CreateError::invalid("value_size above 4 MiB"));
+        }
+        let room = host.cage.size() / def.value_stride() as u64;
+        let capacity = u64::from(def.max_entries).min(room).min(1 << 28) as u32;
+        let shape = Shape {
+            key: 0,
+            value: def.value_stride(),
+            planes: 1,
+            // Replacements take a new element before the old one is free.
+            capacity: capacity + 1,
+            preallocate: false,
+        };
+        let words = (def.key_size as usize - 4).div_ceil(8);
+        Ok(LpmTrie {
+            nodes: Nodes::new(2 * capacity as usize + 2, words)
+                .ok_or_else(CreateError::no_memory)?,
+            root: AtomicU32::new(0),
+            pool: Pool::new(host, shape)?,
+            sequence: AtomicU64::new(0),
+            writer: Mutex::new(Writer {
+                free: Vec::new(),
+                fresh: 0,
+                entries: 0,
+            }),
+            most: (def.key_size - 4) * 8,
+            base: MapBase::new(def.clone()),
+        })
+    }
+
+    fn prefix(&self, key: &[u8]) -> Option<Prefix> {
+        if key.len() != self.base.def().key_size as usize {
+            return None;
+        }
+        let (bits, data) = key.split_first_chunk::<4>()?;
+        let bits = u32::from_ne_bytes(*bits);
+        let mut words = [0; WORDS_MOST];
+        for (word, chunk) in words.iter_mut().zip(data.chunks(8)) {
+            let mut bytes = [0; 8];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            *word = u64::from_be_bytes(bytes);
+        }
+        (bits <= self.most).then_some(Prefix { words, bits })
+    }
+
+    /// Walks as a reader: the element of the longest prefix.
+    fn longest(&self, key: &Prefix) -> Option<u32> {
+        loop {
+            let sequence = self.sequence.load(Ordering::Acquire);
+            if sequence & 1 == 0 {
+                let found = self.walk(key);
+                fence(Ordering::Acquire);
+                if self.sequence.load(Ordering::Relaxed) == sequence {
+                    return found;
+                }
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn walk(&self, key: &Prefix) -> Option<u32> {
+        let mut found = 0;
+        let mut link = self.root.load(Ordering::Acquire);
+        // A writer at work may show a circle: no way is longer than an address has bits.
+        for _ in 0..=self.most {
+            let Some((node, words)) = self.nodes.get(link) else {
+                break;
+            };
+            let bits = node.bits.load(Ordering::Relaxed);
+            if bits > key.bits || key.common(words, bits) < bits {
+                break;
+            }
+            let value = node.value.load(Ordering::Relaxed);
+            if value != 0 {
+                found = value;
+            }
+            if bits >= self.most {
+                break;
+            }
+            link = node.children[key.bit(bits)].load(Ordering::Acquire);
+        }
+        found.checked_sub(1)
+    }
+
+    fn writer(&self) -> std::sync::MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to a prefix, for writers.
+    fn way(&self, key: &Prefix) -> Way {
+        let mut steps = vec![(0, 0)];
+        let mut link = self.root.load(Ordering::Relaxed);
+        loop {
+            let Some((node, words)) = self.nodes.get(link) else {
+                return Way {
+                    steps,
+                    end: 0,
+                    common: 0,
+                };
+            };
+            let bits = node.bits.load(Ordering::Relaxed);
+            let common = key.common(words, bits.min(key.bits));
+            if common < bits || bits == key.bits {
+                return Way {
+                    steps,
+                    end: link,
+                    common,
+                };
+            }
+            let side = key.bit(bits);
+            steps.push((link, side));
+            link = node.children[side].load(Ordering::Relaxed);
+        }
+    }
+
+    fn place(&self, (parent, side): (Link, usize)) -> &AtomicU32 {
+        match self.nodes.get(parent) {
+            Some((node, _)) => &node.children[side],
+            None => &self.root,
+        }
+    }
+
+    fn change(&self, work: impl FnOnce()) {
+        self.sequence.fetch_add(1, Ordering::Acquire);
+        fence(Ordering::Release);
+        work();
+        self.sequence.fetch_add(1, Ordering::Release);
+    }
+
+    /// A new node that nobody sees yet.
+    fn take_node(&self, writer: &mut Writer) -> Result<Link, Errno> {
+        if let Some(number) = writer.free.pop() {
+            return Ok(number + 1);
+        }
+        self.nodes.back(writer.fresh)?;
+        writer.fresh += 1;
+        Ok(writer.fresh)
+    }
+
+    fn write_node(&self, link: Link, prefix: &Prefix, value: u32, children: [Link; 2]) {
+        let Some((node, words)) = self.nodes.get(link) else {
+            return;
+        };
+        node.bits.store(prefix.bits, Ordering::Relaxed);
+        node.value.store(value, Ordering::Relaxed);
+        for (own, new) in words.iter().zip(prefix.words) {
+            own.store(new, Ordering::Relaxed);
+        }
+        for (own, new) in node.children.iter().zip(children) {
+            own.store(new, Ordering::Relaxed);
+        }
+    }
+
+    fn insert(
+        &self,
+        writer: &mut Writer,
+        key: &Prefix,
+        way: &Way,
+        element: u32,
+    ) -> Result<(), Errno> {
+        let place = self.place(way.steps.last().copied().unwrap_or((0, 0)));
+        let prefix = key.cut(key.bits);
+        let link = self.take_node(writer)?;
+        if way.end == 0 {
+            self.change(|| {
+                self.write_node(link, &prefix, element + 1, [0, 0]);
+                place.store(link, Ordering::Release);
+            });
+        } else if way.common == key.bits {
+            // The new prefix is shorter: what stood here moves below it.
+            let Some((_, words)) = self.nodes.get(way.end) else {
+                return Err(Errno::ENOENT);
+            };
+            let below = Prefix::of(0, words).bit(key.bits);
+            let mut children = [0, 0];
+            children[below] = way.end;
+            self.change(|| {
+                self.write_node(link, &prefix, element + 1, children);
+                place.store(link, Ordering::Release);
+            });
+        } else {
+            let fork = match self.take_node(writer) {
+                Ok(fork) => fork,
+                Err(e) => {
+                    writer.free.push(link - 1);
+                    return Err(e);
+                }
+            };
+            let mut children = [way.end, way.end];
+            children[key.bit(way.common)] = link;
+            self.change(|| {
+                self.write_node(link, &prefix, element + 1, [0, 0]);
+                self.write_node(fork, &key.cut(way.common), 0, children);
+                place.store(fork, Ordering::Release);
+            });
+        }
+        writer.entries += 1;
+        Ok(())
+    }
+
+    /// The first prefix with a value in the order of the system call at or below a link: what is
+    /// below a prefix comes before it, the 0 side first.
+    fn first_below(&self, link: Link) -> Option<Link> {
+        let mut link = link;
+        let mut best = None;
+        while let Some((node, _)) = self.nodes.get(link) {
+            if node.value.load(Ordering::Relaxed) != 0 {
+                best = Some(link);
+            }
+            let left = node.children[0].load(Ordering::Relaxed);
+            link = if left != 0 {
+                left
+            } else {
+                node.children[1].load(Ordering::Relaxed)
+            };
+        }
+        best
+    }
+
+    fn next_after(&self, key: Option<&Prefix>) -> Option<Link> {
+        let root = self.root.load(Ordering::Relaxed);
+        let Some(key) = key else {
+            return self.first_below(root);
+        };
+        let way = self.way(key);
+        let exact = self.nodes.get(way.end).is_some_and(|(node, _)| {
+            node.bits.load(Ordering::Relaxed) == key.bits
+                && way.common == key.bits
+                && node.value.load(Ordering::Relaxed) != 0
+        });
+        if !exact {
+            return self.first_below(root);
+        }
+        for &(parent, side) in way.steps.iter().rev() {
+            let (node, _) = self.nodes.get(parent)?;
+            if side == 0 {
+                let right = node.children[1].load(Ordering::Relaxed);
+                if let Some(next) = self.first_below(right) {
+                    return Some(next);
+                }
+            }
+            if node.value.load(Ordering::Relaxed) != 0 {
+                return Some(parent);
+            }
+        }
+        None
+    }
+}
+
+impl Map for LpmTrie {
+    fn base(&self) -> &MapBase {
+        &self.base
+    }
+
+    fn lookup(&self, key: &[u8], _cpu: u32) -> Option<NonNull<u8>> {
+        Some(self.pool.value(self.longest(&self.prefix(key)?)?))
+    }
+
+    fn update(&self, key: &[u8], value: &[u8], flags: u64, _cpu: u32) -> Result<(), Errno> {
+        let def = self.base.def();
+        let flags = update_flags(def, flags)?;
+        let prefix = self.prefix(key).ok_or(Errno::EINVAL)?;
+        if value.len() != def.value_size as usize {
+            return Err(Errno::EINVAL);
+        }
+        let mut writer = self.writer();
+        let way = self.way(&prefix);
+        let existing = self.nodes.get(way.end).filter(|(node, _)| {
+            way.common == prefix.bits && node.bits.load(Ordering::Relaxed) == prefix.bits
+        });
+        let old = existing.map_or(0, |(node, _)| node.value.load(Ordering::Relaxed));
+        if old != 0 && flags == update::BPF_NOEXIST {
+            return Err(Errno::EEXIST);
+        }
+        if old == 0 {
+            if flags == update::BPF_EXIST {
+                return Err(Errno::ENOENT);
+            }
+            if writer.entries >= def.max_entries {
+                return Err(Errno::ENOSPC);
+            }
+        }
+        let element = self.pool.take().map_err(|_| Errno::ENOMEM)?;
+        let at = self.pool.value(element);
+        // SAFETY: the element is ours and has a value of this size.
+        unsafe {
+            bytes::zero(at, def.value_size as usize);
+            def.copy_in(at, value);
+        }
+        if let Some((node, _)) = existing {
+            self.change(|| node.value.store(element + 1, Ordering::Release));
+            match old.checked_sub(1) {
+                Some(old) => self.pool.give(old),
+                None => writer.entries += 1,
+            }
+            return Ok(());
+        }
+        let result = self.insert(&mut writer, &prefix, &way, element);
+        if result.is_err() {
+            self.pool.give(element);
+        }
+        result
+    }
+
+    fn delete(&self, key: &[u8]) -> Result<(), Errno> {
+        let prefix = self.prefix(key).ok_or(Errno::EINVAL)?;
+        let mut writer = self.writer();
+        let way = self.way(&prefix);
+        let (node, _) = self.nodes.get(way.end).ok_or(Errno::ENOENT)?;
+        let element = node.value.load(Ordering::Relaxed);
+        if way.common != prefix.bits
+            || node.bits.load(Ordering::Relaxed) != prefix.bits
+            || element == 0
+        {
+            return Err(Errno::ENOENT);
+        }
+        writer.entries -= 1;
+        let children = [0, 1].map(|i| node.children[i].load(Ordering::Relaxed));
+        let mut steps = way.steps;
+        let place = steps.pop().unwrap_or((0, 0));
+        match children {
+            // A fork from now on.
+            [left, right] if left != 0 && right != 0 => {
+                self.change(|| node.value.store(0, Ordering::Release));
+            }
+            [0, 0] => {
+                // A fork that loses one of its sides is not needed any more.
+                let parent = self
+                    .nodes
+                    .get(place.0)
+                    .filter(|(parent, _)| parent.value.load(Ordering::Relaxed) == 0);
+                match parent {
+                    Some((parent, _)) => {
+                        let other = parent.children[1 - place.1].load(Ordering::Relaxed);
+                        let above = self.place(steps.pop().unwrap_or((0, 0)));
+                        self.change(|| above.store(other, Ordering::Release));
+                        writer.free.push(place.0 - 1);
+                    }
+                    None => self.change(|| self.place(place).store(0, Ordering::Release)),
+                }
+                writer.free.push(way.end - 1);
+            }
+            [left, right] => {
+                self.change(|| self.place(place).store(left.max(right), Ordering::Release));
+                writer.free.push(way.end - 1);
+            }
+        }
+        self.pool.give(element - 1);
+        Ok(())
+    }
+
+    fn next_key(&self, key: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {
+        let _writer = self.writer();
+        let key = key.and_then(|key| self.prefix(key));
+        let next = self.next_after(key.as_ref()).ok_or(Errno::ENOENT)?;
+        let (node, words) = self.nodes.get(next).ok_or(Errno::ENOENT)?;
+        let bits = node.bits.load(Ordering::Relaxed);
+        let (first, data) = out.split_first_chunk_mut::<4>().ok_or(Errno::EINVAL)?;
+        *first = bits.to_ne_bytes();
+        for (chunk, word) in data.chunks_mut(8).zip(Prefix::of(bits, words).words) {
+            chunk.copy_from_slice(&word.to_be_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn memory(&self) -> u64 {
+        self.pool.memory() + u64::from(self.writer().fresh) * 64
+    }
+}

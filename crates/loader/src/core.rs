@@ -1,17 +1,19 @@
 //! CO-RE: adapts the instructions of a program to the kernel's types.
 
-use panal_btf::core_relo::Relocator;
+use panal_btf::core_relo::{Patched, Relocator};
 use panal_object::Object;
 
 use crate::{Error, assemble::Assembled};
 
-/// Applies the relocations of every function of a program.
+/// Applies the relocations of every function of a program. What the kernel does not have poisons
+/// its instruction; the slots of those are returned with a description.
 pub(crate) fn relocate(
     object: &Object,
     program: &str,
     assembled: &mut Assembled,
     relocator: &mut Relocator<'_>,
-) -> Result<(), Error> {
+) -> Result<Vec<(u32, String)>, Error> {
+    let mut poisoned = Vec::new();
     for (id, start) in &assembled.pieces {
         let function = object.function(*id);
         for record in &function.core {
@@ -24,10 +26,14 @@ pub(crate) fn relocate(
             let resolution = relocator
                 .resolve(&record.relocation)
                 .map_err(|e| fail(e.to_string()))?;
-            resolution
-                .patch(&mut assembled.code, (start + record.slot) as usize)
+            let slot = start + record.slot;
+            let patched = resolution
+                .patch(&mut assembled.code, slot as usize)
                 .map_err(|e| fail(format!("{}: {e}", relocator.describe(&record.relocation))))?;
+            if patched == Patched::Poisoned {
+                poisoned.push((slot, relocator.describe(&record.relocation)));
+            }
         }
     }
-    Ok(())
+    Ok(poisoned)
 }

@@ -201,6 +201,9 @@ pub struct Rejected {
     pub errno: Errno,
     /// What was wrong; `None` where only the log tells.
     pub rejection: Option<Box<Rejection>>,
+    /// What the program needs and the kernel lacks, if that is why: a field or type that CO-RE
+    /// did not find, a weak kernel function.
+    pub missing: Option<String>,
     /// The log as Linux prints it.
     pub log: String,
     /// What the verifier counted until then.
@@ -210,6 +213,9 @@ pub struct Rejected {
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "program {} rejected: ", self.program)?;
+        if let Some(missing) = &self.missing {
+            return write!(f, "it uses {missing}, which the kernel does not have");
+        }
         match &self.rejection {
             Some(rejection) => f.write_str(&rejection.message),
             None => match self

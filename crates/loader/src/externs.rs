@@ -13,7 +13,7 @@ const PSEUDO_BTF_ID: u8 = 3;
 const PSEUDO_KFUNC_CALL: u8 = 2;
 /// Helper that calls of missing kernel functions become: none has this number, so only dead code
 /// may hold it. libbpf's number, which tools look for in the log.
-const POISON_KFUNC: i32 = 2_002_000_000;
+pub(crate) const POISON_KFUNC: i32 = 2_002_000_000;
 
 /// What an external name is in a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,15 +29,22 @@ pub struct Prepared<'k> {
     /// use it.
     pub(crate) maps: Vec<Result<Fd, Error>>,
     btf: Option<Fd>,
+    types_failure: Option<Error>,
     /// The kernel's types, read when first needed: that takes a while for Linux.
     types: OnceLock<Arc<Btf>>,
 }
 
 impl<'k> Prepared<'k> {
     pub(crate) fn new(open: Open, kernel: &'k dyn Kernel) -> Result<Self, Error> {
-        let btf = match open.object.btf() {
-            Some(btf) => Some(load_types(&open, btf, kernel)?),
-            None => None,
+        // Programs and maps that need no types do without.
+        let (btf, types_failure) = match open
+            .object
+            .btf()
+            .map(|btf| load_types(&open, btf, kernel))
+            .transpose()
+        {
+            Ok(btf) => (btf, None),
+            Err(error) => (None, Some(error)),
         };
         let maps: Vec<_> = open
             .maps
@@ -50,12 +57,14 @@ impl<'k> Prepared<'k> {
                 }),
             })
             .collect();
+        let types = OnceLock::new();
         let mut prepared = Prepared {
             open,
             kernel,
             maps,
             btf,
-            types: OnceLock::new(),
+            types_failure,
+            types,
         };
         for index in 0..prepared.open.maps.len() {
             let plan = &prepared.open.maps[index];
@@ -71,6 +80,12 @@ impl<'k> Prepared<'k> {
     /// The plan that it was made from.
     pub fn open(&self) -> &Open {
         &self.open
+    }
+
+    /// Why the kernel did not take the object's types, if it did not. Programs are loaded without
+    /// them then, as libbpf does; what needs types will be rejected.
+    pub fn types_failure(&self) -> Option<&Error> {
+        self.types_failure.as_ref()
     }
 
     /// The kernel that holds its maps.
@@ -103,6 +118,11 @@ impl<'k> Prepared<'k> {
 
     /// The request that loads a program: relocated for this kernel.
     pub fn spec(&self, plan: &ProgramPlan) -> Result<ProgSpec, Error> {
+        Ok(self.relocated(plan)?.0)
+    }
+
+    /// The request, and the slots that must never run because the kernel lacks what they ask for.
+    fn relocated(&self, plan: &ProgramPlan) -> Result<(ProgSpec, Poisoned), Error> {
         let prog_type = match (plan.prog_type, plan.section_fault) {
             (Some(ty), _) => ty,
             (None, fault) => {
@@ -115,6 +135,7 @@ impl<'k> Prepared<'k> {
         };
         let object = &self.open.object;
         let mut assembled = assemble(object, plan.id)?;
+        let mut poisoned = Vec::new();
         if assembled
             .pieces
             .iter()
@@ -122,14 +143,14 @@ impl<'k> Prepared<'k> {
             && let Some(local) = object.btf()
         {
             let mut relocator = Relocator::new(local, self.types()?);
-            core::relocate(object, &plan.name, &mut assembled, &mut relocator)?;
+            poisoned = core::relocate(object, &plan.name, &mut assembled, &mut relocator)?;
         }
-        self.patch(&mut assembled)?;
+        self.patch(&mut assembled, &mut poisoned)?;
         let target = match target::needs_types(plan) {
             true => target::load_target(plan, self.kernel, self.types()?)?,
             false => plan.tied.clone(),
         };
-        Ok(ProgSpec {
+        let spec = ProgSpec {
             name: plan.name.clone(),
             prog_type,
             attach_type: plan.attach_type,
@@ -144,11 +165,12 @@ impl<'k> Prepared<'k> {
             lines: assembled.lines,
             fd_array: Vec::new(),
             log_level: plan.log_level,
-        })
+        };
+        Ok((spec, poisoned))
     }
 
     /// Fills in maps and what is external.
-    fn patch(&self, assembled: &mut Assembled) -> Result<(), Error> {
+    fn patch(&self, assembled: &mut Assembled, poisoned: &mut Poisoned) -> Result<(), Error> {
         let object = &self.open.object;
         let code = &mut assembled.code;
         for relocation in &assembled.relocations {
@@ -170,7 +192,12 @@ impl<'k> Prepared<'k> {
                     _ => externs::patch_load(code, slot, self.external(id)?),
                 },
                 Target::Kfunc(id) => {
-                    externs::patch_call(code, slot, self.external(id)?, id.index());
+                    let resolved = self.external(id)?;
+                    if let Resolved::Address(_) = resolved {
+                        let name = &object.external(id).name;
+                        poisoned.push((relocation.slot, format!("kernel function {name}")));
+                    }
+                    externs::patch_call(code, slot, resolved, id.index());
                 }
                 // Done when the program was put together.
                 Target::Call(_) | Target::FunctionAddress(_) => {}
@@ -215,7 +242,7 @@ impl<'k> Prepared<'k> {
                 self.open.object.function(id).name.to_string(),
             ));
         };
-        let spec = self.spec(plan)?;
+        let (spec, poisoned) = self.relocated(plan)?;
         self.kernel.prog_load(&spec).map_err(|error| match error {
             LoadError::Rejected {
                 errno,
@@ -224,10 +251,16 @@ impl<'k> Prepared<'k> {
                 stats,
             } => {
                 let program = plan.name.clone();
+                let slot = match &rejection {
+                    Some(rejection) => rejection.place.as_ref().map(|p| p.slot),
+                    None => last_call(&log),
+                };
+                let missing = poisoned.into_iter().find(|(s, _)| Some(*s) == slot);
                 Error::Rejected(Box::new(Rejected {
                     program,
                     errno,
                     rejection,
+                    missing: missing.map(|(_, what)| what),
                     log,
                     stats,
                 }))
@@ -243,6 +276,18 @@ impl<'k> Prepared<'k> {
     pub fn load(self) -> Result<Loaded<'k>, Error> {
         loaded::load(self)
     }
+}
+
+/// Slots that are poisoned, with what the kernel lacks.
+type Poisoned = Vec<(u32, String)>;
+
+/// The slot of the call of an unknown helper that a log ends with.
+fn last_call(log: &str) -> Option<u32> {
+    let line = log
+        .lines()
+        .rev()
+        .find(|l| l.contains("(85) call unknown#"))?;
+    line.split(':').next()?.trim().parse().ok()
 }
 
 fn load_types(open: &Open, btf: &Btf, kernel: &dyn Kernel) -> Result<Fd, Error> {

@@ -176,6 +176,9 @@ pub enum Fault {
     /// A reference to something that is not data, a map or a function.
     #[error("refers to section {0}, which holds neither data, maps nor functions")]
     BadTarget(Arc<str>),
+    /// A global variable in an arena.
+    #[error("global variables in an arena (section {0}) are not supported")]
+    ArenaData(Arc<str>),
     /// A reference into the middle of a map definition.
     #[error("refers to byte {offset:#x} of section {section}, where no map begins")]
     NoMapAt {
@@ -309,7 +312,7 @@ impl Fault {
             | BtfExt(_)
             | NoDataSec => Blame::File,
             Machine(_) | BigEndian | Class32 | NotRelocatable(_) | Bitcode | NoSymbol
-            | RelocationType(_) | Common(_) | NoBtf => Blame::Build,
+            | RelocationType(_) | Common(_) | NoBtf | ArenaData(_) => Blame::Build,
             BadTarget(_)
             | Undefined(_)
             | ExternUse(_)

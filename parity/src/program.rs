@@ -1,0 +1,255 @@
+//! A generated program as a tree: so that it can be shrunk by leaving parts out, and still flatten
+//! to code whose jumps fit.
+
+use std::fmt::Write;
+
+use panal_isa::{
+    AluOp, CallTarget, Code, Condition, Imm64, Instruction, Operand, Reg, Size, Width,
+};
+use panal_uapi::ProgType;
+
+/// A condition with its operands.
+#[derive(Clone, Copy, Debug)]
+pub struct Test {
+    pub width: Width,
+    pub cond: Condition,
+    pub dst: Reg,
+    pub src: Operand,
+}
+
+/// A part of a program.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A plain instruction: no jump, no call of a subprogram.
+    Op(Instruction),
+    /// `dst = map[index] ll`
+    Map { dst: Reg, map: usize },
+    /// `dst = address of the first value of map[index] + offset`
+    MapValue { dst: Reg, map: usize, offset: u32 },
+    /// Runs one of two branches.
+    If { test: Test, then: Vec<Item>, otherwise: Vec<Item> },
+    /// Runs the body `times` times, counting in a register.
+    Loop { counter: Reg, times: i32, body: Vec<Item> },
+    /// Leaves the function when the test holds.
+    Leave(Test),
+    /// Calls a subprogram.
+    Call(usize),
+    /// Several parts that make sense only together.
+    Group(Vec<Item>),
+}
+
+/// A map that a program may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapShape {
+    pub map_type: panal_uapi::MapType,
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
+}
+
+/// A whole program; function 0 is the main one.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub prog_type: ProgType,
+    pub functions: Vec<Vec<Item>>,
+    /// Whether its result is a function of its input: then it can be compared.
+    pub comparable: bool,
+}
+
+/// Bytes below the frame pointer that every function zeroes at its start.
+pub const SCRATCH: i16 = 64;
+/// Where a function collects what it returns.
+pub const RESULT: i16 = -8;
+
+struct Flat {
+    code: Vec<Instruction>,
+    /// Instructions that are to jump to the end of the function.
+    leaves: Vec<usize>,
+    /// Instructions that call: (instruction, function).
+    calls: Vec<(usize, usize)>,
+    slots: usize,
+    starts: Vec<usize>,
+}
+
+impl Program {
+    /// Code with map references as indexes: slot offsets are final.
+    pub fn flatten(&self) -> Option<Code> {
+        let mut flat = Flat {
+            code: Vec::new(),
+            leaves: Vec::new(),
+            calls: Vec::new(),
+            slots: 0,
+            starts: Vec::new(),
+        };
+        for (index, body) in self.functions.iter().enumerate() {
+            flat.starts.push(flat.slots);
+            flat.prologue(index == 0);
+            flat.items(body)?;
+            flat.epilogue()?;
+        }
+        let mut slot_of = Vec::with_capacity(flat.code.len());
+        let mut slot = 0;
+        for instruction in &flat.code {
+            slot_of.push(slot);
+            slot += instruction.slots();
+        }
+        for (at, function) in flat.calls {
+            let start = *flat.starts.get(function)?;
+            let offset = start as i64 - (slot_of[at] as i64 + 1);
+            flat.code[at] = Instruction::Call(CallTarget::Local(i32::try_from(offset).ok()?));
+        }
+        Some(Code::from_instructions(flat.code))
+    }
+
+    /// Assembly text with one instruction a line.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(code) = self.flatten() {
+            for (slot, instruction) in code.iter() {
+                let _ = writeln!(text, "{slot:4}: {instruction}");
+            }
+        }
+        text
+    }
+
+    /// How many parts it has, however nested.
+    pub fn size(&self) -> usize {
+        fn count(items: &[Item]) -> usize {
+            items
+                .iter()
+                .map(|item| match item {
+                    Item::If { then, otherwise, .. } => 1 + count(then) + count(otherwise),
+                    Item::Loop { body, .. } => 1 + count(body),
+                    Item::Group(parts) => 1 + count(parts),
+                    _ => 1,
+                })
+                .sum()
+        }
+        self.functions.iter().map(|f| count(f)).sum()
+    }
+}
+
+fn mov(dst: Reg, src: Operand) -> Instruction {
+    Instruction::Alu { width: Width::W64, op: AluOp::Mov, dst, src }
+}
+
+impl Flat {
+    fn push(&mut self, instruction: Instruction) -> usize {
+        self.slots += instruction.slots();
+        self.code.push(instruction);
+        self.code.len() - 1
+    }
+
+    fn prologue(&mut self, main: bool) {
+        if main {
+            self.push(mov(Reg::R6, Operand::Reg(Reg::R1)));
+        }
+        let mut offset = -8;
+        while offset >= -SCRATCH {
+            self.push(Instruction::Store {
+                size: Size::DW,
+                base: Reg::R10,
+                offset,
+                src: Operand::Imm(0),
+            });
+            offset -= 8;
+        }
+    }
+
+    fn epilogue(&mut self) -> Option<()> {
+        for at in std::mem::take(&mut self.leaves) {
+            self.land(at)?;
+        }
+        self.push(Instruction::Load {
+            size: Size::DW,
+            signed: false,
+            dst: Reg::R0,
+            base: Reg::R10,
+            offset: RESULT,
+        });
+        self.push(Instruction::Exit);
+        Some(())
+    }
+
+    /// Makes the jump at `at` land here.
+    fn land(&mut self, at: usize) -> Option<()> {
+        let after: usize = self.code[at + 1..].iter().map(Instruction::slots).sum();
+        let distance = i16::try_from(after).ok()?;
+        match &mut self.code[at] {
+            Instruction::Branch { offset, .. } => *offset = distance,
+            Instruction::Jump { offset, .. } => *offset = i32::from(distance),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn branch(&mut self, test: Test) -> usize {
+        self.push(Instruction::Branch {
+            width: test.width,
+            cond: test.cond,
+            dst: test.dst,
+            src: test.src,
+            offset: 0,
+        })
+    }
+
+    fn items(&mut self, items: &[Item]) -> Option<()> {
+        for item in items {
+            self.item(item)?;
+        }
+        Some(())
+    }
+
+    fn item(&mut self, item: &Item) -> Option<()> {
+        match item {
+            Item::Op(instruction) => {
+                self.push(*instruction);
+            }
+            Item::Map { dst, map } => {
+                let imm = Imm64::MapIndex(*map as u32);
+                self.push(Instruction::LoadImm64 { dst: *dst, imm });
+            }
+            Item::MapValue { dst, map, offset } => {
+                let imm = Imm64::MapIndexValue { index: *map as u32, offset: *offset };
+                self.push(Instruction::LoadImm64 { dst: *dst, imm });
+            }
+            Item::If { test, then, otherwise } => {
+                let to_then = self.branch(*test);
+                self.items(otherwise)?;
+                let over = self.push(Instruction::Jump { offset: 0, long: false });
+                self.land(to_then)?;
+                self.items(then)?;
+                self.land(over)?;
+            }
+            Item::Loop { counter, times, body } => {
+                self.push(mov(*counter, Operand::Imm(0)));
+                let top = self.slots;
+                self.items(body)?;
+                self.push(Instruction::Alu {
+                    width: Width::W64,
+                    op: AluOp::Add,
+                    dst: *counter,
+                    src: Operand::Imm(1),
+                });
+                let back = top as i64 - (self.slots as i64 + 1);
+                self.push(Instruction::Branch {
+                    width: Width::W64,
+                    cond: Condition::Lt,
+                    dst: *counter,
+                    src: Operand::Imm(*times),
+                    offset: i16::try_from(back).ok()?,
+                });
+            }
+            Item::Leave(test) => {
+                let at = self.branch(*test);
+                self.leaves.push(at);
+            }
+            Item::Call(function) => {
+                let at = self.push(Instruction::Call(CallTarget::Local(0)));
+                self.calls.push((at, *function));
+            }
+            Item::Group(parts) => self.items(parts)?,
+        }
+        Some(())
+    }
+}

@@ -111,31 +111,59 @@ impl<'k> Judge<'k> {
     fn with_maps(&self, code: &Code) -> Vec<panal_isa::Slot> {
         let fd = |index: u32| self.maps.get(index as usize).map_or(-1, Fd::number);
         let instructions = code.iter().map(|(_, instruction)| match *instruction {
-            Instruction::LoadImm64 { dst, imm: Imm64::MapIndex(index) } => {
-                Instruction::LoadImm64 { dst, imm: Imm64::MapFd(fd(index)) }
-            }
-            Instruction::LoadImm64 { dst, imm: Imm64::MapIndexValue { index, offset } } => {
-                Instruction::LoadImm64 { dst, imm: Imm64::MapValue { fd: fd(index), offset } }
-            }
+            Instruction::LoadImm64 {
+                dst,
+                imm: Imm64::MapIndex(index),
+            } => Instruction::LoadImm64 {
+                dst,
+                imm: Imm64::MapFd(fd(index)),
+            },
+            Instruction::LoadImm64 {
+                dst,
+                imm: Imm64::MapIndexValue { index, offset },
+            } => Instruction::LoadImm64 {
+                dst,
+                imm: Imm64::MapValue {
+                    fd: fd(index),
+                    offset,
+                },
+            },
             other => other,
         });
         Code::from_instructions(instructions).slots().to_vec()
     }
 
     fn run_all(&self, prog: &Fd) -> Result<Vec<Outcome>, String> {
-        packets().into_iter().map(|packet| self.run(prog, packet)).collect()
+        packets()
+            .into_iter()
+            .map(|packet| self.run(prog, packet))
+            .collect()
     }
 
     fn run(&self, prog: &Fd, data_in: Vec<u8>) -> Result<Outcome, String> {
         self.clear_maps()?;
-        let request = TestRun { data_in, repeat: 1, ..TestRun::default() };
-        let result =
-            self.kernel.prog_test_run(prog, &request).map_err(|e| format!("test run: {e}"))?;
+        let request = TestRun {
+            data_in,
+            repeat: 1,
+            ..TestRun::default()
+        };
+        let result = self
+            .kernel
+            .prog_test_run(prog, &request)
+            .map_err(|e| format!("test run: {e}"))?;
         if let Some(why) = result.stopped {
             return Err(format!("stopped: {why}"));
         }
-        let maps = self.maps.iter().map(|map| self.contents(map)).collect::<Result<_, _>>()?;
-        Ok(Outcome { retval: result.retval, data: result.data_out, maps })
+        let maps = self
+            .maps
+            .iter()
+            .map(|map| self.contents(map))
+            .collect::<Result<_, _>>()?;
+        Ok(Outcome {
+            retval: result.retval,
+            data: result.data_out,
+            maps,
+        })
     }
 
     fn keys(&self, map: &Fd) -> Result<Vec<Vec<u8>>, String> {
@@ -168,7 +196,11 @@ impl<'k> Judge<'k> {
     fn contents(&self, map: &Fd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
         let mut all = Vec::new();
         for key in self.keys(map)? {
-            if let Some(value) = self.kernel.map_lookup(map, &key, 0).map_err(|e| e.to_string())? {
+            if let Some(value) = self
+                .kernel
+                .map_lookup(map, &key, 0)
+                .map_err(|e| e.to_string())?
+            {
                 all.push((key, value));
             }
         }

@@ -13,10 +13,22 @@ use crate::{
 
 /// The maps that every program may use, by index.
 pub const MAPS: &[MapShape] = &[
-    MapShape { map_type: MapType::Array, key_size: 4, value_size: 64, max_entries: 4 },
-    MapShape { map_type: MapType::Hash, key_size: 8, value_size: 24, max_entries: 16 },
-    MapShape { map_type: MapType::LruHash, key_size: 4, value_size: 8, max_entries: 16 },
+    shape(MapType::Array, 4, 64, 4),
+    shape(MapType::Hash, 8, 24, 16),
+    shape(MapType::LruHash, 4, 8, 16),
+    shape(MapType::Array, 4, 64, 1),
 ];
+/// The map of one value, whose address an instruction may hold.
+const SINGLE: usize = 3;
+
+const fn shape(map_type: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapShape {
+    MapShape {
+        map_type,
+        key_size,
+        value_size,
+        max_entries,
+    }
+}
 
 /// Program types whose test runs both kernels have.
 const TYPES: &[ProgType] = &[ProgType::SchedCls, ProgType::Xdp, ProgType::SocketFilter];
@@ -68,8 +80,32 @@ const ALL_CONDITIONS: &[Condition] = &[
 
 const SIZES: &[Size] = &[Size::B, Size::H, Size::W, Size::DW];
 const NUMBERS: &[i32] = &[
-    0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 4095, 65535, 0x7fff_ffff,
-    -1, -2, -8, -128, i32::MIN,
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    15,
+    16,
+    31,
+    32,
+    33,
+    63,
+    64,
+    65,
+    127,
+    128,
+    255,
+    256,
+    4095,
+    65535,
+    0x7fff_ffff,
+    -1,
+    -2,
+    -8,
+    -128,
+    i32::MIN,
 ];
 /// Registers that the generator hands out; r6 keeps the context in the main program.
 const WORK: &[u8] = &[0, 1, 2, 3, 4, 5, 7, 8, 9];
@@ -108,7 +144,11 @@ pub fn program(seed: u64) -> Program {
             }
         }
         let mut generator = Generator {
-            left: if index == 0 { 4 + rng.below(40) as i32 } else { 2 + rng.below(12) as i32 },
+            left: if index == 0 {
+                4 + rng.below(40) as i32
+            } else {
+                2 + rng.below(12) as i32
+            },
             rng,
             kinds,
             prog_type,
@@ -124,10 +164,18 @@ pub fn program(seed: u64) -> Program {
             body.push(generator.part());
         }
         body.push(generator.fold());
+        if index == 0 {
+            // A subprogram that nobody calls is an unreachable instruction.
+            body.extend((1..=subprograms).map(|function| generator.call_of(function)));
+        }
         comparable &= generator.comparable;
         functions.push(body);
     }
-    Program { prog_type, functions, comparable }
+    Program {
+        prog_type,
+        functions,
+        comparable,
+    }
 }
 
 fn reg(number: u8) -> Reg {
@@ -135,15 +183,31 @@ fn reg(number: u8) -> Reg {
 }
 
 fn mov(dst: Reg, src: Operand) -> Item {
-    Item::Op(Instruction::Alu { width: Width::W64, op: AluOp::Mov, dst, src })
+    Item::Op(Instruction::Alu {
+        width: Width::W64,
+        op: AluOp::Mov,
+        dst,
+        src,
+    })
 }
 
 fn alu(op: AluOp, dst: Reg, src: Operand) -> Item {
-    Item::Op(Instruction::Alu { width: Width::W64, op, dst, src })
+    Item::Op(Instruction::Alu {
+        width: Width::W64,
+        op,
+        dst,
+        src,
+    })
 }
 
 fn load(size: Size, dst: Reg, base: Reg, offset: i16) -> Item {
-    Item::Op(Instruction::Load { size, signed: false, dst, base, offset })
+    Item::Op(Instruction::Load {
+        size,
+        signed: false,
+        dst,
+        base,
+        offset,
+    })
 }
 
 fn helper(id: u32) -> Item {
@@ -152,7 +216,11 @@ fn helper(id: u32) -> Item {
 
 impl Generator<'_> {
     fn kind(&self, r: Reg) -> Kind {
-        if r == Reg::R10 { Kind::Stack(0) } else { self.kinds[r.index()] }
+        if r == Reg::R10 {
+            Kind::Stack(0)
+        } else {
+            self.kinds[r.index()]
+        }
     }
 
     fn set(&mut self, r: Reg, kind: Kind) {
@@ -171,9 +239,14 @@ impl Generator<'_> {
 
     /// A register with a number, if there is one.
     fn number(&mut self) -> Option<Reg> {
-        let all: Vec<u8> =
-            (0..10).filter(|n| self.kinds[usize::from(*n)] == Kind::Number).collect();
-        if all.is_empty() { None } else { Some(reg(self.rng.pick(&all))) }
+        let all: Vec<u8> = (0..10)
+            .filter(|n| self.kinds[usize::from(*n)] == Kind::Number)
+            .collect();
+        if all.is_empty() {
+            None
+        } else {
+            Some(reg(self.rng.pick(&all)))
+        }
     }
 
     fn imm(&mut self) -> i32 {
@@ -240,16 +313,30 @@ impl Generator<'_> {
                 _ => {}
             }
         }
-        Some(Item::Op(Instruction::Alu { width, op, dst, src }))
+        Some(Item::Op(Instruction::Alu {
+            width,
+            op,
+            dst,
+            src,
+        }))
     }
 
     fn unary(&mut self) -> Option<Item> {
         let dst = self.number().filter(|r| !self.counters.contains(r))?;
         Some(Item::Op(match self.rng.below(3) {
-            0 => Instruction::Neg { width: self.width(), dst },
+            0 => Instruction::Neg {
+                width: self.width(),
+                dst,
+            },
             1 => {
-                let order = self.rng.pick(&[ByteOrder::Little, ByteOrder::Big, ByteOrder::Swap]);
-                Instruction::Endian { order, size: self.rng.pick(&[Size::H, Size::W, Size::DW]), dst }
+                let order = self
+                    .rng
+                    .pick(&[ByteOrder::Little, ByteOrder::Big, ByteOrder::Swap]);
+                Instruction::Endian {
+                    order,
+                    size: self.rng.pick(&[Size::H, Size::W, Size::DW]),
+                    dst,
+                }
             }
             _ => {
                 let width = self.width();
@@ -257,14 +344,21 @@ impl Generator<'_> {
                     Width::W64 => self.rng.pick(&[Size::B, Size::H, Size::W]),
                     Width::W32 => self.rng.pick(&[Size::B, Size::H]),
                 };
-                Instruction::MovSx { width, from, dst, src: self.number()? }
+                Instruction::MovSx {
+                    width,
+                    from,
+                    dst,
+                    src: self.number()?,
+                }
             }
         }))
     }
 
     /// Collects a number into the function's result.
     fn fold(&mut self) -> Item {
-        let Some(source) = self.number() else { return Item::Group(Vec::new()) };
+        let Some(source) = self.number() else {
+            return Item::Group(Vec::new());
+        };
         let spare = if source == Reg::R0 { Reg::R1 } else { Reg::R0 };
         if self.counters.contains(&spare) {
             return Item::Group(Vec::new());
@@ -298,7 +392,13 @@ impl Generator<'_> {
                 let dst = self.target();
                 self.set(dst, Kind::Number);
                 let signed = size != Size::DW && self.rng.one_in(3);
-                Some(Item::Op(Instruction::Load { size, signed, dst, base: Reg::R10, offset }))
+                Some(Item::Op(Instruction::Load {
+                    size,
+                    signed,
+                    dst,
+                    base: Reg::R10,
+                    offset,
+                }))
             }
             2 => {
                 let src = self.number()?;
@@ -307,7 +407,12 @@ impl Generator<'_> {
             3 => self.variable_stack(),
             _ => {
                 let src = self.operand();
-                Some(Item::Op(Instruction::Store { size, base: Reg::R10, offset, src }))
+                Some(Item::Op(Instruction::Store {
+                    size,
+                    base: Reg::R10,
+                    offset,
+                    src,
+                }))
             }
         }
     }
@@ -370,7 +475,13 @@ impl Generator<'_> {
             op = AtomicOp::Add { fetch: false };
         }
         let size = self.rng.pick(&[Size::W, Size::DW]);
-        Item::Op(Instruction::Atomic { op, size, base, offset, src })
+        Item::Op(Instruction::Atomic {
+            op,
+            size,
+            base,
+            offset,
+            src,
+        })
     }
 
     fn context_load(&mut self) -> Option<Item> {
@@ -415,7 +526,12 @@ impl Generator<'_> {
             2 => (Condition::Ge, probe, end),
             _ => (Condition::Le, end, probe),
         };
-        parts.push(Item::Leave(Test { width: Width::W64, cond, dst, src: Operand::Reg(src) }));
+        parts.push(Item::Leave(Test {
+            width: Width::W64,
+            cond,
+            dst,
+            src: Operand::Reg(src),
+        }));
         self.set(end, Kind::Nothing);
         self.set(probe, Kind::Nothing);
         self.set(start, Kind::Packet(wanted));
@@ -444,12 +560,23 @@ impl Generator<'_> {
         let store = writable && self.rng.one_in(2);
         if store {
             let src = self.operand();
-            return Some(Item::Op(Instruction::Store { size, base, offset, src }));
+            return Some(Item::Op(Instruction::Store {
+                size,
+                base,
+                offset,
+                src,
+            }));
         }
         let dst = self.target();
         self.set(dst, Kind::Number);
         let signed = size != Size::DW && self.rng.one_in(4);
-        Some(Item::Op(Instruction::Load { size, signed, dst, base, offset }))
+        Some(Item::Op(Instruction::Load {
+            size,
+            signed,
+            dst,
+            base,
+            offset,
+        }))
     }
 
     fn clobber(&mut self) {
@@ -476,15 +603,28 @@ impl Generator<'_> {
         let map = self.rng.below(MAPS.len());
         let key = -SCRATCH;
         let mut parts = Vec::new();
-        if MAPS[map].map_type == MapType::Array && self.rng.one_in(3) {
+        if map == SINGLE && self.rng.one_in(2) {
             // The value's address at once, without a call.
             let offset = (self.rng.below(8) * 8) as u32;
             self.set(keep, Kind::Value(map, offset as i16));
-            return Some(Item::MapValue { dst: keep, map, offset });
+            return Some(Item::MapValue {
+                dst: keep,
+                map,
+                offset,
+            });
         }
-        let size = if MAPS[map].key_size == 8 { Size::DW } else { Size::W };
+        let size = if MAPS[map].key_size == 8 {
+            Size::DW
+        } else {
+            Size::W
+        };
         let src = Operand::Imm(self.rng.below(6) as i32);
-        parts.push(Item::Op(Instruction::Store { size, base: Reg::R10, offset: key, src }));
+        parts.push(Item::Op(Instruction::Store {
+            size,
+            base: Reg::R10,
+            offset: key,
+            src,
+        }));
         if MAPS[map].map_type != MapType::Array && self.rng.one_in(2) {
             parts.extend(self.update(map, key));
         }
@@ -525,10 +665,17 @@ impl Generator<'_> {
     fn pointer(&mut self) -> Option<Reg> {
         let all: Vec<u8> = (0..10)
             .filter(|n| {
-                matches!(self.kinds[usize::from(*n)], Kind::Value(..) | Kind::Packet(_))
+                matches!(
+                    self.kinds[usize::from(*n)],
+                    Kind::Value(..) | Kind::Packet(_)
+                )
             })
             .collect();
-        if all.is_empty() { None } else { Some(reg(self.rng.pick(&all))) }
+        if all.is_empty() {
+            None
+        } else {
+            Some(reg(self.rng.pick(&all)))
+        }
     }
 
     fn value_access(&mut self) -> Option<Item> {
@@ -598,7 +745,12 @@ impl Generator<'_> {
         let dst = self.number()?;
         let cond = self.rng.pick(ALL_CONDITIONS);
         let width = self.width();
-        Some(Test { width, cond, dst, src: self.operand() })
+        Some(Test {
+            width,
+            cond,
+            dst,
+            src: self.operand(),
+        })
     }
 
     /// Parts in a deeper place, with what registers hold before them restored by the caller.
@@ -628,9 +780,17 @@ impl Generator<'_> {
         let before = self.kinds;
         let then = self.nested(4);
         let after = std::mem::replace(&mut self.kinds, before);
-        let otherwise = if self.rng.one_in(2) { self.nested(4) } else { Vec::new() };
+        let otherwise = if self.rng.one_in(2) {
+            self.nested(4)
+        } else {
+            Vec::new()
+        };
         self.join(&after);
-        Some(Item::If { test, then, otherwise })
+        Some(Item::If {
+            test,
+            then,
+            otherwise,
+        })
     }
 
     fn repeat(&mut self) -> Option<Item> {
@@ -657,7 +817,11 @@ impl Generator<'_> {
             body = self.round(trial);
         }
         self.counters.pop();
-        Some(Item::Loop { counter, times, body })
+        Some(Item::Loop {
+            counter,
+            times,
+            body,
+        })
     }
 
     fn round(&mut self, seed: u64) -> Vec<Item> {
@@ -670,6 +834,10 @@ impl Generator<'_> {
             return None;
         }
         let function = 1 + self.rng.below(self.subprograms);
+        Some(self.call_of(function))
+    }
+
+    fn call_of(&mut self, function: usize) -> Item {
         let mut parts = Vec::new();
         for argument in 1..=5 {
             if self.kinds[argument] != Kind::Number {
@@ -678,39 +846,77 @@ impl Generator<'_> {
         }
         parts.push(Item::Call(function));
         self.clobber();
-        Some(Item::Group(parts))
+        Item::Group(parts)
     }
 
     fn leave(&mut self) -> Option<Item> {
         self.test().map(Item::Leave)
     }
 
+    /// Any register that holds something, mostly.
+    fn written(&mut self) -> Reg {
+        let all: Vec<u8> = (0..10)
+            .filter(|n| self.kinds[usize::from(*n)] != Kind::Nothing)
+            .chain([10])
+            .collect();
+        if self.rng.one_in(12) {
+            reg(self.rng.below(11) as u8)
+        } else {
+            reg(self.rng.pick(&all))
+        }
+    }
+
     /// Something that a careful programmer would not write: the verdict is the question.
     fn wildness(&mut self) -> Item {
         self.comparable = false;
-        let any = |rng: &mut Rng| reg(rng.below(11) as u8);
-        let (dst, src) = (reg(self.rng.pick(WORK)), any(self.rng));
+        let (dst, src) = (self.written(), self.written());
+        let dst = if dst == Reg::R10 || self.counters.contains(&dst) {
+            self.target()
+        } else {
+            dst
+        };
         let size = self.rng.pick(SIZES);
         match self.rng.below(8) {
             0 => {
                 let op = self.rng.pick(ALL_ALU);
                 let width = self.width();
                 self.set(dst, Kind::Nothing);
-                Item::Op(Instruction::Alu { width, op, dst, src: Operand::Reg(src) })
+                Item::Op(Instruction::Alu {
+                    width,
+                    op,
+                    dst,
+                    src: Operand::Reg(src),
+                })
             }
             1 => {
                 let offset = self.rng.below(160) as i16 - 80;
                 self.set(dst, Kind::Number);
-                Item::Op(Instruction::Load { size, signed: false, dst, base: src, offset })
+                Item::Op(Instruction::Load {
+                    size,
+                    signed: false,
+                    dst,
+                    base: src,
+                    offset,
+                })
             }
             2 => {
                 let offset = self.rng.below(160) as i16 - 80;
-                Item::Op(Instruction::Store { size, base: src, offset, src: Operand::Reg(dst) })
+                Item::Op(Instruction::Store {
+                    size,
+                    base: src,
+                    offset,
+                    src: Operand::Reg(dst),
+                })
             }
             3 => {
                 let cond = self.rng.pick(ALL_CONDITIONS);
                 let width = self.width();
-                Item::Leave(Test { width, cond, dst, src: Operand::Reg(src) })
+                Item::Leave(Test {
+                    width,
+                    cond,
+                    dst,
+                    src: Operand::Reg(src),
+                })
             }
             4 => {
                 // A pointer moved by a number, then used.
@@ -752,7 +958,7 @@ impl Generator<'_> {
                 ])
             }
             _ => {
-                let spare = any(self.rng);
+                let spare = self.written();
                 Item::Op(Instruction::Atomic {
                     op: AtomicOp::Add { fetch: false },
                     size: self.rng.pick(&[Size::W, Size::DW]),

@@ -59,12 +59,19 @@ fn difference(linux: &Answer, panal: &Answer, comparable: bool) -> Option<Differ
 }
 
 fn parse(args: &[String]) -> Result<Effort, String> {
-    let mut effort = Effort { seconds: 60, programs: u64::MAX, seed: 1, show: 5 };
+    let mut effort = Effort {
+        seconds: 60,
+        programs: u64::MAX,
+        seed: 1,
+        show: 5,
+    };
     let mut rest = args.iter();
     while let Some(flag) = rest.next() {
         let mut number = || -> Result<u64, String> {
             let value = rest.next().ok_or(format!("{flag} wants a number"))?;
-            value.parse().map_err(|_| format!("{flag} wants a number, not {value}"))
+            value
+                .parse()
+                .map_err(|_| format!("{flag} wants a number, not {value}"))
         };
         match flag.as_str() {
             "fuzz" => {}
@@ -126,7 +133,9 @@ fn compare(linux: &Judge<'_>, panal: &Judge<'_>, effort: &Effort) -> ExitCode {
             accepted += 1;
             compared += u64::from(!outcomes.is_empty());
         }
-        let Some(kind) = difference(&theirs, &ours, program.comparable) else { continue };
+        let Some(kind) = difference(&theirs, &ours, program.comparable) else {
+            continue;
+        };
         let count = counts.entry(kind).or_default();
         *count += 1;
         if *count <= effort.show as u64 {
@@ -137,8 +146,13 @@ fn compare(linux: &Judge<'_>, panal: &Judge<'_>, effort: &Effort) -> ExitCode {
     for (kind, count) in &counts {
         println!("{count} {kind:?}");
     }
-    let bad = counts.contains_key(&Difference::FalseAccept) || counts.contains_key(&Difference::Result);
-    if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let bad =
+        counts.contains_key(&Difference::FalseAccept) || counts.contains_key(&Difference::Result);
+    if bad {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Shrinks and prints one disagreement.
@@ -149,7 +163,11 @@ fn report(linux: &Judge<'_>, panal: &Judge<'_>, program: &Program, kind: Differe
         difference(&theirs, &ours, candidate.comparable) == Some(kind)
     };
     let small = shrink::shrink(program, &mut same);
-    println!("\n=== {kind:?}, seed {seed}, {} ({} parts)", small.prog_type, small.size());
+    println!(
+        "\n=== {kind:?}, seed {seed}, {} ({} parts)",
+        small.prog_type,
+        small.size()
+    );
     print!("{}", small.text());
     println!("linux: {:?}", linux.ask(&small, small.comparable));
     println!("panal: {:?}", panal.ask(&small, small.comparable));

@@ -27,9 +27,17 @@ pub enum Item {
     /// `dst = address of the first value of map[index] + offset`
     MapValue { dst: Reg, map: usize, offset: u32 },
     /// Runs one of two branches.
-    If { test: Test, then: Vec<Item>, otherwise: Vec<Item> },
+    If {
+        test: Test,
+        then: Vec<Item>,
+        otherwise: Vec<Item>,
+    },
     /// Runs the body `times` times, counting in a register.
-    Loop { counter: Reg, times: i32, body: Vec<Item> },
+    Loop {
+        counter: Reg,
+        times: i32,
+        body: Vec<Item>,
+    },
     /// Leaves the function when the test holds.
     Leave(Test),
     /// Calls a subprogram.
@@ -118,7 +126,9 @@ impl Program {
             items
                 .iter()
                 .map(|item| match item {
-                    Item::If { then, otherwise, .. } => 1 + count(then) + count(otherwise),
+                    Item::If {
+                        then, otherwise, ..
+                    } => 1 + count(then) + count(otherwise),
                     Item::Loop { body, .. } => 1 + count(body),
                     Item::Group(parts) => 1 + count(parts),
                     _ => 1,
@@ -130,7 +140,12 @@ impl Program {
 }
 
 fn mov(dst: Reg, src: Operand) -> Instruction {
-    Instruction::Alu { width: Width::W64, op: AluOp::Mov, dst, src }
+    Instruction::Alu {
+        width: Width::W64,
+        op: AluOp::Mov,
+        dst,
+        src,
+    }
 }
 
 impl Flat {
@@ -210,18 +225,32 @@ impl Flat {
                 self.push(Instruction::LoadImm64 { dst: *dst, imm });
             }
             Item::MapValue { dst, map, offset } => {
-                let imm = Imm64::MapIndexValue { index: *map as u32, offset: *offset };
+                let imm = Imm64::MapIndexValue {
+                    index: *map as u32,
+                    offset: *offset,
+                };
                 self.push(Instruction::LoadImm64 { dst: *dst, imm });
             }
-            Item::If { test, then, otherwise } => {
+            Item::If {
+                test,
+                then,
+                otherwise,
+            } => {
                 let to_then = self.branch(*test);
                 self.items(otherwise)?;
-                let over = self.push(Instruction::Jump { offset: 0, long: false });
+                let over = self.push(Instruction::Jump {
+                    offset: 0,
+                    long: false,
+                });
                 self.land(to_then)?;
                 self.items(then)?;
                 self.land(over)?;
             }
-            Item::Loop { counter, times, body } => {
+            Item::Loop {
+                counter,
+                times,
+                body,
+            } => {
                 self.push(mov(*counter, Operand::Imm(0)));
                 let top = self.slots;
                 self.items(body)?;

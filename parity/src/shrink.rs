@@ -43,9 +43,9 @@ fn smaller(program: &Program) -> Vec<Program> {
 fn mentions(items: &[Item], function: usize) -> bool {
     items.iter().any(|item| match item {
         Item::Call(f) => *f == function,
-        Item::If { then, otherwise, .. } => {
-            mentions(then, function) || mentions(otherwise, function)
-        }
+        Item::If {
+            then, otherwise, ..
+        } => mentions(then, function) || mentions(otherwise, function),
         Item::Loop { body, .. } => mentions(body, function),
         Item::Group(parts) => mentions(parts, function),
         _ => false,
@@ -79,21 +79,41 @@ fn variants(items: &[Item]) -> Vec<Vec<Item>> {
 /// What a part can be replaced by.
 fn simpler(item: &Item) -> Vec<Vec<Item>> {
     match item {
-        Item::If { test, then, otherwise } => {
+        Item::If {
+            test,
+            then,
+            otherwise,
+        } => {
             let mut found = vec![then.clone(), otherwise.clone()];
             for then in variants(then) {
                 let otherwise = otherwise.clone();
-                found.push(vec![Item::If { test: *test, then, otherwise }]);
+                found.push(vec![Item::If {
+                    test: *test,
+                    then,
+                    otherwise,
+                }]);
             }
             for otherwise in variants(otherwise) {
                 let then = then.clone();
-                found.push(vec![Item::If { test: *test, then, otherwise }]);
+                found.push(vec![Item::If {
+                    test: *test,
+                    then,
+                    otherwise,
+                }]);
             }
             found
         }
-        Item::Loop { counter, times, body } => {
+        Item::Loop {
+            counter,
+            times,
+            body,
+        } => {
             let with = |times: i32, body: Vec<Item>| {
-                vec![Item::Loop { counter: *counter, times, body }]
+                vec![Item::Loop {
+                    counter: *counter,
+                    times,
+                    body,
+                }]
             };
             let mut found = vec![body.clone()];
             if *times > 1 {
@@ -105,7 +125,11 @@ fn simpler(item: &Item) -> Vec<Vec<Item>> {
         }
         Item::Group(parts) => {
             let mut found = vec![parts.clone()];
-            found.extend(variants(parts).into_iter().map(|parts| vec![Item::Group(parts)]));
+            found.extend(
+                variants(parts)
+                    .into_iter()
+                    .map(|parts| vec![Item::Group(parts)]),
+            );
             found
         }
         _ => Vec::new(),

@@ -1,0 +1,303 @@
+//! Generates programs that look like programs: typed values, null checks, packet checks, bounded
+//! indexes, loops, spills, subprograms. Most would be accepted; some deviate on purpose.
+
+mod flow;
+mod maps;
+mod memory;
+mod values;
+mod wild;
+
+use panal_isa::{
+    AluOp, AtomicOp, ByteOrder, CallTarget, Condition, Instruction, Operand, Reg, Size, Width,
+};
+use panal_uapi::{MapType, ProgType};
+
+use crate::{
+    program::{Item, MapShape, Program, RESULT, SCRATCH, Test},
+    rng::Rng,
+};
+
+/// The maps that every program may use, by index.
+pub const MAPS: &[MapShape] = &[
+    shape(MapType::Array, 4, 64, 4),
+    shape(MapType::Hash, 8, 24, 16),
+    shape(MapType::LruHash, 4, 8, 16),
+    shape(MapType::Array, 4, 64, 1),
+];
+/// The map of one value, whose address an instruction may hold.
+const SINGLE: usize = 3;
+
+const fn shape(map_type: MapType, key_size: u32, value_size: u32, max_entries: u32) -> MapShape {
+    MapShape {
+        map_type,
+        key_size,
+        value_size,
+        max_entries,
+    }
+}
+
+/// Program types whose test runs both kernels have.
+const TYPES: &[ProgType] = &[ProgType::SchedCls, ProgType::Xdp, ProgType::SocketFilter];
+
+/// What the generator believes a register to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Nothing,
+    Number,
+    Context,
+    /// Frame pointer plus a constant.
+    Stack(i16),
+    /// A map's value, so many bytes into it.
+    Value(usize, i16),
+    /// Packet data; so many bytes are known to be there.
+    Packet(i16),
+}
+
+const ALL_ALU: &[AluOp] = &[
+    AluOp::Add,
+    AluOp::Sub,
+    AluOp::Mul,
+    AluOp::Div,
+    AluOp::SDiv,
+    AluOp::Mod,
+    AluOp::SMod,
+    AluOp::Or,
+    AluOp::And,
+    AluOp::Xor,
+    AluOp::Lsh,
+    AluOp::Rsh,
+    AluOp::Arsh,
+    AluOp::Mov,
+];
+
+const ALL_CONDITIONS: &[Condition] = &[
+    Condition::Eq,
+    Condition::Ne,
+    Condition::Set,
+    Condition::Gt,
+    Condition::Ge,
+    Condition::Lt,
+    Condition::Le,
+    Condition::SGt,
+    Condition::SGe,
+    Condition::SLt,
+    Condition::SLe,
+];
+
+const SIZES: &[Size] = &[Size::B, Size::H, Size::W, Size::DW];
+const NUMBERS: &[i32] = &[
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    15,
+    16,
+    31,
+    32,
+    33,
+    63,
+    64,
+    65,
+    127,
+    128,
+    255,
+    256,
+    4095,
+    65535,
+    0x7fff_ffff,
+    -1,
+    -2,
+    -8,
+    -128,
+    i32::MIN,
+];
+/// Registers that the generator hands out; r6 keeps the context in the main program.
+const WORK: &[u8] = &[0, 1, 2, 3, 4, 5, 7, 8, 9];
+
+struct Generator<'r> {
+    rng: &'r mut Rng,
+    kinds: [Kind; 10],
+    prog_type: ProgType,
+    main: bool,
+    depth: u32,
+    /// Parts that may still be made.
+    left: i32,
+    /// Once in how many parts something wild is done; 0: never.
+    wild: usize,
+    comparable: bool,
+    subprograms: usize,
+    counters: Vec<Reg>,
+}
+
+/// Makes the program of a seed.
+pub fn program(seed: u64) -> Program {
+    let rng = &mut Rng::new(seed);
+    let prog_type = rng.pick(TYPES);
+    let wild = rng.pick(&[0, 0, 40, 15]);
+    let subprograms = rng.pick(&[0, 0, 0, 1, 2]);
+    let mut functions = Vec::new();
+    let mut comparable = true;
+    for index in 0..=subprograms {
+        let mut kinds = [Kind::Nothing; 10];
+        if index == 0 {
+            kinds[1] = Kind::Context;
+            kinds[6] = Kind::Context;
+        } else {
+            for kind in &mut kinds[1..=5] {
+                *kind = Kind::Number;
+            }
+        }
+        let mut generator = Generator {
+            left: if index == 0 {
+                4 + rng.below(40) as i32
+            } else {
+                2 + rng.below(12) as i32
+            },
+            rng,
+            kinds,
+            prog_type,
+            main: index == 0,
+            depth: 0,
+            wild,
+            comparable: true,
+            subprograms: if index == 0 { subprograms } else { 0 },
+            counters: Vec::new(),
+        };
+        let mut body = Vec::new();
+        while generator.left > 0 {
+            body.push(generator.part());
+        }
+        body.push(generator.fold());
+        if index == 0 {
+            // A subprogram that nobody calls is an unreachable instruction.
+            body.extend((1..=subprograms).map(|function| generator.call_of(function)));
+        }
+        comparable &= generator.comparable;
+        functions.push(body);
+    }
+    Program {
+        prog_type,
+        functions,
+        comparable,
+    }
+}
+
+fn reg(number: u8) -> Reg {
+    Reg::new(number).unwrap_or(Reg::R0)
+}
+
+fn mov(dst: Reg, src: Operand) -> Item {
+    Item::Op(Instruction::Alu {
+        width: Width::W64,
+        op: AluOp::Mov,
+        dst,
+        src,
+    })
+}
+
+fn alu(op: AluOp, dst: Reg, src: Operand) -> Item {
+    Item::Op(Instruction::Alu {
+        width: Width::W64,
+        op,
+        dst,
+        src,
+    })
+}
+
+fn load(size: Size, dst: Reg, base: Reg, offset: i16) -> Item {
+    Item::Op(Instruction::Load {
+        size,
+        signed: false,
+        dst,
+        base,
+        offset,
+    })
+}
+
+fn helper(id: u32) -> Item {
+    Item::Op(Instruction::Call(CallTarget::Helper(id)))
+}
+
+impl Generator<'_> {
+    fn kind(&self, r: Reg) -> Kind {
+        if r == Reg::R10 {
+            Kind::Stack(0)
+        } else {
+            self.kinds[r.index()]
+        }
+    }
+
+    fn set(&mut self, r: Reg, kind: Kind) {
+        self.kinds[r.index()] = kind;
+    }
+
+    /// A register to write; never the context's or a running loop's counter.
+    fn target(&mut self) -> Reg {
+        loop {
+            let r = reg(self.rng.pick(WORK));
+            if !self.counters.contains(&r) {
+                return r;
+            }
+        }
+    }
+
+    /// A register with a number, if there is one.
+    fn number(&mut self) -> Option<Reg> {
+        let all: Vec<u8> = (0..10)
+            .filter(|n| self.kinds[usize::from(*n)] == Kind::Number)
+            .collect();
+        if all.is_empty() {
+            None
+        } else {
+            Some(reg(self.rng.pick(&all)))
+        }
+    }
+
+    fn imm(&mut self) -> i32 {
+        match self.rng.below(4) {
+            0 => self.rng.next() as i32,
+            1 => self.rng.below(64) as i32,
+            _ => self.rng.pick(NUMBERS),
+        }
+    }
+
+    fn width(&mut self) -> Width {
+        self.rng.pick(&[Width::W64, Width::W32])
+    }
+
+    fn operand(&mut self) -> Operand {
+        match self.number() {
+            Some(r) if self.rng.one_in(2) => Operand::Reg(r),
+            _ => Operand::Imm(self.imm()),
+        }
+    }
+
+    /// One part of the program.
+    fn part(&mut self) -> Item {
+        self.left -= 1;
+        if self.wild > 0 && self.rng.one_in(self.wild) {
+            return self.wildness();
+        }
+        loop {
+            let made = match self.rng.below(20) {
+                0..=4 => self.arithmetic(),
+                5 => self.unary(),
+                6 | 7 => self.stack_access(),
+                8 => self.context_load(),
+                9 => self.packet(),
+                10 | 11 => self.lookup(),
+                12 | 13 => self.value_access(),
+                14 | 15 => self.branch(),
+                16 => self.repeat(),
+                17 => self.call(),
+                18 => self.leave(),
+                _ => Some(self.fold()),
+            };
+            if let Some(item) = made {
+                return item;
+            }
+        }
+    }
+}

@@ -1,174 +1,64 @@
 //! Asks Linux and Panal about the same programs.
 //!
-//! `panal-parity fuzz [--seconds N] [--programs N] [--seed S]` generates programs: verdict, return
-//! value, packet and maps must agree. A disagreement is shrunk to a minimal text case. Needs bpf(2)
-//! with the right to load programs; without, says "skipped: why".
+//! `panal-parity fuzz [--seconds N] [--programs N] [--seed S] [--show N]` generates programs: verdict,
+//! return value, packet and maps must agree. A disagreement is shrunk to a minimal text case.
+//! `panal-parity objects FILE...` asks about every program of compiled objects.
+//!
+//! Needs bpf(2) with the right to load programs; without, says "skipped: why".
 #![forbid(unsafe_code)]
 
 mod ask;
+mod fuzz;
 mod generate;
+mod objects;
 mod program;
 mod rng;
 mod shrink;
 
-use std::{
-    collections::BTreeMap,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::process::ExitCode;
 
-use ask::{Answer, Judge};
 use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
-use panal_uapi::kernel::Kernel;
-use program::Program;
+use panal_uapi::{
+    kernel::Kernel,
+    profile::{Limits, Profile},
+};
 
-/// How much is tried.
-struct Effort {
-    seconds: u64,
-    programs: u64,
-    seed: u64,
-    show: usize,
-}
-
-/// How two answers differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Difference {
-    /// Panal accepts what Linux rejects.
-    FalseAccept,
-    /// Both accept, and compute differently.
-    Result,
-    /// Panal rejects what Linux accepts.
-    FalseReject,
-    /// Panal could not try what Linux could.
-    NotTried,
-}
-
-fn difference(linux: &Answer, panal: &Answer, comparable: bool) -> Option<Difference> {
-    match (linux, panal) {
-        (Answer::Rejected(..), Answer::Accepted(_)) => Some(Difference::FalseAccept),
-        (Answer::Accepted(_), Answer::Rejected(..)) => Some(Difference::FalseReject),
-        (Answer::Accepted(a), Answer::Accepted(b)) if comparable && a != b => {
-            Some(Difference::Result)
-        }
-        (Answer::Accepted(_) | Answer::Rejected(..), Answer::Failed(_)) => {
-            Some(Difference::NotTried)
-        }
-        _ => None,
-    }
-}
-
-fn parse(args: &[String]) -> Result<Effort, String> {
-    let mut effort = Effort {
-        seconds: 60,
-        programs: u64::MAX,
-        seed: 1,
-        show: 5,
-    };
-    let mut rest = args.iter();
-    while let Some(flag) = rest.next() {
-        let mut number = || -> Result<u64, String> {
-            let value = rest.next().ok_or(format!("{flag} wants a number"))?;
-            value
-                .parse()
-                .map_err(|_| format!("{flag} wants a number, not {value}"))
-        };
-        match flag.as_str() {
-            "fuzz" => {}
-            "--seconds" => effort.seconds = number()?,
-            "--programs" => effort.programs = number()?,
-            "--seed" => effort.seed = number()?,
-            "--show" => effort.show = number()? as usize,
-            other => return Err(format!("no such option: {other}")),
-        }
-    }
-    Ok(effort)
-}
+const USAGE: &str = "usage: panal-parity fuzz [--seconds N] [--programs N] [--seed S] [--show N]
+       panal-parity objects FILE...";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let effort = match parse(&args) {
-        Ok(effort) => effort,
-        Err(why) => {
-            eprintln!("panal-parity: {why}");
-            return ExitCode::from(2);
-        }
-    };
     let linux = LinuxKernel::new();
-    let linux = match Judge::new(&linux) {
-        Ok(judge) => judge,
-        Err(why) => {
-            println!("skipped: this Linux cannot be asked: {why}");
-            return ExitCode::SUCCESS;
+    let done = match args.split_first() {
+        Some((command, rest)) if command == "fuzz" => {
+            PanalKernel::new().map(|panal| fuzz::run(rest, &linux, &panal))
         }
-    };
-    let panal = match PanalKernel::new() {
-        Ok(kernel) => kernel,
-        Err(why) => {
-            eprintln!("panal-parity: {why}");
+        Some((command, rest)) if command == "objects" => {
+            verifying_as(&linux).map(|panal| objects::run(rest, &linux, &panal))
+        }
+        _ => {
+            eprintln!("{USAGE}");
             return ExitCode::from(2);
         }
     };
-    let panal: &dyn Kernel = &panal;
-    match Judge::new(panal) {
-        Ok(panal) => compare(&linux, &panal, &effort),
-        Err(why) => {
-            eprintln!("panal-parity: Panal: {why}");
-            ExitCode::from(2)
-        }
-    }
+    done.unwrap_or_else(|why| {
+        eprintln!("panal-parity: {why}");
+        ExitCode::from(2)
+    })
 }
 
-fn compare(linux: &Judge<'_>, panal: &Judge<'_>, effort: &Effort) -> ExitCode {
-    println!("{} against {}", panal.name(), linux.name());
-    let end = Instant::now() + Duration::from_secs(effort.seconds);
-    let mut counts: BTreeMap<Difference, u64> = BTreeMap::new();
-    let (mut asked, mut accepted, mut compared) = (0u64, 0u64, 0u64);
-    while asked < effort.programs && Instant::now() < end {
-        let program = generate::program(effort.seed.wrapping_add(asked));
-        let theirs = linux.ask(&program, program.comparable);
-        let ours = panal.ask(&program, program.comparable);
-        asked += 1;
-        if let Answer::Accepted(outcomes) = &theirs {
-            accepted += 1;
-            compared += u64::from(!outcomes.is_empty());
-        }
-        let Some(kind) = difference(&theirs, &ours, program.comparable) else {
-            continue;
-        };
-        let count = counts.entry(kind).or_default();
-        *count += 1;
-        if *count <= effort.show as u64 {
-            report(linux, panal, &program, kind, effort.seed + asked - 1);
-        }
-    }
-    println!("{asked} programs: Linux accepted {accepted}, results of {compared} were compared");
-    for (kind, count) in &counts {
-        println!("{count} {kind:?}");
-    }
-    let bad =
-        counts.contains_key(&Difference::FalseAccept) || counts.contains_key(&Difference::Result);
-    if bad {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
-}
-
-/// Shrinks and prints one disagreement.
-fn report(linux: &Judge<'_>, panal: &Judge<'_>, program: &Program, kind: Difference, seed: u64) {
-    let mut same = |candidate: &Program| {
-        let theirs = linux.ask(candidate, candidate.comparable);
-        let ours = panal.ask(candidate, candidate.comparable);
-        difference(&theirs, &ours, candidate.comparable) == Some(kind)
+/// Panal's kernel with the types of the running Linux.
+fn verifying_as(linux: &LinuxKernel) -> Result<PanalKernel, panal_uapi::kernel::Failure> {
+    let profile = Profile {
+        name: linux.name(),
+        version: linux.version(),
+        btf: linux.btf()?,
+        limits: Limits::LINUX,
+        privileged: true,
     };
-    let small = shrink::shrink(program, &mut same);
-    println!(
-        "\n=== {kind:?}, seed {seed}, {} ({} parts)",
-        small.prog_type,
-        small.size()
-    );
-    print!("{}", small.text());
-    println!("linux: {:?}", linux.ask(&small, small.comparable));
-    println!("panal: {:?}", panal.ask(&small, small.comparable));
+    PanalKernel::builder()
+        .profile(profile)
+        .verify_only(true)
+        .build()
 }

@@ -6,7 +6,7 @@ use panal_uapi::{
     kernel::{Fd, Kernel, LoadError, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun},
 };
 
-use crate::{generate::MAPS, program::Program};
+use crate::{generate::MAPS, objects::last_words, program::Program};
 
 /// What a kernel says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,46 @@ pub struct Outcome {
     pub data: Vec<u8>,
     /// Every map's elements in order of key.
     pub maps: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
+impl Answer {
+    /// On one line.
+    pub fn brief(&self) -> String {
+        match self {
+            Answer::Accepted(outcomes) => {
+                let values: Vec<String> = outcomes
+                    .iter()
+                    .map(|o| format!("{:#x}", o.retval))
+                    .collect();
+                format!("accepted, returns {}", values.join(", "))
+            }
+            Answer::Rejected(errno, why) => format!("rejected, {errno}: {why}"),
+            Answer::Failed(why) => format!("could not try: {why}"),
+        }
+    }
+}
+
+impl Outcome {
+    /// Prints what another run on the same packet did otherwise.
+    pub fn print_differences(&self, panal: &Outcome, packet: usize) {
+        if self.retval != panal.retval {
+            println!(
+                "packet {packet}: linux {:#x}, panal {:#x}",
+                self.retval, panal.retval
+            );
+        }
+        if self.data != panal.data {
+            println!(
+                "packet {packet}: data\n  linux {:02x?}\n  panal {:02x?}",
+                self.data, panal.data
+            );
+        }
+        for (map, (linux, panal)) in self.maps.iter().zip(&panal.maps).enumerate() {
+            if linux != panal {
+                println!("packet {packet}: map {map}\n  linux {linux:02x?}\n  panal {panal:02x?}");
+            }
+        }
+    }
 }
 
 /// The packets that a program is run on.
@@ -96,13 +136,7 @@ impl<'k> Judge<'k> {
                 Err(why) => Answer::Failed(why),
             },
             Err(LoadError::Rejected { errno, log, .. }) => {
-                let said = log
-                    .lines()
-                    .rev()
-                    .find(|l| !l.starts_with("processed ") && !l.starts_with("verification"))
-                    .filter(|l| !l.starts_with("stack depth"))
-                    .unwrap_or_default();
-                Answer::Rejected(errno, said.to_owned())
+                Answer::Rejected(errno, last_words(&log))
             }
             Err(LoadError::Failed(failure)) => Answer::Failed(failure.to_string()),
         }

@@ -148,6 +148,15 @@ fn report(linux: &Judge<'_>, panal: &Judge<'_>, program: &Program, kind: Differe
         small.size()
     );
     print!("{}", small.text());
-    println!("linux: {:?}", linux.ask(&small, small.comparable));
-    println!("panal: {:?}", panal.ask(&small, small.comparable));
+    let (theirs, ours) = (
+        linux.ask(&small, small.comparable),
+        panal.ask(&small, small.comparable),
+    );
+    println!("linux: {}", theirs.brief());
+    println!("panal: {}", ours.brief());
+    if let (Answer::Accepted(theirs), Answer::Accepted(ours)) = (&theirs, &ours) {
+        for (packet, (theirs, ours)) in theirs.iter().zip(ours).enumerate() {
+            theirs.print_differences(ours, packet);
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub use error::{BtfError, TypeFault};
 pub use ext::{BtfExt, ExtError, ExtSection, FuncInfo, LineInfo};
 pub use index::essential_name;
 pub use lookup::{DeclTags, NoMember, Place, Prototype};
-pub use print::PrintError;
+pub use print::{PrintError, Raw};
 pub use table::Btf;
 pub use types::{
     Encoding, EnumValue, Kind, KindTag, Linkage, Member, Param, SecVar, Type, TypeId, VarLinkage,

@@ -3,6 +3,7 @@
 mod declare;
 mod layout;
 mod order;
+mod raw;
 
 use alloc::{
     format,
@@ -13,6 +14,8 @@ use alloc::{
 };
 
 use hashbrown::HashMap;
+
+pub use raw::Raw;
 
 use crate::{
     table::Btf,

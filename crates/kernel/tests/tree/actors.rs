@@ -24,6 +24,9 @@ pub fn play() {
         "exec-from-thread" => exec_from_thread(),
         "stop-and-go" => stop_and_go(),
         "race" => race(&arg(0), &arg(1), &arg(2), arg(3).parse().expect("count")),
+        "matrix" => crate::matrix::play(&arg(0)),
+        "connect" => connect(arg(0).parse().expect("port")),
+        "io_uring" => io_uring(),
         other => panic!("no actor {other}"),
     };
     std::process::exit(code);
@@ -170,5 +173,22 @@ fn race(link: &str, allowed: &str, forbidden: &str, count: u32) -> i32 {
         (0, 0) => 2,
         (0, _) => 0,
         _ => 1,
+    }
+}
+
+/// Connects to a port here; returns the errno.
+fn connect(port: u16) -> i32 {
+    match std::net::TcpStream::connect(("127.0.0.1", port)) {
+        Ok(_) => 0,
+        Err(error) => error.raw_os_error().unwrap_or(99),
+    }
+}
+
+/// Tries to set an io_uring up; returns the errno.
+fn io_uring() -> i32 {
+    // SAFETY: no parameters: refused in any case.
+    match unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, 0) } {
+        0.. => 0,
+        _ => std::io::Error::last_os_error().raw_os_error().unwrap_or(99),
     }
 }

@@ -11,7 +11,17 @@ mod actors;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
+mod matrix;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod observe;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod policy;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -25,7 +35,11 @@ mod support;
 fn main() {
     actors::play();
     let arguments = libtest_mimic::Arguments::from_args();
-    libtest_mimic::run(&arguments, observe::tests()).exit();
+    let tests = observe::tests()
+        .into_iter()
+        .chain(policy::tests())
+        .collect();
+    libtest_mimic::run(&arguments, tests).exit();
 }
 
 #[cfg(not(all(

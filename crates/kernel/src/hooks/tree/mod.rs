@@ -6,21 +6,24 @@
 //! other traces the tree for what notifications cannot tell (returns, forks, execs, exits,
 //! signals).
 
+mod acting;
+mod address;
 mod filter;
 mod launch;
 mod memory;
 mod notify;
+mod open;
+mod perform;
 mod process;
 mod ptrace;
 mod request;
-#[allow(dead_code)]
 mod resolve;
 mod supervisor;
 pub mod syscall_table;
 mod traced;
 mod watcher;
 
-pub use request::{Guards, Request};
+pub use request::{AddressRequest, Guards, Inode, OpenRequest, Request};
 pub use supervisor::supervise;
 pub use traced::{Identity, Tasks, Traced};
 pub use watcher::{Demand, Syscall, SyscallSet, Watcher};

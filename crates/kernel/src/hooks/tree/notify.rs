@@ -11,6 +11,7 @@ use panal_uapi::Errno;
 
 use super::{
     memory::last_errno,
+    perform::Performer,
     traced::Tasks,
     watcher::{Demand, Syscall, Watcher},
 };
@@ -166,12 +167,22 @@ pub(super) fn serve(
     tasks: Arc<Tasks>,
 ) -> io::Result<()> {
     let listener = Arc::new(Listener::new(listener));
+    let guarded = demand.guards.calls();
+    let mut performer = Performer::new(
+        listener.clone(),
+        watcher.clone(),
+        demand.clone(),
+        tasks.clone(),
+    )?;
     while let Some(notification) = listener.next()? {
         let call = &notification.call;
         if demand.enter.contains(call.number) {
             watcher.sys_enter(&tasks.get(notification.tid), call);
         }
-        listener.proceed(notification.id);
+        match guarded.contains(call.number) {
+            true => performer.perform(notification),
+            false => listener.proceed(notification.id),
+        }
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// System calls after which what is known of a task must be read anew.
-const NEW_CREDENTIALS: [libc::c_long; 10] = [
+const NEW_CREDENTIALS: [libc::c_long; 13] = [
     libc::SYS_setuid,
     libc::SYS_setgid,
     libc::SYS_setreuid,
@@ -27,6 +27,9 @@ const NEW_CREDENTIALS: [libc::c_long; 10] = [
     libc::SYS_setfsgid,
     libc::SYS_setgroups,
     libc::SYS_capset,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_setsid,
 ];
 
 /// The filter's actions for what is wanted.

@@ -41,74 +41,91 @@ const PROC_ROOT_INODE: u64 = 1;
 /// Files under the supervisor's own directory in procfs that a task may open: what ps(1) reads.
 const HARMLESS: [&[u8]; 5] = [b"stat", b"statm", b"status", b"cmdline", b"comm"];
 
-/// Finds what `path` means to task `tid`, relative to its descriptor `dirfd` (or `AT_FDCWD`).
-///
-/// # Errors
-/// Linux's, as open(2) gives them.
-pub(super) fn resolve(
-    (tid, tgid): (u32, u32),
-    dirfd: i32,
-    path: &[u8],
-    last: Last,
-    resolve_flags: u64,
-) -> Result<Found, Errno> {
-    if path.is_empty() {
-        return Err(Errno::ENOENT);
-    }
-    let absolute = path.starts_with(b"/");
-    let start = || {
-        if absolute {
-            task_file(tid, "root")
-        } else {
-            base(tid, dirfd)
+/// Where a task's paths start. Held before the task's rights are taken on: only the supervisor's
+/// own may look at a task's directories in procfs.
+pub(super) struct Start {
+    tid: u32,
+    tgid: u32,
+    /// The task's root directory is ours: paths mean the same to both.
+    same_root: bool,
+    root: OwnedFd,
+    /// Where this path starts.
+    here: OwnedFd,
+}
+
+impl Start {
+    /// For a path relative to the task's descriptor `dirfd` (or `AT_FDCWD`), looked up with
+    /// `RESOLVE_*` of openat2(2).
+    ///
+    /// # Errors
+    /// `EBADF` for a descriptor that is not open; `ESRCH` or `ENOENT` for a task that is gone.
+    pub fn of((tid, tgid): (u32, u32), dirfd: i32, path: &[u8], flags: u64) -> Result<Self, Errno> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT);
         }
-    };
-    let same_root = same_directory(tid)?;
-    if same_root || absolute || resolve_flags != 0 {
-        let in_root = if same_root || !absolute {
-            0
-        } else {
-            libc::RESOLVE_IN_ROOT
+        let root = task_file(tid, "root")?;
+        let from_root = path.starts_with(b"/") && flags & libc::RESOLVE_IN_ROOT == 0;
+        let here = match from_root {
+            true => root.try_clone().map_err(|_| Errno::EMFILE)?,
+            false => base(tid, dirfd)?,
         };
-        let start = if absolute && same_root && resolve_flags == 0 {
-            None
-        } else {
-            Some(start()?)
-        };
-        let how = in_root | resolve_flags | libc::RESOLVE_NO_MAGICLINKS;
-        match open_path(start.as_ref().map(|fd| fd.as_fd()), path, last, how) {
-            Ok(file) if !is_procfs(file.as_fd()) => return Ok(Found::File(file)),
-            Err(errno) if resolve_flags != 0 && errno != Errno::ENOENT => return Err(errno),
-            _ => {}
+        Ok(Start {
+            tid,
+            tgid,
+            same_root: same_directory(tid)?,
+            root,
+            here,
+        })
+    }
+
+    /// Finds what `path` means, with `RESOLVE_*` of openat2(2).
+    ///
+    /// # Errors
+    /// Linux's, as open(2) gives them.
+    pub fn resolve(&self, path: &[u8], last: Last, flags: u64) -> Result<Found, Errno> {
+        let absolute = path.starts_with(b"/");
+        if self.same_root || absolute || flags != 0 {
+            let in_root = if absolute && !self.same_root {
+                libc::RESOLVE_IN_ROOT
+            } else {
+                0
+            };
+            let how = in_root | flags | libc::RESOLVE_NO_MAGICLINKS;
+            match open_path(self.here.as_fd(), path, last, how) {
+                Ok(file) if !is_procfs(file.as_fd()) => return Ok(Found::File(file)),
+                Err(errno) if flags != 0 && errno != Errno::ENOENT => return Err(errno),
+                _ => {}
+            }
         }
+        if flags != 0 {
+            return in_directory(&self.here, path, flags);
+        }
+        let clone = |fd: &OwnedFd| fd.try_clone().map_err(|_| Errno::EMFILE);
+        let walk = Walk {
+            tgid: self.tgid,
+            tid: self.tid,
+            root: clone(&self.root)?,
+            here: clone(&self.here)?,
+            names: names_of(path),
+            links: 0,
+            must_be_directory: path.ends_with(b"/"),
+            last,
+        };
+        walk.run()
     }
-    if resolve_flags != 0 {
-        return in_directory(start()?, path, resolve_flags);
-    }
-    let walk = Walk {
-        tgid,
-        tid,
-        root: task_file(tid, "root")?,
-        here: start()?,
-        names: names_of(path),
-        links: 0,
-        must_be_directory: path.ends_with(b"/"),
-        last,
-    };
-    walk.run()
 }
 
 /// For openat2's restricted lookups, which the kernel alone can do: the directory, and a name in it
 /// that is not there (or lies under procfs, which these lookups do not get).
-fn in_directory(start: OwnedFd, path: &[u8], flags: u64) -> Result<Found, Errno> {
+fn in_directory(start: &OwnedFd, path: &[u8], flags: u64) -> Result<Found, Errno> {
     let at = path.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
     let (directory, name) = path.split_at(at);
     if name.is_empty() || name == b"." || name == b".." {
         return Err(Errno::ENOENT);
     }
     let directory = match directory.is_empty() {
-        true => start,
-        false => open_path(Some(start.as_fd()), directory, Last::Follow, flags)?,
+        true => start.try_clone().map_err(|_| Errno::EMFILE)?,
+        false => open_path(start.as_fd(), directory, Last::Follow, flags)?,
     };
     if is_procfs(directory.as_fd()) {
         return Err(Errno::EACCES);
@@ -208,7 +225,7 @@ impl Walk {
         }
         if in_proc {
             let plain = libc::RESOLVE_NO_MAGICLINKS;
-            let here = Some(self.here.as_fd());
+            let here = self.here.as_fd();
             if matches!(
                 open_path(here, name, Last::Follow, plain),
                 Err(Errno::ELOOP)
@@ -380,7 +397,7 @@ fn open_at(directory: BorrowedFd<'_>, name: &[u8], flags: i32) -> Result<OwnedFd
 
 /// openat2(2) for an `O_PATH` descriptor, with `RESOLVE_*`.
 fn open_path(
-    start: Option<BorrowedFd<'_>>,
+    start: BorrowedFd<'_>,
     path: &[u8],
     last: Last,
     resolve: u64,
@@ -395,7 +412,7 @@ fn open_path(
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = (libc::O_PATH | libc::O_CLOEXEC | no_follow) as u64;
     how.resolve = resolve;
-    let start = start.map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd());
+    let start = start.as_raw_fd();
     // SAFETY: `path` ends with a zero, `how` has the size told; the descriptor is ours on success.
     unsafe {
         let size = size_of::<libc::open_how>();

@@ -43,6 +43,8 @@ pub struct Identity {
     pub groups: Vec<u32>,
     /// Effective capabilities.
     pub capabilities: u64,
+    /// It lives in a user namespace other than the supervisor's: its capabilities mean nothing here.
+    pub foreign_user_namespace: bool,
     /// When it started, in nanoseconds since boot (to a clock tick).
     pub start_time: u64,
     /// Session id.
@@ -182,6 +184,8 @@ fn read_identity(tid: u32) -> Option<(u32, Identity)> {
         capabilities: field("CapEff")
             .and_then(|c| u64::from_str_radix(c, 16).ok())
             .unwrap_or(0),
+        foreign_user_namespace: fs::read_link(format!("/proc/{tid}/ns/user")).ok()
+            != fs::read_link("/proc/self/ns/user").ok(),
         start_time: stat
             .get(22)
             .saturating_mul(1_000_000_000 / ticks_per_second()),

@@ -116,6 +116,7 @@ pub(crate) unsafe fn interpret<G: Guard, O: Observer>(
 ///
 /// # Safety
 /// As for [`interpret`]; `state` is the one that the run's engine points to.
+#[allow(clippy::int_plus_one)] // one comparison for every size
 unsafe fn execute<G: Guard, O: Observer>(
     state: *mut State<G, O>,
     entry: Entry,

@@ -1,0 +1,71 @@
+//! What the tests of this crate share: a cage to run in, a kernel without helpers, and bpf(2).
+
+#![allow(dead_code)]
+
+pub mod linux;
+
+use std::sync::Arc;
+
+use panal_isa::{Size, Slot};
+use panal_maps::{Block, Cage};
+use panal_vm::{ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Outcome, Run};
+
+/// A kernel that has nothing.
+pub struct Nothing;
+
+impl Linkage for Nothing {
+    fn helper(&self, _id: u32) -> Option<HelperFn> {
+        None
+    }
+    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
+        None
+    }
+    fn map(&self, _index: u32) -> Option<MapLink> {
+        None
+    }
+    fn variable(&self, _btf_id: u32) -> Option<u64> {
+        None
+    }
+    fn context_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
+        None
+    }
+    fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
+        None
+    }
+}
+
+/// A cage with a stack in it.
+pub struct Home {
+    pub cage: Arc<Cage>,
+    pub stack: Block,
+}
+
+impl Home {
+    pub fn new() -> Home {
+        let cage = Cage::new(1 << 26).expect("64 MiB of address space");
+        let stack = cage
+            .allocate(Run::STACK_SIZE as usize, 16)
+            .expect("a stack");
+        Home { cage, stack }
+    }
+
+    pub fn run(&self) -> Run {
+        // SAFETY: the cage lives as long as `self`, whose stack nobody else uses.
+        let mut run = unsafe {
+            Run::new(
+                self.cage.base(),
+                self.cage.size(),
+                self.stack.address(),
+                self.stack.len() as u64,
+            )
+        };
+        run.budget = 100_000_000;
+        run
+    }
+
+    pub fn execute(&self, slots: &[Slot]) -> Outcome {
+        // SAFETY: there are no helpers.
+        let executable = unsafe { Executable::from_unproven("test", slots, &Nothing) }.unwrap();
+        executable.run(&mut self.run(), 0)
+    }
+}

@@ -1,0 +1,150 @@
+//! Every instruction and its edges: the interpreter against RFC 9669, and both against Linux.
+
+mod common;
+
+use common::{Home, linux::Linux};
+use panal_isa::{Slot, assemble::assemble};
+
+struct Case {
+    name: String,
+    text: String,
+    expected: u64,
+}
+
+fn number(text: &str) -> u64 {
+    let text = text.trim();
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    }
+    .unwrap_or_else(|_| panic!("no number: {text:?}"))
+}
+
+/// Lines `instruction | values of two registers | expected`.
+fn table(file: &str, text: &str, program: impl Fn(&str, &str, &str) -> String) -> Vec<Case> {
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| !l.is_empty() && !l.starts_with('#'));
+    lines
+        .map(|(n, line)| {
+            let [instruction, before, after] = line.split(" | ").collect::<Vec<_>>()[..] else {
+                panic!("{file}:{}: three columns", n + 1);
+            };
+            let (a, b) = before.trim().split_once(' ').expect("two values");
+            Case {
+                name: format!("{file}:{}: {line}", n + 1),
+                text: program(instruction.trim(), a, b),
+                expected: number(after),
+            }
+        })
+        .collect()
+}
+
+/// Programs with a name in front and `=> value` behind.
+fn programs(file: &str, text: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut current: Option<(String, String)> = None;
+    for (n, line) in text.lines().enumerate() {
+        match &mut current {
+            _ if line.is_empty() || line.starts_with('#') => {}
+            None => {
+                let name = line
+                    .strip_suffix(':')
+                    .unwrap_or_else(|| panic!("{file}:{}: a name", n + 1));
+                current = Some((format!("{file}:{}: {name}", n + 1), String::new()));
+            }
+            Some((name, body)) => match line.strip_prefix("=>") {
+                Some(value) => {
+                    let (name, text) = (std::mem::take(name), std::mem::take(body));
+                    cases.push(Case {
+                        name,
+                        text,
+                        expected: number(value),
+                    });
+                    current = None;
+                }
+                None => {
+                    body.push_str(line);
+                    body.push('\n');
+                }
+            },
+        }
+    }
+    assert!(current.is_none(), "{file}: a case without an end");
+    cases
+}
+
+fn cases() -> Vec<Case> {
+    let mut all = table(
+        "arithmetic.txt",
+        include_str!("isa/arithmetic.txt"),
+        |i, a, b| format!("r0 = {a} ll\nr1 = {b} ll\n{i}\nexit\n"),
+    );
+    all.extend(table(
+        "conditions.txt",
+        include_str!("isa/conditions.txt"),
+        |i, a, b| format!("r1 = {a} ll\nr2 = {b} ll\nr0 = 1\nif {i} goto +1\nr0 = 0\nexit\n"),
+    ));
+    all.extend(programs("memory.txt", include_str!("isa/memory.txt")));
+    all.extend(programs("atomics.txt", include_str!("isa/atomics.txt")));
+    all.extend(programs("control.txt", include_str!("isa/control.txt")));
+    all
+}
+
+fn slots(case: &Case, text: &str) -> Vec<Slot> {
+    assemble(text, &mut ())
+        .unwrap_or_else(|e| panic!("{}: {e}", case.name))
+        .slots
+}
+
+#[test]
+fn the_interpreter_does_what_the_rfc_says() {
+    let home = Home::new();
+    let cases = cases();
+    assert!(cases.len() > 900, "{} cases", cases.len());
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let got = home.execute(&slots(case, &case.text));
+        if got != Ok(case.expected) {
+            wrong.push(format!(
+                "{}: {got:x?}, expected {:#x}",
+                case.name, case.expected
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// Linux returns 32 bits: each program runs a second time with the upper half moved down.
+#[test]
+fn linux_agrees_with_the_expectations() {
+    let linux = match Linux::new() {
+        Ok(linux) => linux,
+        Err(why) => return eprintln!("skipped: {why}"),
+    };
+    let mut wrong = Vec::new();
+    for case in &cases() {
+        let upper = case.text.replacen("exit\n", "r0 >>= 32\nexit\n", 1);
+        for (text, expected) in [
+            (&case.text, case.expected as u32),
+            (&upper, (case.expected >> 32) as u32),
+        ] {
+            let got = linux.run(&slots(case, text));
+            if got != Ok(expected) {
+                wrong.push(format!("{}: {got:x?}, expected {expected:#x}", case.name));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::map_args::MapArg;
+
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 a program was rejected, 2 could not try.";
 
 #[derive(Parser)]
@@ -46,6 +48,14 @@ impl Color {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Say of every program in the objects whether it is safe, and if not, why
+    Verify(Verify),
+    /// Work with single programs
+    #[command(disable_help_subcommand = true)]
+    Prog {
+        #[command(subcommand)]
+        command: ProgCommand,
+    },
     /// Look into an object without loading it
     Dump(Dump),
     /// Print a completion script for a shell
@@ -57,6 +67,111 @@ pub enum Command {
         shell: Shell,
     },
 }
+
+/// Which kernel is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KernelName {
+    /// Panal's own, in this process
+    Panal,
+    /// The running Linux kernel, by bpf(2)
+    Linux,
+}
+
+const VERIFY_EXAMPLES: &str = "Examples:
+  panal verify examples/*.bpf.o
+  panal verify --program firewall --json examples/firewall.bpf.o
+  panal verify --profile host /usr/lib/bpf/xdp_filter.o
+  panal verify --log=2 prog.bpf.o        # with the log that Linux would print
+
+Exit codes: 0 all accepted, 1 one was rejected, 2 one could not be tried.";
+
+#[derive(Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
+pub struct Verify {
+    /// The object files
+    #[arg(value_name = "OBJ", required = true)]
+    pub objects: Vec<PathBuf>,
+    /// Only the program of this name
+    #[arg(long, value_name = "NAME")]
+    pub program: Option<String>,
+    /// The kernel that is meant: panal, unprivileged, host, or a file of a kernel's BTF
+    #[arg(long, value_name = "NAME", default_value = "panal")]
+    pub profile: String,
+    /// Who decides
+    #[arg(long, value_enum, default_value_t = KernelName::Panal, value_name = "KERNEL")]
+    pub kernel: KernelName,
+    /// Print the log in Linux's form: 1 the essential, 2 every instruction, 4 only figures
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub log: Option<u32>,
+    /// Print one JSON object for each program
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum ProgCommand {
+    /// Run one program on given data, and tell what it returned and how long it took
+    Run(ProgRun),
+}
+
+const PROG_RUN_EXAMPLES: &str = "Examples:
+  panal prog run xdp.bpf.o --program firewall --data-in packet.bin
+  panal prog run xdp.bpf.o --program firewall --data-in packet.bin --data-out out.bin --repeat 1000 --json
+  panal prog run xdp.bpf.o --program firewall --data-in packet.bin --map blocked=10.0.0.0/8:1
+
+Exit codes: 0 it ran, 1 it was rejected, 2 it could not be tried.";
+
+#[derive(Args)]
+#[command(after_help = PROG_RUN_EXAMPLES)]
+pub struct ProgRun {
+    /// The object file
+    #[arg(value_name = "OBJ")]
+    pub object: PathBuf,
+    /// The program to run
+    #[arg(long, value_name = "NAME")]
+    pub program: String,
+    /// File with the packet or the arguments
+    #[arg(long, value_name = "FILE")]
+    pub data_in: Option<PathBuf>,
+    /// Where to write the packet as the program left it
+    #[arg(long, value_name = "FILE")]
+    pub data_out: Option<PathBuf>,
+    /// File with the context, as the kernel's uapi defines it
+    #[arg(long, value_name = "FILE")]
+    pub ctx_in: Option<PathBuf>,
+    /// Where to write the context as the program left it
+    #[arg(long, value_name = "FILE")]
+    pub ctx_out: Option<PathBuf>,
+    /// How often to run it; the duration is the average
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub repeat: u32,
+    /// What runs it
+    #[arg(long, value_enum, default_value_t = Engine::Interp)]
+    pub engine: Engine,
+    /// Set an element of a map first
+    #[arg(long = "map", value_name = "NAME=KEY:VALUE", long_help = MAP_HELP)]
+    pub maps: Vec<MapArg>,
+    /// Which kernel runs it
+    #[arg(long, value_enum, default_value_t = KernelName::Panal, value_name = "KERNEL")]
+    pub kernel: KernelName,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What runs a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The interpreter
+    Interp,
+}
+
+const MAP_HELP: &str = "Set an element of a map before the program runs; can be given many times.
+
+KEY and VALUE are read by the map's types: numbers (5, 0xff), addresses (10.0.0.1, fd00::1,
+02:00:00:00:00:01), prefixes of LPM tries (10.0.0.0/8), names of enumerators, \"text\", arrays ([1, 2]),
+structs ({port: 80, proto: 6}), or raw bytes (hex:0a0b0c). For prog arrays the value is the name of a
+program, for maps of maps the name of a map. A value for a per-CPU map is set on every CPU.";
 
 const DUMP_EXAMPLES: &str = "Examples:
   panal dump examples/opensnoop.bpf.o asm
@@ -89,6 +204,8 @@ pub enum What {
     Asm,
     /// The control flow, as an SVG picture
     Cfg,
+    /// The object's types, as C
+    Btf,
     /// The maps with their attributes
     Maps,
     /// What instructions refer to, and which of them depend on the kernel's types

@@ -21,6 +21,15 @@ pub enum Problem {
     /// What was asked for does not exist, or makes no sense.
     #[error("{0}")]
     Asked(String),
+    /// A command failed in a kernel, or an object did not fit it.
+    #[error("{file}: {error}")]
+    Load {
+        file: String,
+        error: Box<panal_loader::Error>,
+    },
+    /// All was said already: only the exit code is left.
+    #[error("exit code {0}")]
+    Reported(u8),
     /// Standard output cannot be written.
     #[error("standard output: {0}")]
     Output(String),

@@ -4,19 +4,30 @@
 mod args;
 mod dump;
 mod error;
+mod kernels;
+mod load;
+mod map_args;
 mod object;
 mod output;
+mod prog_run;
+mod progress;
+mod render;
+mod text;
 mod types;
+mod verdict;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command};
+use args::{Cli, Command, ProgCommand};
 use error::Problem;
 
 /// Everything was done, and no program was rejected.
 const DONE: u8 = 0;
+/// A program was rejected.
+const REJECTED: u8 = 1;
 /// It could not even be tried: wrong arguments, an unreadable object, a lack of rights.
 const COULD_NOT_TRY: u8 = 2;
 
@@ -24,6 +35,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.color.apply();
     let result = match cli.command {
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Prog {
+            command: ProgCommand::Run(arguments),
+        } => prog_run::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };
@@ -31,6 +46,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         // Whoever read our output has had enough.
         Err(Problem::OutputClosed) => ExitCode::from(DONE),
+        Err(Problem::Reported(code)) => ExitCode::from(code),
         Err(problem) => {
             output::error(&problem);
             ExitCode::from(COULD_NOT_TRY)

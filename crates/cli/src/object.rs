@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
-use panal_object::{Function, FunctionId, Object, Target};
+use panal_loader::Open;
+use panal_object::{Element, Function, FunctionId, Object, Origin, Target};
 
 use crate::error::Problem;
 
@@ -41,6 +42,50 @@ pub fn open(path: &Path) -> Result<Object, Problem> {
         path: path.display().to_string(),
         error,
     })
+}
+
+/// Reads an object to load it.
+pub fn load(path: &Path) -> Result<Open, Problem> {
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    Open::new(open(path)?, &name)
+        .map_err(|error| Problem::Asked(format!("{}: {error}", path.display())))
+}
+
+/// Chooses one program to be loaded, with those that prog arrays hold from the start.
+pub fn choose(path: &Path, open: &mut Open, name: &str) -> Result<(), Problem> {
+    if open.only(name).is_err() {
+        return Err(no_program(path, open.object(), name));
+    }
+    let object = open.object().clone();
+    let in_arrays: BTreeSet<FunctionId> = object
+        .maps()
+        .iter()
+        .filter_map(|map| match &map.origin {
+            Origin::Defined(elements) => Some(elements),
+            _ => None,
+        })
+        .flatten()
+        .filter_map(|(_, element)| match element {
+            Element::Program(id) => Some(*id),
+            Element::Map(_) => None,
+        })
+        .collect();
+    for plan in open.programs_mut() {
+        plan.load |= in_arrays.contains(&plan.id);
+    }
+    Ok(())
+}
+
+/// Keeps maps from being pinned or shared: for those who only ask.
+pub fn unpin(open: &mut Open) {
+    let names: Vec<String> = open.maps().iter().map(|map| map.name.clone()).collect();
+    for name in names {
+        if let Ok(map) = open.map_mut(&name) {
+            map.pin_path = None;
+        }
+    }
 }
 
 /// The functions that a `--program` option means: all, or one with everything that it calls.

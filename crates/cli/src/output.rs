@@ -8,7 +8,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::error::Problem;
+use crate::{error::Problem, text::clean};
 
 /// Headings.
 pub const HEADING: Style = Style::new().bold();
@@ -16,6 +16,8 @@ pub const HEADING: Style = Style::new().bold();
 pub const QUIET: Style = AnsiColor::BrightBlack.on_default();
 /// Names of programs, maps and labels.
 pub const NAME: Style = AnsiColor::Cyan.on_default();
+/// What went well.
+pub const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// What did not.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 
@@ -24,7 +26,14 @@ pub struct Painted<T>(pub Style, pub T);
 
 impl<T: Display> Display for Painted<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}{}", self.0.render(), self.1, self.0.render_reset())
+        let text = self.1.to_string();
+        write!(
+            f,
+            "{}{}{}",
+            self.0.render(),
+            clean(&text),
+            self.0.render_reset()
+        )
     }
 }
 
@@ -53,7 +62,13 @@ pub fn json_line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Pro
 
 /// Reports a problem on standard error. Nothing can be done when even that fails.
 pub fn error(problem: &dyn Display) {
-    let _ = writeln!(anstream::stderr(), "{}: {problem}", Painted(BAD, "error"));
+    let text = problem.to_string();
+    let _ = writeln!(
+        anstream::stderr(),
+        "{}: {}",
+        Painted(BAD, "error"),
+        clean(&text)
+    );
 }
 
 /// Bytes as hexadecimal digits.

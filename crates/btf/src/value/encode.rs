@@ -26,8 +26,8 @@ impl Btf {
     /// The bytes of a value of a type. Members and elements not given are zero.
     ///
     /// Beside what the type suggests: IPv4 addresses for 4-byte integers and arrays and IPv6
-    /// addresses for 16 bytes, in network order; MAC addresses for 6-byte arrays; `ADDRESS/LENGTH`
-    /// for a struct that begins with the 32-bit prefix length of an LPM trie.
+    /// addresses for 16 bytes, in network order; MAC addresses for 6-byte arrays; any of them for a
+    /// struct of that size; `ADDRESS/LENGTH` for a struct that begins with the 32-bit prefix length of an LPM trie.
     pub fn encode(&self, id: TypeId, literal: &Literal) -> Result<Vec<u8>, EncodeError> {
         let size = self.size_of(id).filter(|&size| size <= MAX_SIZE);
         let size = size.ok_or(at_top(format!(
@@ -117,6 +117,13 @@ impl Btf {
                 members.len()
             ))),
             Literal::Word(text) | Literal::Text(text) if put_prefix(text, out) => Ok(()),
+            // `struct in6_addr` and the like: an address by another name.
+            Literal::Word(text) | Literal::Text(text)
+                if let Some(address) = address(text, out.len()) =>
+            {
+                out.copy_from_slice(&address);
+                Ok(())
+            }
             _ => Err(at_top("members expected, as {name: 1}".into())),
         }
     }

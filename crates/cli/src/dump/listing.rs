@@ -7,7 +7,7 @@ use panal_object::{Function, Line, Object, Target};
 use panal_uapi::helpers;
 
 use super::Subject;
-use crate::error::Problem;
+use crate::{error::Problem, text::clean};
 
 /// One instruction.
 pub struct Row<'o> {
@@ -92,11 +92,11 @@ fn related(
             } else {
                 format!("+{rest}")
             };
-            Some(format!("{dst} = {name}{plus} ll"))
+            Some(clean(&format!("{dst} = {name}{plus} ll")).into_owned())
         }
         (Instruction::Call(CallTarget::Local(_) | CallTarget::Kfunc { .. }), _)
         | (Instruction::Call(CallTarget::Helper(_)), Target::Kfunc(_)) => {
-            Some(format!("call {name}"))
+            Some(clean(&format!("call {name}")).into_owned())
         }
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! `panal dump`: what an object holds, without loading it.
 
 mod asm;
+mod btf;
 mod cfg;
 mod layout;
 mod listing;
@@ -64,6 +65,7 @@ fn print(what: What, subject: &Subject<'_>, out: &mut impl Write) -> Result<(), 
     match what {
         What::Asm => asm::print(subject, out),
         What::Cfg => cfg::print(subject, out),
+        What::Btf => btf::print(subject, out),
         What::Maps => maps::print(subject, out),
         What::Relocations => relocations::print(subject, out),
     }

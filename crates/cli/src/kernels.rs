@@ -1,0 +1,96 @@
+//! Which kernel a command speaks to.
+
+use std::path::Path;
+
+use panal_kernel::PanalKernel;
+use panal_uapi::{kernel::Kernel, profile::Profile};
+
+use crate::{args::KernelName, error::Problem};
+
+/// Panal's kernel as usual, or Linux itself.
+pub fn open(name: KernelName) -> Result<Box<dyn Kernel>, Problem> {
+    match name {
+        KernelName::Panal => Ok(Box::new(panal()?)),
+        KernelName::Linux => linux(),
+    }
+}
+
+/// Panal's kernel, to run programs.
+pub fn panal() -> Result<PanalKernel, Problem> {
+    PanalKernel::new().map_err(cannot_start)
+}
+
+/// A kernel that is only asked for verdicts.
+pub fn judge(name: KernelName, profile: Option<&Profile>) -> Result<Box<dyn Kernel>, Problem> {
+    if name == KernelName::Linux {
+        return linux();
+    }
+    let mut builder = PanalKernel::builder().verify_only(true);
+    if let Some(profile) = profile {
+        builder = builder.profile(profile.clone());
+    }
+    Ok(Box::new(builder.build().map_err(cannot_start)?))
+}
+
+fn cannot_start(failure: panal_uapi::kernel::Failure) -> Problem {
+    Problem::Asked(format!("Panal's kernel cannot start: {failure}"))
+}
+
+#[cfg(target_os = "linux")]
+fn linux() -> Result<Box<dyn Kernel>, Problem> {
+    Ok(Box::new(panal_linux::LinuxKernel::new()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn linux() -> Result<Box<dyn Kernel>, Problem> {
+    Err(Problem::Asked(
+        "--kernel linux: this system is not Linux".to_owned(),
+    ))
+}
+
+/// The profile that `--profile` names; `None` for Panal's own kernel.
+pub fn profile(name: &str) -> Result<Option<Profile>, Problem> {
+    match name {
+        "panal" => Ok(None),
+        "host" => host().map(Some),
+        "unprivileged" => Ok(Some(Profile {
+            name: name.to_owned(),
+            privileged: false,
+            ..panal_kernel::own_profile()
+        })),
+        file if Path::new(file).exists() => foreign(file, panal_kernel::VERSION).map(Some),
+        _ => Err(Problem::Asked(format!(
+            "no profile `{name}`: there are panal (the default), unprivileged, host (the running \
+             Linux kernel's types), and files of a kernel's BTF"
+        ))),
+    }
+}
+
+/// The running kernel: its types and version.
+fn host() -> Result<Profile, Problem> {
+    let release = Path::new("/proc/sys/kernel/osrelease");
+    let text = std::fs::read_to_string(release).map_err(|e| Problem::file(release, "read", &e))?;
+    foreign("/sys/kernel/btf/vmlinux", version_code(&text))
+}
+
+fn foreign(path: &str, version: u32) -> Result<Profile, Problem> {
+    let bytes = crate::object::read_file(Path::new(path))?;
+    let btf = panal_btf::Btf::parse(&bytes)
+        .map_err(|error| Problem::Asked(format!("{path}: not a kernel's BTF: {error}")))?;
+    let own = panal_kernel::own_profile();
+    Ok(Profile {
+        name: path.to_owned(),
+        version,
+        btf: std::sync::Arc::new(btf),
+        ..own
+    })
+}
+
+/// `6.18.5-foo` as `LINUX_VERSION_CODE`.
+fn version_code(release: &str) -> u32 {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|n| n.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0).min(255);
+    next() << 16 | next() << 8 | next()
+}

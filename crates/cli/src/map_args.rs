@@ -1,0 +1,212 @@
+//! `--map NAME=KEY:VALUE`: elements that are set before programs run.
+
+use std::{net::Ipv6Addr, str::FromStr};
+
+use panal_btf::{
+    Btf, TypeId,
+    value::{Literal, encode_untyped},
+};
+use panal_loader::{Loaded, LoadedMap};
+use panal_uapi::{MapType, kernel::update};
+
+use crate::{error::Problem, object::choices};
+
+/// One `NAME=KEY:VALUE`, not yet read by the map's types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapArg {
+    name: String,
+    entry: String,
+}
+
+impl FromStr for MapArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, entry)) if !name.is_empty() && entry.contains(':') => Ok(MapArg {
+                name: name.to_owned(),
+                entry: entry.to_owned(),
+            }),
+            _ => Err("expected NAME=KEY:VALUE".to_owned()),
+        }
+    }
+}
+
+/// How the bytes of a key or value are known.
+#[derive(Clone, Copy)]
+struct Side<'a> {
+    size: usize,
+    ty: Option<(&'a Btf, TypeId)>,
+}
+
+/// Sets the elements.
+pub fn apply(loaded: &Loaded<'_>, arguments: &[MapArg]) -> Result<(), Problem> {
+    for argument in arguments {
+        set(loaded, argument).map_err(|fault| {
+            Problem::Asked(format!(
+                "--map {}={}: {fault}",
+                argument.name, argument.entry
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+fn set(loaded: &Loaded<'_>, argument: &MapArg) -> Result<(), String> {
+    let Some(map) = loaded
+        .maps()
+        .iter()
+        .find(|map| map.plan.name == argument.name)
+    else {
+        let names = loaded.maps().iter().map(|map| map.plan.name.as_str());
+        return Err(format!(
+            "the object has no map `{}`{}",
+            argument.name,
+            choices(names)
+        ));
+    };
+    let (key, value) = read_entry(loaded, map, &argument.entry)?;
+    loaded
+        .kernel()
+        .map_update(&map.fd, &key, &value, update::BPF_ANY)
+        .map_err(|failure| failure.to_string())
+}
+
+/// Finds the `:` between key and value: addresses and quoted text have some of their own.
+fn read_entry(
+    loaded: &Loaded<'_>,
+    map: &LoadedMap,
+    entry: &str,
+) -> Result<(Vec<u8>, Vec<u8>), String> {
+    let btf = loaded.object().btf().map(|btf| &**btf);
+    let definition = &loaded.object().map(map.plan.id).definition;
+    let side = |size: u32, ty: Option<TypeId>| Side {
+        size: size as usize,
+        ty: btf.zip(ty),
+    };
+    let key_side = side(map.plan.key_size, definition.key_type);
+    let value_side = side(map.plan.value_size, definition.value_type);
+    if map.plan.key_size == 0 && map.plan.value_size == 0 {
+        return Err(format!(
+            "a map of type {} has no elements to set",
+            map.plan.map_type.short_name()
+        ));
+    }
+    let mut found = Vec::new();
+    let mut fault = None;
+    for (at, _) in entry.match_indices(':') {
+        let (key, value) = (entry[..at].trim(), entry[at + 1..].trim());
+        let read = read_side(key_side, key)
+            .map_err(|fault| format!("key `{key}`: {fault}"))
+            .and_then(|bytes| {
+                let value = read_value(loaded, map, value_side, value)
+                    .map_err(|fault| format!("value `{value}`: {fault}"))?;
+                Ok((bytes, value))
+            });
+        match read {
+            Ok(pair) => found.push(pair),
+            Err(new) => {
+                // A fault of the value means that the key was right.
+                if fault.is_none() || new.starts_with("value") {
+                    fault = Some(new);
+                }
+            }
+        }
+    }
+    match (found.pop(), found.is_empty()) {
+        (Some(pair), true) => Ok(pair),
+        (Some(_), false) => {
+            Err("can be read in several ways: put the key in double quotes".to_owned())
+        }
+        (None, _) => Err(fault.unwrap_or_else(|| "expected KEY:VALUE".to_owned())),
+    }
+}
+
+fn read_value(
+    loaded: &Loaded<'_>,
+    map: &LoadedMap,
+    side: Side<'_>,
+    text: &str,
+) -> Result<Vec<u8>, String> {
+    match map.plan.map_type {
+        MapType::ProgArray => match loaded.programs().iter().find(|p| p.plan.name == text) {
+            Some(program) => Ok(program.fd.number().to_ne_bytes().to_vec()),
+            None => {
+                let names = loaded.programs().iter().map(|p| p.plan.name.as_str());
+                Err(format!(
+                    "no program of this name is loaded{}",
+                    choices(names)
+                ))
+            }
+        },
+        MapType::ArrayOfMaps | MapType::HashOfMaps => {
+            match loaded.maps().iter().find(|m| m.plan.name == text) {
+                Some(inner) => Ok(inner.fd.number().to_ne_bytes().to_vec()),
+                None => Err("no map of this name".to_owned()),
+            }
+        }
+        MapType::PercpuArray
+        | MapType::PercpuHash
+        | MapType::LruPercpuHash
+        | MapType::PercpuCgroupStorage => {
+            let mut one = read_side(side, text)?;
+            // In user space's view every CPU's value is rounded up to 8 bytes.
+            one.resize(one.len().next_multiple_of(8), 0);
+            Ok(one.repeat(loaded.kernel().cpus() as usize))
+        }
+        _ => read_side(side, text),
+    }
+}
+
+/// The bytes that a text means for a key or value.
+fn read_side(side: Side<'_>, text: &str) -> Result<Vec<u8>, String> {
+    if let Some(digits) = text.strip_prefix("hex:") {
+        return raw(digits, side.size);
+    }
+    let literal = if looks_like_address(text) {
+        let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        Literal::Word(bracketed.unwrap_or(text).to_owned())
+    } else {
+        Literal::parse(text).map_err(|error| error.to_string())?
+    };
+    let bytes = match side
+        .ty
+        .filter(|(btf, ty)| btf.size_of(*ty) == Some(side.size as u32))
+    {
+        Some((btf, ty)) => btf
+            .encode(ty, &literal)
+            .map_err(|error| format!("{error} (its type is {})", crate::types::name(btf, ty)))?,
+        None => encode_untyped(side.size, &literal)
+            .map_err(|error| format!("{error} (it has {} bytes and no type)", side.size))?,
+    };
+    Ok(bytes)
+}
+
+/// Addresses have `:` in them, which separates elsewhere: IPv6, with a prefix length or in brackets,
+/// and Ethernet.
+fn looks_like_address(text: &str) -> bool {
+    let text = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
+    let address = text.split_once('/').map_or(text, |(address, _)| address);
+    let parts = || text.split(':');
+    let ethernet = parts().count() == 6
+        && parts().all(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
+    ethernet || address.parse::<Ipv6Addr>().is_ok()
+}
+
+fn raw(digits: &str, size: usize) -> Result<Vec<u8>, String> {
+    let wrong = || "hex: takes pairs of hexadecimal digits".to_owned();
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    let pairs = (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16));
+    let bytes: Vec<u8> = pairs.collect::<Result<_, _>>().map_err(|_| wrong())?;
+    match bytes.len() == size {
+        true => Ok(bytes),
+        false => Err(format!("{} bytes given, {size} needed", bytes.len())),
+    }
+}

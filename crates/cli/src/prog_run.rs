@@ -1,0 +1,98 @@
+//! `panal prog run`: one program on given data.
+
+use std::{io::Write, path::Path};
+
+use panal_uapi::kernel::TestRun;
+use serde::Serialize;
+
+use crate::{
+    DONE,
+    args::{Engine, ProgRun},
+    error::Problem,
+    kernels, load, map_args, object,
+    output::{self, BAD, Painted},
+};
+
+#[derive(Serialize)]
+struct ResultJson<'a> {
+    file: &'a str,
+    program: &'a str,
+    retval: u32,
+    /// Of one run, on average.
+    duration_ns: u64,
+    repeat: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<u64>,
+    data_out: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    ctx_out: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<&'a str>,
+}
+
+/// Runs the command; the exit code.
+pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
+    // The only engine so far; Linux chooses its own.
+    let Engine::Interp = arguments.engine;
+    let path = &arguments.object;
+    let file = path.display().to_string();
+    let mut open = object::load(path)?;
+    object::choose(path, &mut open, &arguments.program)?;
+    object::unpin(&mut open);
+    let input = |path: &Option<_>| path.as_deref().map_or(Ok(Vec::new()), object::read_file);
+    let test = TestRun {
+        data_in: input(&arguments.data_in)?,
+        ctx_in: input(&arguments.ctx_in)?,
+        repeat: arguments.repeat,
+        ..TestRun::default()
+    };
+    let kernel = kernels::open(arguments.kernel)?;
+    let loaded = load::load(open, kernel.as_ref(), &file, arguments.json)?;
+    map_args::apply(&loaded, &arguments.maps)?;
+    let program = loaded
+        .program(&arguments.program)
+        .map_err(|e| load::problem(&file, e))?;
+    let result = kernel
+        .prog_test_run(&program.fd, &test)
+        .map_err(|failure| {
+            Problem::Asked(format!("{file}: running {}: {failure}", arguments.program))
+        })?;
+    save(arguments.data_out.as_deref(), &result.data_out)?;
+    save(arguments.ctx_out.as_deref(), &result.ctx_out)?;
+    let mut out = output::stdout();
+    if arguments.json {
+        let json = ResultJson {
+            file: &file,
+            program: &arguments.program,
+            retval: result.retval,
+            duration_ns: result.duration_ns,
+            repeat: arguments.repeat.max(1),
+            steps: result.steps,
+            data_out: output::hex(result.data_out.iter().copied()),
+            ctx_out: output::hex(result.ctx_out.iter().copied()),
+            stopped: result.stopped.as_deref(),
+        };
+        output::json_line(&mut out, &json)?;
+    } else {
+        let (value, time) = (result.retval, result.duration_ns);
+        write!(out, "return value {value} ({value:#x}), {time} ns a run")?;
+        match result.steps {
+            Some(steps) => writeln!(out, ", {steps} instructions")?,
+            None => writeln!(out)?,
+        }
+        if let Some(why) = &result.stopped {
+            writeln!(
+                out,
+                "{}: {}",
+                Painted(BAD, "stopped"),
+                crate::text::clean(why)
+            )?;
+        }
+    }
+    output::finish(out)?;
+    Ok(DONE)
+}
+
+fn save(path: Option<&Path>, bytes: &[u8]) -> Result<(), Problem> {
+    path.map_or(Ok(()), |path| object::write_file(path, bytes))
+}

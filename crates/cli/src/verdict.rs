@@ -1,0 +1,349 @@
+//! Verdicts as text and as JSON.
+
+use std::{io::Write, time::Duration};
+
+use panal_loader::ProgramPlan;
+use panal_uapi::{
+    ProgType,
+    kernel::VerifierStats,
+    report::{self, Rejection},
+};
+use serde::Serialize;
+
+use crate::{
+    error::Problem,
+    output::{self, BAD, GOOD, NAME, Painted, QUIET},
+    render,
+    text::clean,
+};
+
+/// What came out for one program, or for an object that could not be read.
+#[derive(Serialize)]
+struct Answer<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    section: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<usize>,
+    #[serde(flatten)]
+    counts: Option<Counts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'a str>,
+}
+
+/// What came out. The worst of several is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Accept,
+    Reject,
+    Error,
+}
+
+#[derive(Serialize)]
+struct Counts {
+    processed: u64,
+    states_total: u64,
+    states_peak: u64,
+    stack_depth: u32,
+    time_ns: u64,
+}
+
+#[derive(Serialize)]
+struct ErrorJson<'a> {
+    class: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: Option<String>,
+    #[serde(flatten)]
+    place: Option<PlaceJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<NoteJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linux_message: Option<&'a str>,
+    /// What the kernel lacks, if that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct PlaceJson<'a> {
+    /// Slot.
+    instruction: u32,
+    instruction_text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<SourceJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct SourceJson<'a> {
+    file: &'a str,
+    line: u32,
+    column: u32,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct NoteJson<'a> {
+    text: &'a str,
+    #[serde(flatten)]
+    place: PlaceJson<'a>,
+}
+
+/// How one program fared.
+pub enum Outcome {
+    Accepted {
+        stats: Option<VerifierStats>,
+        log: String,
+    },
+    Rejected(Box<panal_loader::Rejected>),
+    /// No verdict: what stood in the way, in a word and in a sentence.
+    Failed {
+        class: &'static str,
+        message: String,
+    },
+}
+
+impl Outcome {
+    pub fn failed(error: &panal_loader::Error) -> Outcome {
+        Outcome::Failed {
+            class: blame(error),
+            message: error.to_string(),
+        }
+    }
+}
+
+/// Whose fault it is that there is no verdict.
+fn blame(error: &panal_loader::Error) -> &'static str {
+    match error.blame() {
+        panal_loader::Blame::File => "file",
+        panal_loader::Blame::Source => "source",
+        panal_loader::Blame::Caller => "caller",
+        panal_loader::Blame::Kernel => "kernel",
+        panal_loader::Blame::Unsupported => "unsupported",
+    }
+}
+
+/// Prints that there is no verdict for a whole object.
+pub fn print_no_object(out: &mut impl Write, file: &str, message: &str) -> Result<(), Problem> {
+    let prefix = format!("{file}: ");
+    let message = message.strip_prefix(&prefix).unwrap_or(message);
+    let answer = Answer {
+        file,
+        program: None,
+        section: None,
+        r#type: None,
+        verdict: Verdict::Error,
+        instructions: None,
+        counts: None,
+        error: Some(plain_error("file", message)),
+        log: None,
+    };
+    output::json_line(out, &answer)
+}
+
+fn plain_error<'a>(class: &'a str, message: &'a str) -> ErrorJson<'a> {
+    let (errno, place, notes, help) = (None, None, Vec::new(), None);
+    let (linux_message, missing) = (None, None);
+    ErrorJson {
+        class,
+        message,
+        errno,
+        place,
+        notes,
+        help,
+        linux_message,
+        missing,
+    }
+}
+
+/// A program, and what is printed of it whatever the verdict.
+pub struct Program<'a> {
+    pub file: &'a str,
+    pub plan: &'a ProgramPlan,
+    /// With its subprograms, in slots.
+    pub instructions: Option<usize>,
+    /// Whether the log is printed.
+    pub logged: bool,
+}
+
+impl Program<'_> {
+    /// Prints the verdict.
+    pub fn print(
+        &self,
+        outcome: &Outcome,
+        json: bool,
+        out: &mut impl Write,
+    ) -> Result<Verdict, Problem> {
+        let verdict = match outcome {
+            Outcome::Accepted { .. } => Verdict::Accept,
+            Outcome::Rejected(_) => Verdict::Reject,
+            Outcome::Failed { .. } => Verdict::Error,
+        };
+        match json {
+            true => self.print_json(verdict, outcome, out)?,
+            false => self.print_text(outcome, out)?,
+        }
+        Ok(verdict)
+    }
+
+    fn print_text(&self, outcome: &Outcome, out: &mut impl Write) -> Result<(), Problem> {
+        let ty = self
+            .plan
+            .prog_type
+            .map_or("unknown type", ProgType::short_name);
+        let place = format!("{} ({ty}, {})", self.plan.name, self.file);
+        let log = match outcome {
+            Outcome::Accepted { stats, log } => {
+                let counts = stats.map(|s| summary(&s)).unwrap_or_default();
+                write!(out, "{} {}", Painted(GOOD, "accept"), Painted(NAME, place))?;
+                writeln!(out, " {}", Painted(QUIET, counts))?;
+                log
+            }
+            Outcome::Rejected(rejected) => {
+                write!(out, "{} {}", Painted(BAD, "reject"), Painted(NAME, place))?;
+                let counts = rejected.stats.map(|s| summary(&s)).unwrap_or_default();
+                writeln!(out, " {}", Painted(QUIET, counts))?;
+                match &rejected.rejection {
+                    Some(why) => {
+                        writeln!(
+                            out,
+                            "{}\n",
+                            render::rejection(self.file, &self.plan.name, why)
+                        )?;
+                    }
+                    None => writeln!(out, "  {}", clean(last_line(&rejected.log)))?,
+                }
+                if let Some(missing) = &rejected.missing {
+                    writeln!(out, "  it uses {}, which the kernel lacks", clean(missing))?;
+                }
+                &rejected.log
+            }
+            Outcome::Failed { message, .. } => {
+                let message = clean(message);
+                writeln!(
+                    out,
+                    "{} {}: {message}",
+                    Painted(BAD, "error"),
+                    Painted(NAME, place)
+                )?;
+                return Ok(());
+            }
+        };
+        if self.logged {
+            for line in log.lines() {
+                writeln!(out, "  {}", clean(line))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print_json(
+        &self,
+        verdict: Verdict,
+        outcome: &Outcome,
+        out: &mut impl Write,
+    ) -> Result<(), Problem> {
+        let (stats, error, log) = match outcome {
+            Outcome::Accepted { stats, log } => (*stats, None, Some(log)),
+            Outcome::Rejected(rejected) => {
+                let mut error = match &rejected.rejection {
+                    Some(why) => explained(why),
+                    None => ErrorJson {
+                        errno: Some(rejected.errno.to_string()),
+                        linux_message: Some(last_line(&rejected.log)),
+                        ..plain_error("unknown", last_line(&rejected.log))
+                    },
+                };
+                error.missing = rejected.missing.as_deref();
+                (rejected.stats, Some(error), Some(&rejected.log))
+            }
+            Outcome::Failed { class, message } => (None, Some(plain_error(class, message)), None),
+        };
+        let answer = Answer {
+            file: self.file,
+            program: Some(&self.plan.name),
+            section: Some(&self.plan.section),
+            r#type: self.plan.prog_type.map(ProgType::short_name),
+            verdict,
+            instructions: self.instructions,
+            counts: stats.map(|s| Counts {
+                processed: s.processed,
+                states_total: s.total_states,
+                states_peak: s.peak_states,
+                stack_depth: s.stack_depth,
+                time_ns: s.time_ns,
+            }),
+            error,
+            log: log.filter(|_| self.logged).map(String::as_str),
+        };
+        output::json_line(out, &answer)
+    }
+}
+
+fn explained(why: &Rejection) -> ErrorJson<'_> {
+    ErrorJson {
+        class: why.class.name(),
+        message: &why.message,
+        errno: Some(why.errno.to_string()),
+        place: why.place.as_ref().map(place),
+        notes: why
+            .notes
+            .iter()
+            .map(|n| NoteJson {
+                text: &n.text,
+                place: place(&n.place),
+            })
+            .collect(),
+        help: why.help.as_deref(),
+        linux_message: Some(&why.linux_message),
+        missing: None,
+    }
+}
+
+fn place(place: &report::Place) -> PlaceJson<'_> {
+    PlaceJson {
+        instruction: place.slot,
+        instruction_text: &place.instruction,
+        source: place.source.as_ref().map(|source| SourceJson {
+            file: &source.file,
+            line: source.line,
+            column: source.column,
+            text: &source.text,
+        }),
+    }
+}
+
+/// The last line of a log that says something.
+fn last_line(log: &str) -> &str {
+    let lines = log.trim_end().lines().rev();
+    let mut said = lines.filter(|line| !line.is_empty() && !line.starts_with("processed "));
+    said.next().unwrap_or("the kernel gave no reason")
+}
+
+fn summary(stats: &VerifierStats) -> String {
+    let time = duration(Duration::from_nanos(stats.time_ns));
+    format!(
+        "{} processed, {} states, {time}",
+        stats.processed, stats.total_states
+    )
+}
+
+/// `1.2 ms`
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s >= 1.0 => format!("{s:.2} s"),
+        s if s >= 1e-3 => format!("{:.1} ms", s * 1e3),
+        s => format!("{:.0} µs", s * 1e6),
+    }
+}

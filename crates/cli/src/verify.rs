@@ -1,0 +1,177 @@
+//! `panal verify`: a verdict for every program of the objects.
+
+use std::{io::Write, path::Path, time::Instant};
+
+use panal_loader::{Open, Prepared, ProgramPlan};
+use panal_uapi::{kernel::Kernel, profile::Profile};
+
+use crate::{
+    DONE, REJECTED,
+    args::Verify,
+    error::Problem,
+    kernels, object, output,
+    progress::Progress,
+    verdict::{self, Outcome, Program, Verdict, duration},
+};
+
+/// Runs the command; the exit code.
+pub fn run(arguments: &Verify) -> Result<u8, Problem> {
+    let profile = kernels::profile(&arguments.profile)?;
+    let mut out = output::stdout();
+    let mut tally = Tally {
+        worst: Verdict::Accept,
+        counts: [0; 3],
+        found: false,
+    };
+    let started = Instant::now();
+    let mut progress = Progress::start();
+    for path in &arguments.objects {
+        let file = path.display().to_string();
+        let result = object(
+            arguments,
+            path,
+            &file,
+            profile.as_ref(),
+            &mut progress,
+            &mut tally,
+            &mut out,
+        );
+        progress.clear();
+        match result {
+            Ok(()) => {}
+            // Nothing more can be printed.
+            Err(problem @ (Problem::Output(_) | Problem::OutputClosed | Problem::Reported(_))) => {
+                return Err(problem);
+            }
+            Err(problem) if arguments.json => {
+                let message = problem.to_string();
+                verdict::print_no_object(&mut out, &file, &message)?;
+                tally.count(Verdict::Error);
+            }
+            Err(problem) => {
+                out.flush()?;
+                output::error(&problem);
+                tally.count(Verdict::Error);
+            }
+        }
+    }
+    if let (Some(name), false) = (&arguments.program, tally.found)
+        && tally.worst != Verdict::Error
+    {
+        let text = format!("no program `{name}` in any of the objects");
+        return Err(Problem::Asked(text));
+    }
+    if !arguments.json && tally.counts.iter().sum::<usize>() > 1 {
+        let [accepted, rejected, failed] = tally.counts;
+        let took = duration(started.elapsed());
+        writeln!(
+            out,
+            "{accepted} accepted, {rejected} rejected, {failed} without a verdict, {took}"
+        )?;
+    }
+    output::finish(out)?;
+    Ok(match tally.worst {
+        Verdict::Accept => DONE,
+        Verdict::Reject => REJECTED,
+        Verdict::Error => crate::COULD_NOT_TRY,
+    })
+}
+
+struct Tally {
+    worst: Verdict,
+    counts: [usize; 3],
+    /// Whether the program that was asked for was there.
+    found: bool,
+}
+
+impl Tally {
+    fn count(&mut self, verdict: Verdict) {
+        self.worst = self.worst.max(verdict);
+        self.counts[verdict as usize] += 1;
+    }
+}
+
+/// All programs of an object, or the one that was asked for.
+fn object(
+    arguments: &Verify,
+    path: &Path,
+    file: &str,
+    profile: Option<&Profile>,
+    progress: &mut Progress,
+    tally: &mut Tally,
+    out: &mut impl Write,
+) -> Result<(), Problem> {
+    let mut open = object::load(path)?;
+    let wanted = |plan: &ProgramPlan| {
+        arguments
+            .program
+            .as_ref()
+            .is_none_or(|name| *name == plan.name)
+    };
+    if !open.programs().iter().any(wanted) {
+        if arguments.program.is_none() {
+            return Err(Problem::Asked(format!(
+                "{file}: the object has no programs"
+            )));
+        }
+        // Another object may have it.
+        return match arguments.objects.len() {
+            1 => Err(object::no_program(
+                path,
+                open.object(),
+                arguments.program.as_deref().unwrap_or_default(),
+            )),
+            _ => Ok(()),
+        };
+    }
+    tally.found = true;
+    for plan in open.programs_mut() {
+        plan.log_level = arguments.log.unwrap_or(0);
+    }
+    object::unpin(&mut open);
+    let kernel = kernels::judge(arguments.kernel, profile)?;
+    let plans: Vec<ProgramPlan> = open
+        .programs()
+        .iter()
+        .filter(|p| wanted(p))
+        .cloned()
+        .collect();
+    let prepared = prepare(open, kernel.as_ref(), file)?;
+    for (index, plan) in plans.iter().enumerate() {
+        progress.say(format_args!(
+            "{file}: {} ({} of {})",
+            plan.name,
+            index + 1,
+            plans.len()
+        ));
+        let (instructions, outcome) = judge(&prepared, plan);
+        progress.clear();
+        let program = Program {
+            file,
+            plan,
+            instructions,
+            logged: arguments.log.is_some(),
+        };
+        tally.count(program.print(&outcome, arguments.json, out)?);
+    }
+    Ok(())
+}
+
+fn prepare<'k>(open: Open, kernel: &'k dyn Kernel, file: &str) -> Result<Prepared<'k>, Problem> {
+    open.prepare(kernel)
+        .map_err(|error| Problem::Asked(format!("{file}: {error}")))
+}
+
+/// Asks the kernel about one program; also how many instructions it has with its subprograms.
+fn judge(prepared: &Prepared<'_>, plan: &ProgramPlan) -> (Option<usize>, Outcome) {
+    let outcome = match prepared.load_program(plan.id) {
+        Ok(loaded) => Outcome::Accepted {
+            stats: loaded.stats,
+            log: loaded.log,
+        },
+        Err(panal_loader::Error::Rejected(rejected)) => Outcome::Rejected(rejected),
+        Err(error) => Outcome::failed(&error),
+    };
+    let instructions = prepared.spec(plan).ok().map(|spec| spec.code.len());
+    (instructions, outcome)
+}

@@ -5,12 +5,14 @@
 //! `fuzz_targets/` with its `[[bin]]`, and seeds in `corpus/NAME/`. The test in `tests/bounded.rs`
 //! checks that none is forgotten, replays the corpus and mutates it for a while.
 
+mod btf;
 mod isa;
 
+pub use btf::{btf, core_relo};
 pub use isa::isa;
 
 /// A target's function.
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const BODIES: &[(&str, Body)] = &[("isa", isa)];
+pub const BODIES: &[(&str, Body)] = &[("isa", isa), ("btf", btf), ("core_relo", core_relo)];

@@ -12,6 +12,7 @@ mod lirc;
 mod lsm;
 mod lwt;
 mod map;
+mod map_types;
 mod msg;
 mod print;
 mod redirect;
@@ -32,6 +33,7 @@ mod trace;
 mod tunnel;
 mod xdp;
 
+pub use map_types::{can_be_walked, fits_map, is_socket_map_change};
 pub use set::HelperSet;
 pub use signature::{Arg, ArgFlags, ArgKind, DynptrKind, Helper, Return, Signature, Traits};
 pub use table::COUNT;

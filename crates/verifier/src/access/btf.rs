@@ -59,3 +59,25 @@ pub fn kernel_struct(env: &Env<'_>, name: &str) -> Check<panal_btf::TypeId> {
         .find(name, panal_btf::KindTag::Struct)
         .ok_or_else(|| reject!(Types, EINVAL, "struct {name} is not in the kernel's BTF"))
 }
+
+/// Whether an object of type `ty` at offset `off` is, or begins with, a `wanted` of `whose` BTF.
+/// `strict`: the types must be the same, what the object contains does not count.
+pub fn is_a(
+    env: &Env<'_>,
+    ty: crate::state::BtfType,
+    off: i32,
+    whose: crate::state::BtfRef,
+    wanted: panal_btf::TypeId,
+    strict: bool,
+) -> bool {
+    if ty.btf != whose {
+        return false;
+    }
+    if off == 0 && ty.id == wanted {
+        return true;
+    }
+    let (Some(btf), Ok(off), false) = (env.btf(ty.btf), u32::try_from(off), strict) else {
+        return false;
+    };
+    btf.holds_at(ty.id, off, wanted)
+}

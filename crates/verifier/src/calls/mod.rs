@@ -17,20 +17,52 @@
 //! [`crate::state::SlotType::Dynptr`] and so on; the core calls [`stack_objects::destroy`] when a store
 //! would overwrite one.
 
+mod allowed;
+mod arg_types;
+mod args;
+mod callbacks;
 pub mod fields;
+mod graph;
+mod helper;
+mod kptr;
+pub mod leaks;
+mod locks;
+mod maps;
+mod result;
+mod sections;
 pub mod stack_objects;
+mod strings;
+mod timers;
 
 use panal_isa::CallTarget;
 
+use panal_uapi::helpers::{self, Traits};
+
 use crate::{
+    access::context,
     env::Env,
     error::{Check, reject},
-    state::State,
+    state::{BtfRef, MapRef, State},
 };
 
 /// What calls keep per instruction over all paths (constant keys, maps, which kfunc is meant).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct CallAux {}
+pub struct CallAux {
+    /// The map that the call is made with.
+    pub map: MapSeen,
+}
+
+/// The map argument of a call over all paths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MapSeen {
+    /// Not seen yet.
+    #[default]
+    None,
+    /// This one each time.
+    One(MapRef),
+    /// Several.
+    Several,
+}
 
 /// What can be said of a call without knowing its arguments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,9 +89,9 @@ pub struct CallTraits {
 
 /// What can be said of a call without knowing its arguments; `None` for one that does not exist.
 pub fn describe(env: &Env<'_>, target: CallTarget) -> Option<CallTraits> {
-    let _ = env;
     match target {
-        CallTarget::Helper(_) | CallTarget::Kfunc { .. } => Some(CallTraits {
+        CallTarget::Helper(id) => describe_helper(env, id),
+        CallTarget::Kfunc { .. } => Some(CallTraits {
             params: 5,
             ..CallTraits::default()
         }),
@@ -67,17 +99,35 @@ pub fn describe(env: &Env<'_>, target: CallTarget) -> Option<CallTraits> {
     }
 }
 
+fn describe_helper(env: &Env<'_>, id: u32) -> Option<CallTraits> {
+    let helper = helpers::by_id(id)?;
+    let rules = context::rules(env).ok()?;
+    let signature = helper.signature_for(rules.prog_type);
+    let is = |traits| signature.traits.contains(traits);
+    Some(CallTraits {
+        params: signature.args.len() as u8,
+        calls_back: is(Traits::SYNC_CALLBACK),
+        calls_later: is(Traits::ASYNC_CALLBACK),
+        changes_packet: is(Traits::CHANGES_PACKET),
+        may_sleep: is(Traits::MAY_SLEEP),
+        tail_call: id == helpers::id::BPF_FUNC_tail_call,
+        fastcall: is(Traits::FASTCALL),
+        ..CallTraits::default()
+    })
+}
+
 /// Checks the call of a helper.
 ///
 /// # Errors
 /// Whatever its signature or the program type forbids.
 pub fn check_helper(env: &mut Env<'_>, st: &mut State, id: u32) -> Check {
-    let _ = (env, st);
-    Err(reject!(
-        NotAllowed,
-        EINVAL,
-        "helper call #{id} is not supported"
-    ))
+    helper::check(env, st, id)
+}
+
+/// Name of a kernel function by its BTF id.
+pub(crate) fn kfunc_name<'a>(env: &Env<'a>, id: i32) -> Option<&'a str> {
+    let id = panal_btf::TypeId(u32::try_from(id).ok()?);
+    Some(env.btf(BtfRef::Kernel)?.name(id))
 }
 
 /// Checks the call of a kernel function.

@@ -1,0 +1,77 @@
+//! Helpers that only some hooks may call.
+
+#![allow(non_upper_case_globals)]
+
+use panal_uapi::{AttachType, ProgType, helpers::id::*, program_types::lsm_hooks};
+
+use crate::{
+    access::arguments,
+    env::Env,
+    error::{Check, reject},
+};
+
+/// Kernel functions that may be traced with `bpf_d_path`.
+const D_PATH: &[&str] = &[
+    "security_file_permission",
+    "security_inode_getattr",
+    "security_file_open",
+    "security_path_truncate",
+    "vfs_truncate",
+    "vfs_fallocate",
+    "dentry_open",
+    "vfs_getattr",
+    "filp_close",
+];
+
+/// Whether the program's hook allows the helper.
+pub fn helper(env: &Env<'_>, id: u32) -> Check<bool> {
+    let request = env.request;
+    Ok(match id {
+        BPF_FUNC_d_path => {
+            if request.prog_type == ProgType::Tracing
+                && request.attach_type == Some(AttachType::TraceIter)
+            {
+                return Ok(true);
+            }
+            let Ok(hook) = arguments::hook(env) else {
+                return Ok(false);
+            };
+            match request.prog_type {
+                ProgType::Lsm => lsm_hooks::is_sleepable(hook.name),
+                _ => D_PATH.contains(&hook.name),
+            }
+        }
+        BPF_FUNC_ima_inode_hash | BPF_FUNC_ima_file_hash => {
+            arguments::hook(env).is_ok_and(|hook| lsm_hooks::is_sleepable(hook.name))
+        }
+        BPF_FUNC_sk_storage_get | BPF_FUNC_sk_storage_delete
+            if request.prog_type == ProgType::Tracing =>
+        {
+            match request.attach_type {
+                Some(AttachType::TraceIter | AttachType::TraceRawTp) => true,
+                // Functions of the storage itself would recurse.
+                Some(AttachType::TraceFentry | AttachType::TraceFexit) => {
+                    !arguments::hook(env).is_ok_and(|hook| hook.name.starts_with("bpf_sk_storage"))
+                }
+                _ => false,
+            }
+        }
+        BPF_FUNC_setsockopt | BPF_FUNC_getsockopt if request.prog_type == ProgType::Lsm => {
+            arguments::hook(env).is_ok_and(|hook| lsm_hooks::allows_socket_options(hook.name))
+        }
+        _ => true,
+    })
+}
+
+/// `bpf_set_retval` needs a hook that returns something.
+pub fn check_set_retval(env: &Env<'_>) -> Check {
+    let cgroup = env.request.attach_type == Some(AttachType::LsmCgroup);
+    if env.request.prog_type == ProgType::Lsm && cgroup && arguments::hook(env)?.returns_nothing() {
+        return Err(reject!(
+            NotAllowed,
+            EINVAL,
+            "BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,500 @@
+//! One argument of a helper call against its declaration.
+
+#![allow(non_upper_case_globals)]
+
+use alloc::format;
+
+use panal_isa::Reg;
+use panal_uapi::{
+    MapType,
+    helpers::{Arg, ArgFlags, ArgKind, Traits, id::*},
+};
+
+use super::{
+    arg_types,
+    helper::{ARGUMENTS, Call, label, writes},
+};
+use crate::{
+    access::{AccessKind, btf, context, helper_range},
+    env::Env,
+    error::{Check, reject},
+    precision,
+    state::{BtfRef, PtrFlags, RegKind, RegState, State},
+};
+
+/// Greatest size that a variable may have (`BPF_MAX_VAR_SIZ`).
+const MAX_SIZE: u64 = 1 << 29;
+
+/// Checks argument `index` (0 to 4).
+pub fn check(env: &mut Env<'_>, st: &mut State, call: &mut Call, index: usize, arg: Arg) -> Check {
+    let reg = ARGUMENTS[index];
+    let n = reg.number();
+    let state = *st.reg(reg);
+    if matches!(state.kind, RegKind::NotInit) {
+        return Err(
+            reject!(Uninitialized, EACCES, "R{n} !read_ok").because(format!(
+                "argument {n} of `bpf_{}` was never set on this path",
+                call.helper.name
+            )),
+        );
+    }
+    if arg.kind == ArgKind::Anything {
+        if state.is_pointer() && !env.request.profile.privileged {
+            return Err(reject!(
+                Leak,
+                EACCES,
+                "R{n} leaks addr into helper function"
+            ));
+        }
+        return Ok(());
+    }
+    if state.is_packet() && !packet_allowed(env, call) {
+        return Err(reject!(
+            NotAllowed,
+            EACCES,
+            "helper access to the packet is not allowed"
+        )
+        .because(format!(
+            "argument {n} of `bpf_{}` may not point into the packet",
+            call.helper.name
+        ))
+        .help("copy the bytes to the stack first"));
+    }
+    let arg = resolve(env, call, arg)?;
+    let nullable = arg.flags.contains(ArgFlags::MAYBE_NULL);
+    if !(nullable && state.is_null()) {
+        check_type(env, st, call, reg, arg)?;
+        check_offset(&state, n, arg)?;
+    }
+    check_release(st, call, reg, &state, arg)?;
+    if state.ref_id != 0 && arg.kind != ArgKind::KptrXchgDest {
+        if call.ref_id != 0 {
+            return Err(reject!(
+                Reference,
+                EACCES,
+                "more than one arg with ref_obj_id R{n} {} {}",
+                state.ref_id,
+                call.ref_id
+            ));
+        }
+        call.ref_id = state.ref_id;
+    }
+    check_value(env, st, call, index, arg, &state)
+}
+
+/// Whether pointers into the packet may be handed to the helper.
+fn packet_allowed(env: &Env<'_>, call: &Call) -> bool {
+    // Types that read packets only through such helpers, and those that may access it directly.
+    call.signature.traits.contains(Traits::PACKET_ACCESS)
+        && context::may_access_packet(env, AccessKind::Read)
+}
+
+/// What a map value argument is for the map at hand.
+fn resolve(env: &Env<'_>, call: &Call, arg: Arg) -> Check<Arg> {
+    if arg.kind != ArgKind::MapValue {
+        return Ok(arg);
+    }
+    let Some((map, _)) = call.map else {
+        return Err(reject!(
+            WrongType,
+            EACCES,
+            "invalid map_ptr to access map->type"
+        ));
+    };
+    Ok(match env.map_type(map) {
+        MapType::Sockmap | MapType::Sockhash => Arg {
+            kind: ArgKind::BtfSockCommon,
+            ..arg
+        },
+        MapType::BloomFilter if call.helper.id == BPF_FUNC_map_peek_elem => {
+            Arg::new(ArgKind::MapValue)
+        }
+        _ => arg,
+    })
+}
+
+fn check_type(env: &mut Env<'_>, st: &State, call: &mut Call, reg: Reg, arg: Arg) -> Check {
+    let state = *st.reg(reg);
+    let n = reg.number();
+    if !arg_types::accepts(arg, &state) {
+        let wanted = arg_types::expected(arg);
+        let refusal = reject!(
+            WrongType,
+            EACCES,
+            "R{n} type={} expected={wanted}",
+            state.type_name()
+        );
+        return Err(if state.may_be_null() {
+            refusal.help("compare the pointer with NULL first")
+        } else {
+            refusal.because(format!(
+                "argument {n} of `bpf_{}` must be {wanted}, not {}",
+                call.helper.name,
+                state.type_name()
+            ))
+        });
+    }
+    let RegKind::Btf(ty) = state.kind else {
+        return Ok(());
+    };
+    if matches!(arg.kind, ArgKind::Mem | ArgKind::FixedMem(_)) {
+        if !arg.flags.contains(ArgFlags::RDONLY) {
+            return Err(reject!(
+                Permission,
+                EACCES,
+                "bpf_{}() may write into memory pointed by R{n} type={}",
+                call.helper.name,
+                state.type_name()
+            ));
+        }
+        return Ok(());
+    }
+    if state.flags.contains(PtrFlags::ALLOC) {
+        if arg.kind == ArgKind::KptrXchgSource {
+            super::kptr::check_match(env, call, &state, n)?;
+        }
+        return Ok(());
+    }
+    if state.flags.contains(PtrFlags::PERCPU) {
+        return Ok(());
+    }
+    let releases = arg.flags.contains(ArgFlags::RELEASE);
+    if state.may_be_null() && (!arg.flags.contains(ArgFlags::MAYBE_NULL) || releases) {
+        return Err(reject!(
+            NullPointer,
+            EACCES,
+            "Possibly NULL pointer passed to helper arg{n}"
+        ));
+    }
+    let wanted = match arg.kind {
+        ArgKind::Btf(name) => name,
+        ArgKind::BtfSockCommon => "sock_common",
+        ArgKind::KptrXchgSource => return super::kptr::check_match(env, call, &state, n),
+        _ => return Ok(()),
+    };
+    let strict = releases && call.helper.id != BPF_FUNC_sk_release;
+    let id = btf::kernel_struct(env, wanted)?;
+    let same =
+        ty.btf != BtfRef::Program && btf::is_a(env, ty, state.off, BtfRef::Kernel, id, strict);
+    if same {
+        return Ok(());
+    }
+    let name = env.btf(ty.btf).map_or("", |btf| btf.name(ty.id));
+    Err(reject!(
+        WrongType,
+        EACCES,
+        "R{n} is of type {name} but {wanted} is expected"
+    ))
+}
+
+/// Which pointers may have an offset when they are handed over.
+fn check_offset(state: &RegState, n: u8, arg: Arg) -> Check {
+    let fixed_allowed = if arg.flags.contains(ArgFlags::RELEASE) {
+        if matches!(arg.kind, ArgKind::Dynptr(_)) && matches!(state.kind, RegKind::Stack { .. }) {
+            return Ok(());
+        }
+        if state.off != 0 {
+            return Err(reject!(
+                PointerArithmetic,
+                EINVAL,
+                "R{n} must have zero offset when passed to release func or trusted arg to kfunc"
+            ));
+        }
+        false
+    } else {
+        match state.kind {
+            RegKind::Scalar
+            | RegKind::Stack { .. }
+            | RegKind::Packet { .. }
+            | RegKind::PacketMeta { .. }
+            | RegKind::MapKey { .. }
+            | RegKind::MapValue { .. }
+            | RegKind::Mem { .. }
+            | RegKind::Buf
+            | RegKind::Arena => return Ok(()),
+            RegKind::Btf(_) => true,
+            _ => false,
+        }
+    };
+    check_pointer_offset(state, n, fixed_allowed)
+}
+
+/// Refuses pointers with an offset, but for fixed ones where they are allowed.
+pub(super) fn check_pointer_offset(state: &RegState, n: u8, fixed_allowed: bool) -> Check {
+    let name = state.type_name();
+    if state.off < 0 {
+        return Err(reject!(
+            PointerArithmetic,
+            EACCES,
+            "negative offset {name} ptr R{n} off={} disallowed",
+            state.off
+        ));
+    }
+    if state.off != 0 && !fixed_allowed {
+        return Err(reject!(
+            PointerArithmetic,
+            EACCES,
+            "dereference of modified {name} ptr R{n} off={} disallowed",
+            state.off
+        ));
+    }
+    if state.num.as_const() != Some(0) {
+        return Err(reject!(
+            PointerArithmetic,
+            EACCES,
+            "variable {name} access var_off={} disallowed",
+            tnum_text(state)
+        ));
+    }
+    Ok(())
+}
+
+/// A variable offset in Linux's manner.
+pub(super) fn tnum_text(state: &RegState) -> alloc::string::String {
+    format!("({:#x}; {:#x})", state.num.bits.value, state.num.bits.mask)
+}
+
+fn check_release(st: &State, call: &mut Call, reg: Reg, state: &RegState, arg: Arg) -> Check {
+    if !arg.flags.contains(ArgFlags::RELEASE) {
+        return Ok(());
+    }
+    let n = reg.number();
+    if matches!(arg.kind, ArgKind::Dynptr(_)) {
+        if !matches!(state.kind, RegKind::Stack { .. }) {
+            return Err(reject!(
+                Reference,
+                EINVAL,
+                "cannot release unowned const bpf_dynptr"
+            ));
+        }
+        if super::stack_objects::dynptr_reference(st, state) == 0 {
+            return Err(reject!(
+                Reference,
+                EINVAL,
+                "arg {n} is an unacquired reference"
+            ));
+        }
+    } else if state.ref_id == 0 && !state.is_null() {
+        return Err(reject!(
+            Reference,
+            EINVAL,
+            "R{n} must be referenced when passed to release function"
+        )
+        .because(format!(
+            "`bpf_{}` gives up a reference, but R{n} does not carry one",
+            call.helper.name
+        )));
+    }
+    call.release = Some(reg);
+    Ok(())
+}
+
+/// The argument's value: sizes, maps, special objects.
+fn check_value(
+    env: &mut Env<'_>,
+    st: &mut State,
+    call: &mut Call,
+    index: usize,
+    arg: Arg,
+    state: &RegState,
+) -> Check {
+    let reg = ARGUMENTS[index];
+    let n = reg.number();
+    match arg.kind {
+        ArgKind::ConstMap => super::maps::argument(call, state),
+        ArgKind::MapKey => {
+            let Some((map, _)) = call.map else {
+                return Err(reject!(
+                    WrongType,
+                    EACCES,
+                    "invalid map_ptr to access map->key"
+                ));
+            };
+            let size = env.map(map).desc.key_size;
+            helper_range::check(env, st, reg, size, AccessKind::Read, false, None)?;
+            call.key = super::maps::constant_key(env, st, map, state, size)?;
+            Ok(())
+        }
+        ArgKind::MapValue => {
+            if state.is_null() && arg.flags.contains(ArgFlags::MAYBE_NULL) {
+                return Ok(());
+            }
+            let Some((map, _)) = call.map else {
+                return Err(reject!(
+                    WrongType,
+                    EACCES,
+                    "invalid map_ptr to access map->value"
+                ));
+            };
+            let size = env.map(map).desc.value_size;
+            check_memory(env, st, call, reg, size, arg, false, true)
+        }
+        ArgKind::FixedMem(size) => {
+            check_memory(env, st, call, reg, size, arg, false, true)?;
+            if arg.flags.contains(ArgFlags::ALIGNED) {
+                check_alignment(st, reg, size)?;
+            }
+            Ok(())
+        }
+        ArgKind::MemSize | ArgKind::MemSizeOrZero => {
+            let zero = arg.kind == ArgKind::MemSizeOrZero;
+            let memory = call.signature.args[index - 1];
+            check_size(env, st, call, index, memory, zero)
+        }
+        ArgKind::AllocSize => {
+            let Some(size) = state.as_const() else {
+                return Err(reject!(WrongType, EACCES, "R{n} is not a known constant'"));
+            };
+            call.alloc_size = u32::try_from(size).unwrap_or(u32::MAX);
+            precision::mark_reg(env, st, reg)
+        }
+        ArgKind::PercpuBtf => {
+            let RegKind::Btf(ty) = state.kind else {
+                return Err(reject!(
+                    WrongType,
+                    EACCES,
+                    "Helper has invalid btf_id in R{n}"
+                ));
+            };
+            let allocated = state.flags.contains(PtrFlags::RCU);
+            call.percpu = Some((ty, allocated));
+            Ok(())
+        }
+        ArgKind::SpinLock => super::locks::process(env, st, call.helper.id, reg),
+        ArgKind::Timer => super::timers::process(env, st, call, reg),
+        ArgKind::Func => {
+            if let RegKind::Func { subprog } = state.kind {
+                call.subprog = Some(subprog);
+            }
+            Ok(())
+        }
+        ArgKind::Dynptr(kind) => {
+            let used = super::stack_objects::process_dynptr(env, st, reg, kind, arg.flags)?;
+            call.dynptr = Some(used);
+            Ok(())
+        }
+        ArgKind::ConstStr => super::strings::check_constant(env, st, reg),
+        ArgKind::KptrXchgDest => super::kptr::destination(env, st, call, reg),
+        _ => Ok(()),
+    }
+}
+
+/// A size argument: the memory before it must have as many bytes.
+fn check_size(
+    env: &mut Env<'_>,
+    st: &mut State,
+    call: &mut Call,
+    index: usize,
+    memory: Arg,
+    zero_allowed: bool,
+) -> Check {
+    let (reg, pointer) = (ARGUMENTS[index], ARGUMENTS[index - 1]);
+    call.size_max = st.reg(reg).num.umax;
+    let size = bounded_size(st, reg, zero_allowed)?;
+    let constant = st.reg(reg).num.is_const();
+    check_memory(env, st, call, pointer, size, memory, zero_allowed, constant)?;
+    precision::mark_reg(env, st, reg)
+}
+
+/// The greatest value of a size that must have one.
+pub(super) fn bounded_size(st: &State, reg: Reg, zero_allowed: bool) -> Check<u32> {
+    let n = reg.number();
+    let num = &st.reg(reg).num;
+    if num.smin < 0 {
+        return Err(reject!(
+            OutOfBounds,
+            EACCES,
+            "R{n} min value is negative, either use unsigned or 'var &= const'"
+        ));
+    }
+    if num.umin == 0 && !zero_allowed {
+        return Err(reject!(
+            OutOfBounds,
+            EACCES,
+            "R{n} invalid zero-sized read: u64=[{},{}]",
+            num.umin as i64,
+            num.umax as i64
+        ));
+    }
+    if num.umax >= MAX_SIZE {
+        return Err(reject!(
+            OutOfBounds,
+            EACCES,
+            "R{n} unbounded memory access, use 'var &= const' or 'if (var < const)'"
+        ));
+    }
+    Ok(num.umax as u32)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn check_memory(
+    env: &mut Env<'_>,
+    st: &mut State,
+    call: &mut Call,
+    pointer: Reg,
+    size: u32,
+    arg: Arg,
+    zero_allowed: bool,
+    constant: bool,
+) -> Check {
+    let access = if writes(arg) {
+        AccessKind::Write
+    } else {
+        AccessKind::Read
+    };
+    let raw = arg.flags.contains(ArgFlags::UNINIT) && constant;
+    if !raw {
+        return helper_range::check(env, st, pointer, size, access, zero_allowed, None);
+    }
+    let mut buffer = None;
+    helper_range::check(
+        env,
+        st,
+        pointer,
+        size,
+        access,
+        zero_allowed,
+        Some(&mut buffer),
+    )?;
+    call.raw = call.raw.or(buffer);
+    Ok(())
+}
+
+/// The address must be a multiple of the size.
+fn check_alignment(st: &State, reg: Reg, size: u32) -> Check {
+    let state = st.reg(reg);
+    let what = match state.kind {
+        RegKind::Stack { .. } => "stack ",
+        RegKind::MapValue { .. } => "value ",
+        RegKind::Packet { .. } | RegKind::PacketMeta { .. } => "packet ",
+        _ => "",
+    };
+    // The network layer aligns the IP header, not the frame.
+    let extra = if state.is_packet() { 2 } else { 0 };
+    let mask = i64::from(size) - 1;
+    let fixed = i64::from(state.off) + extra + state.num.bits.value as i64;
+    if fixed & mask == 0 && state.num.bits.mask as i64 & mask == 0 {
+        return Ok(());
+    }
+    let text = tnum_text(state);
+    Err(if state.is_packet() {
+        reject!(
+            Alignment,
+            EACCES,
+            "misaligned packet access off {extra}+{text}+{}+0 size {size}",
+            state.off
+        )
+    } else {
+        reject!(
+            Alignment,
+            EACCES,
+            "misaligned {what}access off {text}+{}+0 size {size}",
+            state.off
+        )
+    })
+}
+
+/// For messages: what was called.
+pub(super) fn name(call: &Call) -> alloc::string::String {
+    label(call.helper)
+}

@@ -1,0 +1,149 @@
+//! Map arguments: which helper with which map, constant keys.
+
+#![allow(non_upper_case_globals)]
+
+use panal_isa::Reg;
+use panal_uapi::{
+    AttachType, MapType, ProgType,
+    helpers::{fits_map, id::*, is_socket_map_change},
+    kernel::MapFlags,
+};
+
+use super::{
+    MapSeen,
+    helper::{Call, label},
+};
+use crate::{
+    env::Env,
+    error::{Check, reject},
+    precision,
+    state::{MapRef, RegKind, RegState, State},
+};
+
+/// The map argument itself.
+pub fn argument(call: &mut Call, state: &RegState) -> Check {
+    let RegKind::MapPtr { map, uid } = state.kind else {
+        return Ok(());
+    };
+    if let Some((other, other_uid)) = call.map
+        && (other, other_uid) != (map, uid)
+    {
+        // A timer was given before: it must lie in a value of this very map.
+        return Err(if other != map {
+            reject!(
+                SpecialObject,
+                EINVAL,
+                "timer pointer in R1 map_uid={other_uid} doesn't match map pointer in R2 map_uid={uid}"
+            )
+        } else {
+            reject!(
+                SpecialObject,
+                EINVAL,
+                "timer pointer in R1 map_uid={other_uid} doesn't match map pointer in R2 map_uid={uid}"
+            )
+        });
+    }
+    call.map = Some((map, uid));
+    Ok(())
+}
+
+/// Whether the helper goes with the map's type.
+pub fn check_compatibility(env: &Env<'_>, call: &Call) -> Check {
+    let Some((map, _)) = call.map else {
+        return Ok(());
+    };
+    let (id, map_type) = (call.helper.id, env.map_type(map));
+    let allowed = fits_map(id, map_type)
+        && (!is_socket_map_change(id, map_type) || may_change_socket_map(env, id));
+    if allowed {
+        return Ok(());
+    }
+    let linux = reject!(
+        NotAllowed,
+        EINVAL,
+        "cannot pass map_type {} into func {}",
+        map_type.number(),
+        label(call.helper)
+    );
+    Err(linux.because(alloc::format!(
+        "`bpf_{}` does not work with a map of type {map_type}",
+        call.helper.name
+    )))
+}
+
+/// Program types that may put sockets into socket maps and take them out.
+fn may_change_socket_map(env: &Env<'_>, id: u32) -> bool {
+    match env.request.prog_type {
+        ProgType::Tracing => env.request.attach_type == Some(AttachType::TraceIter),
+        ProgType::SockOps => id == BPF_FUNC_map_delete_elem,
+        ProgType::SocketFilter
+        | ProgType::SchedCls
+        | ProgType::SchedAct
+        | ProgType::Xdp
+        | ProgType::SkReuseport
+        | ProgType::FlowDissector
+        | ProgType::SkLookup => true,
+        _ => false,
+    }
+}
+
+/// Remembers over all paths which map the call is made with, and refuses changes of maps that are
+/// read-only for programs.
+pub fn record(env: &mut Env<'_>, _st: &State, call: &Call) -> Check {
+    let id = call.helper.id;
+    let Some((map, _)) = call.map else {
+        return Ok(());
+    };
+    let changes = matches!(
+        id,
+        BPF_FUNC_map_delete_elem
+            | BPF_FUNC_map_update_elem
+            | BPF_FUNC_map_push_elem
+            | BPF_FUNC_map_pop_elem
+    );
+    if changes && env.map(map).desc.flags.contains(MapFlags::RDONLY_PROG) {
+        return Err(reject!(Permission, EACCES, "write into map forbidden"));
+    }
+    let slot = env.slot;
+    if let Some(aux) = env.aux.get_mut(slot) {
+        aux.call.map = match aux.call.map {
+            MapSeen::None => MapSeen::One(map),
+            MapSeen::One(other) if other == map => MapSeen::One(map),
+            _ => MapSeen::Several,
+        };
+    }
+    Ok(())
+}
+
+/// The key of a tail call, if it is known.
+pub fn tail_call_key(env: &mut Env<'_>, st: &State) -> Check<Option<u64>> {
+    let key = st.reg(Reg::R3).as_const();
+    if key.is_some() {
+        precision::mark_reg(env, st, Reg::R3)?;
+    }
+    Ok(key)
+}
+
+/// The known key of a lookup in an array, whose result then cannot be null.
+pub fn constant_key(
+    env: &mut Env<'_>,
+    st: &State,
+    map: MapRef,
+    state: &RegState,
+    size: u32,
+) -> Check<Option<u64>> {
+    if !matches!(env.map_type(map), MapType::Array | MapType::PercpuArray) || size != 4 {
+        return Ok(None);
+    }
+    let RegKind::Stack { frame } = state.kind else {
+        return Ok(None);
+    };
+    let Some(var) = state.num.as_const() else {
+        return Ok(None);
+    };
+    let off = i64::from(state.off).wrapping_add(var as i64);
+    let Ok(off) = i32::try_from(off) else {
+        return Ok(None);
+    };
+    precision::constant_on_stack(env, st, usize::from(frame), off, size)
+}

@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod examples;
 mod run;
 mod test;
 mod tools;
@@ -15,6 +16,7 @@ Usage: cargo xtask COMMAND
 Commands:
   test      install or name what the tests need, then run every test
   check     what CI checks besides: format, clippy, documentation, no_std builds
+  examples  make the examples' objects anew; --check: compare with the committed ones
   bench     build and run the benchmarks: ratios against other tools, in one run
   tools     show which outside tools are here, install what is missing
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("test") => test::run(rest),
         Some("check") => check::run(rest),
+        Some("examples") => examples::run(rest),
         Some("bench") => bench::run(rest),
         Some("tools") => tools::run(rest),
         Some("help" | "--help" | "-h") => {

@@ -74,6 +74,7 @@ const C_INTEGERS: &[(&str, u32, bool)] = &[
 
 /// Constants of the uapi that programs write by name, by enumeration ("" for one without a name).
 const CONSTANTS: &[(&str, &[(&str, i64)])] = &[
+    ("", &[("false", 0), ("true", 1)]),
     (
         "",
         &[

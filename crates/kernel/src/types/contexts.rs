@@ -30,17 +30,30 @@ fn layout(types: &mut Types, layout: &Layout) {
     if !is_c_name || layout.fields.is_empty() || NOT_HERE.contains(&layout.name) {
         return;
     }
-    let members: Vec<_> = layout
-        .fields
-        .iter()
-        .map(|field| {
-            (
-                field.name,
-                field_type(types, field.kind, field.size),
-                field.offset,
-            )
-        })
-        .collect();
+    let mut fields: Vec<_> = layout.fields.iter().collect();
+    fields.sort_by_key(|field| (field.offset, field.size));
+    // A field that may also be read wider than it is stands twice in the tables.
+    fields.dedup_by_key(|field| field.name);
+    let mut members: Vec<(&str, TypeId, u32)> = Vec::new();
+    // Fields at the same bytes stand in an anonymous union, as in the uapi's headers.
+    for overlapping in fields.chunk_by(|a, b| b.offset < a.offset + a.size) {
+        let types_of: Vec<_> = overlapping
+            .iter()
+            .map(|field| (field.name, field_type(types, field.kind, field.size)))
+            .collect();
+        match (overlapping, types_of.as_slice()) {
+            ([field], [(name, ty)]) => members.push((name, *ty, field.offset)),
+            ([first, ..], members_of) => {
+                let size = overlapping
+                    .iter()
+                    .map(|field| field.size)
+                    .max()
+                    .unwrap_or(0);
+                members.push(("", types.nameless_union(size, members_of), first.offset));
+            }
+            _ => {}
+        }
+    }
     types.structure(layout.name, layout.size, &members);
 }
 

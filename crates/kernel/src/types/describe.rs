@@ -132,6 +132,18 @@ impl Types {
         })
     }
 
+    /// A union without a name.
+    pub fn nameless_union(&mut self, size: u32, members: &[(&str, TypeId)]) -> TypeId {
+        let member = |(name, ty): &(&str, TypeId)| Member {
+            name: (*name).into(),
+            ty: *ty,
+            bit_offset: 0,
+            bits: 0,
+        };
+        let members = members.iter().map(member).collect();
+        self.builder.add("", Kind::Union { size, members })
+    }
+
     /// `typedef TARGET NAME`
     pub fn typedef(&mut self, name: &str, target: TypeId) -> TypeId {
         self.once(&format!("typedef {name}"), |t| {
@@ -379,7 +391,7 @@ macro_rules! kernel_struct_body {
         $(#[$meta])*
         #[repr(C)]
         #[derive(Clone, Copy)]
-        #[allow(missing_docs)] // members are named and meant as in Linux
+        #[allow(missing_docs, non_snake_case)] // members are named and meant as in Linux
         pub union $rust {
             $(pub $field: $ty),*
         }
@@ -388,7 +400,7 @@ macro_rules! kernel_struct_body {
         $(#[$meta])*
         #[repr(C)]
         #[derive(Clone, Copy)]
-        #[allow(missing_docs)] // members are named and meant as in Linux
+        #[allow(missing_docs, non_snake_case)] // members are named and meant as in Linux
         pub struct $rust {
             $(pub $field: $ty),*
         }

@@ -95,3 +95,10 @@ fn attach_targets_are_there() {
         );
     }
 }
+
+#[test]
+fn the_examples_header_is_the_kernels_own() {
+    let committed = include_str!("../../../../examples/vmlinux.h");
+    let printed = btf().to_c().expect("printable");
+    assert!(committed == printed, "run `cargo xtask examples`");
+}

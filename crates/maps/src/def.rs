@@ -195,6 +195,11 @@ pub(crate) fn check_flags(def: &MapDef, allowed: MapFlags) -> Result<(), CreateE
             def.map_type
         )));
     }
+    if def.flags.contains(MapFlags::RDONLY | MapFlags::WRONLY) {
+        return Err(CreateError::invalid(
+            "BPF_F_RDONLY and BPF_F_WRONLY exclude each other",
+        ));
+    }
     if def
         .flags
         .contains(MapFlags::RDONLY_PROG | MapFlags::WRONLY_PROG)

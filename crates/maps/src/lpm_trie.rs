@@ -40,7 +40,8 @@ struct Node {
 /// Node number plus one; 0 is none.
 type Link = u32;
 
-/// A prefix: its bits from the highest of the first word on; those beyond its length are zero.
+/// A prefix: its bits from the highest of the first word on. Those beyond its length mean nothing,
+/// but user space reads back what it wrote.
 #[derive(Clone, Copy)]
 struct Prefix {
     words: [u64; WORDS_MOST],
@@ -379,11 +380,10 @@ impl LpmTrie {
         element: u32,
     ) -> Result<(), Errno> {
         let place = self.place(way.steps.last().copied().unwrap_or((0, 0)));
-        let prefix = key.cut(key.bits);
         let link = self.take_node(writer)?;
         if way.end == 0 {
             self.change(|| {
-                self.write_node(link, &prefix, element + 1, [0, 0]);
+                self.write_node(link, key, element + 1, [0, 0]);
                 place.store(link, Ordering::Release);
             });
         } else if way.common == key.bits {
@@ -395,7 +395,7 @@ impl LpmTrie {
             let mut children = [0, 0];
             children[below] = way.end;
             self.change(|| {
-                self.write_node(link, &prefix, element + 1, children);
+                self.write_node(link, key, element + 1, children);
                 place.store(link, Ordering::Release);
             });
         } else {
@@ -409,7 +409,7 @@ impl LpmTrie {
             let mut children = [way.end, way.end];
             children[key.bit(way.common)] = link;
             self.change(|| {
-                self.write_node(link, &prefix, element + 1, [0, 0]);
+                self.write_node(link, key, element + 1, [0, 0]);
                 self.write_node(fork, &key.cut(way.common), 0, children);
                 place.store(fork, Ordering::Release);
             });
@@ -508,7 +508,8 @@ impl Map for LpmTrie {
             def.copy_in(at, value);
         }
         if let Some((node, _)) = existing {
-            self.change(|| node.value.store(element + 1, Ordering::Release));
+            let children = [0, 1].map(|i| node.children[i].load(Ordering::Relaxed));
+            self.change(|| self.write_node(way.end, &prefix, element + 1, children));
             match old.checked_sub(1) {
                 Some(old) => self.pool.give(old),
                 None => writer.entries += 1,

@@ -138,7 +138,7 @@ pub trait Map: Send + Sync + Any {
     /// `BPF_MAP_LOOKUP_AND_DELETE_ELEM`
     fn user_lookup_and_delete(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno> {
         let _ = (key, out);
-        Err(Errno::EOPNOTSUPP)
+        Err(Errno::ENOTSUPP)
     }
 
     /// `BPF_MAP_GET_NEXT_KEY`: the key after `key` into `out`, from the start without a key or

@@ -127,10 +127,8 @@ pub fn next_key(map: &dyn Map, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, Er
     }
 }
 
-/// `BPF_MAP_FREEZE`: user space cannot write any more; `EBUSY` when it is frozen already.
+/// `BPF_MAP_FREEZE`: user space cannot write any more; `EPERM` when it could not before.
 pub fn freeze(map: &dyn Map) -> Result<(), Errno> {
-    if !map.base().def().user_access().1 {
-        return Err(Errno::EPERM);
-    }
+    check_write(map)?;
     map.base().freeze()
 }

@@ -122,7 +122,7 @@ unsafe fn execute<G: Guard, O: Observer>(
     entry: Entry,
     run: *mut Run,
 ) -> Result<u64, Stop> {
-    // SAFETY, for the whole body:
+    // SAFETY: for the whole body:
     // - operations: `pc` points into the current executable's operations. Jumps lead to other
     //   operations of it, as the lowering computed; the last operation is a trap, so that `pc`
     //   never runs off the end.
@@ -131,9 +131,9 @@ unsafe fn execute<G: Guard, O: Observer>(
     //   frame pointer and the frame's end, which `Local` and the entry compared with the stack.
     // - functions in operations were put there by the lowering from values of the same type.
     unsafe {
-        let mut executable: *const Executable = (*state).executable;
+        let mut executable: &Executable = &*(*state).executable;
         let (base, size) = ((*run).cage_base, (*run).cage_size);
-        let function = (&(*executable).functions)[entry.function as usize];
+        let function = executable.functions[entry.function as usize];
         let mut frame = entry.frame;
         if frame.wrapping_sub((*run).stack) < u64::from(function.frame) {
             return Err(Stop::Stack {
@@ -148,14 +148,15 @@ unsafe fn execute<G: Guard, O: Observer>(
         registers[1..6].copy_from_slice(&entry.args);
         registers[10] = frame;
         let mut fuel = (*run).budget.min(UNLIMITED) * UNIT;
-        let mut ops: *const Op = (&(*executable).ops).as_ptr();
+        let mut ops: *const Op = executable.ops.as_ptr();
         let mut pc = ops.add(function.start as usize);
         // Where the current straight piece of code began: what is charged at its end.
         let mut block = pc;
 
         macro_rules! slot {
             () => {
-                (&(*executable).slots)
+                executable
+                    .slots
                     .get((pc.byte_offset_from(ops) as usize / size_of::<Op>()).wrapping_sub(1))
                     .copied()
                     .unwrap_or(0)
@@ -339,10 +340,10 @@ unsafe fn execute<G: Guard, O: Observer>(
                 may_goto = caller.may_goto;
                 pc = caller.pc;
                 block = pc;
-                if executable != caller.executable {
-                    executable = caller.executable;
+                if !core::ptr::eq(executable, caller.executable) {
+                    executable = &*caller.executable;
                     (*state).executable = executable;
-                    ops = (&(*executable).ops).as_ptr();
+                    ops = executable.ops.as_ptr();
                 }
             }};
         }
@@ -352,7 +353,7 @@ unsafe fn execute<G: Guard, O: Observer>(
             pc = pc.add(1);
             if O::ACTIVE {
                 let step = Step {
-                    program: (*executable).name(),
+                    program: executable.name(),
                     slot: slot!(),
                     registers: &*registers.as_ptr().cast(),
                     frame: frame_count as u32 + (*run).depth,
@@ -583,7 +584,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                     ));
                 }
                 Code::ArrayLookup => {
-                    let array = (&(*executable).arrays).get_unchecked(op.imm as usize);
+                    let array = executable.arrays.get_unchecked(op.imm as usize);
                     let address = registers[2];
                     check!(address, 4, false);
                     let index = (address as *const u32).read_unaligned();
@@ -622,7 +623,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                         let target = outside!(find(registers[1], registers[2], registers[3], run));
                         if let Some(target) = target.as_ref() {
                             (*run).tail_calls -= 1;
-                            let main = (&target.functions)[0];
+                            let main = target.functions[0];
                             if frame.wrapping_sub((*run).stack) < u64::from(main.frame) {
                                 stop!(Stop::Stack { slot: slot!() });
                             }

@@ -163,7 +163,7 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
 
 /// Functions as the executable has them, their operations not yet known.
 fn functions(source: &Source<'_>) -> Vec<Function> {
-    let frame = |stack: u32| stack.min(512).max(1).next_multiple_of(16);
+    let frame = |stack: u32| stack.clamp(1, 512).next_multiple_of(16);
     let mut functions: Vec<Function> = source
         .functions
         .iter()

@@ -158,6 +158,7 @@ pub struct Session<'k> {
     shared: &'k Shared,
     on_cpu: OnCpu<'k>,
     memory: MutexGuard<'k, Option<CpuMemory>>,
+    clock: Option<u64>,
 }
 
 impl<'k> Session<'k> {
@@ -180,12 +181,18 @@ impl<'k> Session<'k> {
             shared,
             on_cpu,
             memory,
+            clock: None,
         })
     }
 
     /// The CPU's number.
     pub fn cpu(&self) -> u32 {
         self.on_cpu.index()
+    }
+
+    /// Sets what programs' clocks show, in nanoseconds; `None` for the real time.
+    pub fn set_clock(&mut self, now: Option<u64>) {
+        self.clock = now;
     }
 
     fn memory(&mut self) -> &mut CpuMemory {
@@ -331,6 +338,7 @@ impl<'k> Session<'k> {
         program.counters.runs.fetch_add(1, Ordering::Relaxed);
         let shared = self.shared;
         let cpu = self.on_cpu.index();
+        let clock = self.clock;
         let memory = self.memory();
         let Some(executable) = &program.executable else {
             let outcome = Err(Stop::Helper("the program was only verified"));
@@ -370,6 +378,7 @@ impl<'k> Session<'k> {
             retval: setting.retval,
             packet: setting.with_packet.then_some(&mut memory.packet),
             paths: &memory.paths,
+            clock,
             index_word: memory.words.address(),
         };
         run.host = (&raw mut host).cast::<c_void>();

@@ -8,7 +8,7 @@ use panal_uapi::{
 };
 
 use crate::{
-    maps::Map,
+    maps::{Map, UserMap},
     objects::{BtfObject, Link, Program},
 };
 
@@ -21,7 +21,7 @@ const LIMIT: usize = 1 << 20;
 /// What a descriptor or a pin stands for.
 #[derive(Clone)]
 pub(crate) enum Object {
-    Map(Arc<Map>),
+    Map(UserMap),
     Program(Arc<Program>),
     Link(Arc<Link>),
     Btf(Arc<BtfObject>),
@@ -78,7 +78,7 @@ impl FdTable {
     /// The map behind a number; `EBADF` when nothing is, `EINVAL` when something else is.
     pub(crate) fn map(&self, number: i32) -> Result<Arc<Map>, Errno> {
         match self.get(number)? {
-            Object::Map(map) => Ok(map),
+            Object::Map(map) => Ok(map.map().clone()),
             _ => Err(Errno::EINVAL),
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct Host<'a> {
     pub packet: Option<&'a mut Packet>,
     /// Texts of the event's `struct path` objects.
     pub paths: &'a Paths,
+    /// What clocks show; `None` for the real time.
+    pub clock: Option<u64>,
     /// Address of a word of the cage that belongs to the run.
     pub index_word: u64,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use panal_maps::{Cage, Cpus, MapHost};
+use panal_maps::{Cage, Cpus, Handles, MapHost};
 use panal_uapi::{
     Errno,
     kernel::{Failure, Fd},
@@ -15,7 +15,7 @@ use crate::{
     fds::FdTable,
     ids::Ids,
     maps::Map,
-    objects::{Attachment, BtfObject, Program},
+    objects::{Attachment, BtfObject, Link, Program},
     pins::Pins,
     trace_log::{TraceLine, TraceLog},
 };
@@ -26,6 +26,9 @@ pub const VERSION: u32 = 6 << 16 | 18 << 8;
 /// Steps that one run may take when nobody says otherwise. At a nanosecond or two a step, a run ends
 /// within a few seconds; Linux's own programs of a million verified instructions stay far below.
 pub const DEFAULT_BUDGET: u64 = 1 << 31;
+
+/// Most maps that live at once.
+const MAPS_MOST: u32 = 16_384;
 
 /// Panal's kernel in user space. Cheap to clone: clones are the same kernel.
 #[derive(Clone)]
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) attachments: Arc<Attachments>,
     pub(crate) trace_log: TraceLog,
     pub(crate) map_host: MapHost,
+    pub(crate) handles: Arc<Handles>,
     pub(crate) cpu_memories: CpuMemories,
 }
 
@@ -99,11 +103,14 @@ impl Builder {
         let cpus = self.cpus.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, |n| n.get().min(256) as u32)
         });
-        let cage = Cage::largest().map_err(|e| Failure {
+        let no_memory = |detail| Failure {
             command: "start",
             errno: Errno::ENOMEM,
-            detail: e.to_string(),
-        })?;
+            detail,
+        };
+        let cage = Cage::largest().map_err(|e| no_memory(e.to_string()))?;
+        let map_host = MapHost::new(cage.clone(), Arc::new(Cpus::new(cpus)));
+        let handles = Handles::new(&map_host, MAPS_MOST).map_err(|e| no_memory(e.to_string()))?;
         let config = Config {
             profile,
             foreign,
@@ -121,8 +128,9 @@ impl Builder {
             pins: Pins::default(),
             attachments: Arc::default(),
             trace_log: TraceLog::default(),
-            cpu_memories: CpuMemories::new(cage.clone(), cpus),
-            map_host: MapHost::new(cage, Arc::new(Cpus::new(cpus))),
+            cpu_memories: CpuMemories::new(cage, cpus),
+            map_host,
+            handles: Arc::new(handles),
         };
         Ok(PanalKernel {
             shared: Arc::new(shared),
@@ -215,6 +223,15 @@ impl PanalKernel {
             command: "BPF_OBJ_GET_INFO_BY_FD",
             errno,
             detail: format!("descriptor {} is no map", fd.number()),
+        })
+    }
+
+    /// The link behind a descriptor.
+    pub fn link(&self, fd: &Fd) -> Result<Arc<Link>, Failure> {
+        self.shared.fds.link(fd.number()).map_err(|errno| Failure {
+            command: "BPF_OBJ_GET_INFO_BY_FD",
+            errno,
+            detail: format!("descriptor {} is no link", fd.number()),
         })
     }
 

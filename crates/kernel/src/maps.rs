@@ -1,25 +1,95 @@
 //! Map objects: what the kernel knows of a map beside its contents.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
 
 use panal_btf::TypeId;
+use panal_maps::{Handles, MapDef, ObjectArray};
 use panal_uapi::{
-    MapType,
+    AttachType, MapType, ProgType,
     kernel::{MapFlags, MapInfo},
 };
 use panal_verifier::MapDescription;
 use panal_vm::MapLink;
 
-use crate::objects::BtfObject;
+use crate::objects::{BtfObject, Program};
 
-/// A map. Programs and maps of maps know it by its address.
+/// A map.
 pub struct Map {
     pub(crate) id: u32,
     pub(crate) name: Arc<str>,
     pub(crate) types: Option<(Arc<BtfObject>, TypeId, TypeId)>,
     /// What its inner maps look like.
     pub(crate) inner: Option<MapDescription>,
+    /// The inner maps' template.
+    pub(crate) inner_def: Option<MapDef>,
     pub(crate) core: Arc<dyn panal_maps::Map>,
+    /// What programs hold in a register when they hold the map.
+    pub(crate) handle: u64,
+    pub(crate) handles: Arc<Handles>,
+    /// Descriptors and pins that hold it, beside programs.
+    users: AtomicU32,
+    /// Which programs a prog array takes: those like the first that it met.
+    owner: OnceLock<(ProgType, Option<AttachType>)>,
+}
+
+/// Where a map's header in the cage, which its handle points to, shows the map's id.
+pub(crate) const HEADER_ID: u64 = 16;
+
+/// A map before it has an id.
+pub(crate) struct NewMap {
+    pub name: Arc<str>,
+    pub types: Option<(Arc<BtfObject>, TypeId, TypeId)>,
+    pub inner: Option<MapDescription>,
+    pub inner_def: Option<MapDef>,
+    pub core: Arc<dyn panal_maps::Map>,
+    pub handles: Arc<Handles>,
+}
+
+impl NewMap {
+    /// The map. Its handle is 0 when there are too many maps.
+    pub fn with_id(self, id: u32) -> Map {
+        let NewMap {
+            name,
+            types,
+            inner,
+            inner_def,
+            core,
+            handles,
+        } = self;
+        let def = core.base().def();
+        let header: Vec<u8> = [
+            def.map_type.number(),
+            def.key_size,
+            def.value_size,
+            def.max_entries,
+            id,
+        ]
+        .into_iter()
+        .flat_map(u32::to_ne_bytes)
+        .collect();
+        let handle = handles.insert(core.clone(), &header).unwrap_or(0);
+        Map {
+            id,
+            name,
+            types,
+            inner,
+            inner_def,
+            core,
+            handle,
+            handles,
+            users: AtomicU32::new(0),
+            owner: OnceLock::new(),
+        }
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        self.handles.remove(self.handle);
+    }
 }
 
 impl Map {
@@ -120,10 +190,53 @@ impl Map {
     pub(crate) fn link(&self) -> MapLink {
         let (values, stride, max_entries) = self.core.direct_values().unwrap_or((0, 0, 0));
         MapLink {
-            handle: std::ptr::from_ref(self) as u64,
+            handle: self.handle,
             values,
             stride,
             max_entries,
+        }
+    }
+
+    /// Whether a prog array takes programs of this kind: those like the first that used it or was
+    /// put into it.
+    pub(crate) fn takes(&self, program: &Program) -> bool {
+        let kind = (program.prog_type, program.attach_type);
+        let owner = self.owner.get_or_init(|| kind);
+        let by_attach_type = matches!(kind.0, ProgType::Tracing | ProgType::Lsm | ProgType::Ext);
+        owner.0 == kind.0 && (owner.1 == kind.1 || !by_attach_type)
+    }
+}
+
+/// A map as user space holds it: by a descriptor or a pin.
+pub(crate) struct UserMap(Arc<Map>);
+
+impl UserMap {
+    pub fn new(map: Arc<Map>) -> Self {
+        map.users.fetch_add(1, Ordering::Relaxed);
+        UserMap(map)
+    }
+
+    pub fn map(&self) -> &Arc<Map> {
+        &self.0
+    }
+}
+
+impl Clone for UserMap {
+    fn clone(&self) -> Self {
+        UserMap::new(self.0.clone())
+    }
+}
+
+impl Drop for UserMap {
+    /// When user space lets go of a prog array, its programs go: they may use the array themselves,
+    /// and both would stay for ever.
+    fn drop(&mut self) {
+        let was_last = self.0.users.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last
+            && self.0.map_type() == MapType::ProgArray
+            && let Some(array) = self.0.core.as_any().downcast_ref::<ObjectArray>()
+        {
+            array.clear();
         }
     }
 }

@@ -34,7 +34,7 @@ const METADATA_MOST: usize = 252;
 pub(crate) const BUFFER: usize = HEADROOM + LONGEST + FRAME;
 
 /// Where a program sent its packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Redirect {
     /// To a device.
     Device {
@@ -143,6 +143,12 @@ impl Packet {
     /// Moves the start to the network header: what programs above the link layer see.
     pub fn pull_link_header(&mut self) {
         self.data = self.network.min(self.end);
+        self.meta = self.data;
+    }
+
+    /// Moves the start back to the link header.
+    pub fn push_link_header(&mut self) {
+        self.data = self.mac.min(self.data);
         self.meta = self.data;
     }
 

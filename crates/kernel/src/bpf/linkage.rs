@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use panal_isa::Size;
 use panal_uapi::ProgType;
-use panal_vm::{ContextAccess, HelperFn, KfuncLink, Linkage, MapLink};
+use panal_vm::{ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
 
 use crate::{helpers, maps::Map, program_types};
 
@@ -37,6 +37,10 @@ impl Linkage for ProgramLinkage<'_> {
     /// Sockets are never found, so no access to one is ever made: zero will do.
     fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
         Some(ContextAccess::Constant(0))
+    }
+
+    fn tail_call(&self) -> Option<TailCallFn> {
+        Some(helpers::tail_call::target)
     }
 
     fn packet_load(&self, size: Size) -> Option<HelperFn> {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use panal_uapi::{
-    Errno, ProgType,
+    Errno, MapType, ProgType,
     kernel::{LoadError, Loaded, ProgSpec, VerifierStats},
 };
 use panal_verifier::{MapDescription, Outcome, ProgramTypes, Proof, Request, Tied};
@@ -193,6 +193,13 @@ pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, Load
     })?;
     let executable = lower(kernel, &proof, &prepared.resolved.maps)?;
     let program = publish(kernel, spec, prepared, Some(proof), executable, stats);
+    let is_foreign = |map: &&Arc<Map>| map.map_type() == MapType::ProgArray && !map.takes(&program);
+    if let Some(map) = program.maps.iter().find(is_foreign) {
+        return Err(failed(
+            Errno::EINVAL,
+            format!("map {} holds programs of another kind", map.name()),
+        ));
+    }
     let fd = kernel
         .open(COMMAND, Object::Program(program))
         .map_err(LoadError::Failed)?;

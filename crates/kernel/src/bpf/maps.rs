@@ -1,25 +1,26 @@
 //! `BPF_MAP_*`
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use panal_btf::TypeId;
-use panal_maps::{CreateError, MapDef, create_map, syscall};
+use panal_maps::{
+    CreateError, HashOfMaps, MapDef, Object, ObjectArray, PerfEventArray, RedirectArray, RingBuf,
+    create_map, fits_template, syscall,
+};
 use panal_uapi::{
-    Errno, MapType,
+    AttachType, Errno, MapType,
     kernel::{Failure, Fd, MapFlags, MapSpec},
 };
 
 use super::{fail, fields};
 use crate::{
-    PanalKernel,
-    fds::Object,
-    maps::Map,
+    PanalKernel, fds,
+    maps::{Map, NewMap, UserMap},
     objects::{BtfObject, object_name},
 };
 
 const CREATE: &str = "BPF_MAP_CREATE";
 
-/// Most bytes of a map's contents; more than fits into the cage fails later, with ENOMEM.
 type Types = Option<(Arc<BtfObject>, TypeId, TypeId)>;
 
 /// The map's types, where they fit its sizes.
@@ -118,14 +119,19 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
     let template = inner.as_ref().map(|map| map.core.base().def());
     let core = create_map(&kernel.shared.map_host, &def, template)
         .map_err(|CreateError { errno, detail }| fail(CREATE, errno, in_map(detail)))?;
-    let map = kernel.shared.maps.publish(|id| Map {
-        id,
-        name: name.into(),
+    let new = NewMap {
+        name: name.as_str().into(),
         types,
-        inner: inner.map(|map| map.describe()),
+        inner_def: template.cloned(),
+        inner: inner.as_ref().map(|map| map.describe()),
         core,
-    });
-    kernel.open(CREATE, Object::Map(map))
+        handles: kernel.shared.handles.clone(),
+    };
+    let map = kernel.shared.maps.publish(|id| new.with_id(id));
+    if map.handle == 0 {
+        return Err(fail(CREATE, Errno::ENOMEM, in_map("too many maps".into())));
+    }
+    kernel.open(CREATE, fds::Object::Map(UserMap::new(map)))
 }
 
 fn in_map<'a>(command: &'static str, map: &'a Map) -> impl FnOnce(Errno) -> Failure + use<'a> {
@@ -160,7 +166,105 @@ pub(super) fn update(
     flags: u64,
 ) -> Result<(), Failure> {
     let map = kernel.map(map)?;
-    syscall::update(&*map.core, key, value, flags).map_err(in_map("BPF_MAP_UPDATE_ELEM", &map))
+    let done = match map.map_type() {
+        MapType::ProgArray => set_program(kernel, &map, key, value, flags),
+        MapType::ArrayOfMaps | MapType::HashOfMaps => set_map(kernel, &map, key, value, flags),
+        MapType::Devmap | MapType::Cpumap => set_target(kernel, &map, key, value, flags),
+        MapType::PerfEventArray | MapType::CgroupArray | MapType::Xskmap => Err(Errno::EBADF),
+        _ => syscall::update(&*map.core, key, value, flags),
+    };
+    done.map_err(in_map("BPF_MAP_UPDATE_ELEM", &map))
+}
+
+/// A descriptor that user space stores as a value.
+fn descriptor(value: &[u8]) -> Result<i32, Errno> {
+    value
+        .try_into()
+        .map(i32::from_ne_bytes)
+        .map_err(|_| Errno::EINVAL)
+}
+
+fn check_key(map: &Map, key: &[u8]) -> Result<(), Errno> {
+    let def = map.core.base().def();
+    if !def.user_access().1 || map.is_frozen() {
+        Err(Errno::EPERM)
+    } else if key.len() != def.key_size as usize {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(())
+    }
+}
+
+fn set_program(
+    kernel: &PanalKernel,
+    map: &Map,
+    key: &[u8],
+    value: &[u8],
+    flags: u64,
+) -> Result<(), Errno> {
+    check_key(map, key)?;
+    let program = kernel.shared.fds.program(descriptor(value)?)?;
+    if !map.takes(&program) {
+        return Err(Errno::EINVAL);
+    }
+    let array: &ObjectArray = map.core.as_any().downcast_ref().ok_or(Errno::EINVAL)?;
+    array.set(key, Object::new(program.id, program), flags)
+}
+
+fn set_map(
+    kernel: &PanalKernel,
+    map: &Map,
+    key: &[u8],
+    value: &[u8],
+    flags: u64,
+) -> Result<(), Errno> {
+    check_key(map, key)?;
+    let inner = kernel.shared.fds.map(descriptor(value)?)?;
+    let template = map.inner_def.as_ref().ok_or(Errno::EINVAL)?;
+    if !fits_template(template, inner.core.base().def()) {
+        return Err(Errno::EINVAL);
+    }
+    let object = Object {
+        id: inner.id,
+        address: inner.handle,
+        payload: inner,
+    };
+    let any = map.core.as_any();
+    if let Some(array) = any.downcast_ref::<ObjectArray>() {
+        array.set(key, object, flags)
+    } else if let Some(hash) = any.downcast_ref::<HashOfMaps>() {
+        hash.set(key, object, flags)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// An entry of a device or CPU map: where to, and a program to run there, whose descriptor may
+/// follow.
+fn set_target(
+    kernel: &PanalKernel,
+    map: &Map,
+    key: &[u8],
+    value: &[u8],
+    flags: u64,
+) -> Result<(), Errno> {
+    check_key(map, key)?;
+    let program = match value.get(4..8).map(descriptor).transpose()? {
+        Some(fd) if fd > 0 => {
+            let program = kernel.shared.fds.program(fd)?;
+            let wanted = match map.map_type() {
+                MapType::Cpumap => AttachType::XdpCpumap,
+                _ => AttachType::XdpDevmap,
+            };
+            if program.attach_type != Some(wanted) {
+                return Err(Errno::EINVAL);
+            }
+            Some(Object::new(program.id, program))
+        }
+        _ => None,
+    };
+    let targets: &RedirectArray = map.core.as_any().downcast_ref().ok_or(Errno::EINVAL)?;
+    targets.set(key, value, program, flags)
 }
 
 pub(super) fn delete(kernel: &PanalKernel, map: &Fd, key: &[u8]) -> Result<bool, Failure> {
@@ -189,19 +293,40 @@ pub(super) fn freeze(kernel: &PanalKernel, map: &Fd) -> Result<(), Failure> {
 pub(super) fn ring_buffer_consume(
     kernel: &PanalKernel,
     map: &Fd,
-    _sink: &mut dyn FnMut(&[u8]),
+    sink: &mut dyn FnMut(&[u8]),
 ) -> Result<usize, Failure> {
     let map = kernel.map(map)?;
-    Err(in_map("consume", &map)(Errno::EINVAL))
+    match map.core.as_any().downcast_ref::<RingBuf>() {
+        Some(ring) => Ok(ring.consume(sink)),
+        None => Err(in_map("ring buffer", &map)(Errno::EINVAL)),
+    }
 }
 
 pub(super) fn perf_buffer_consume(
     kernel: &PanalKernel,
     map: &Fd,
-    _sink: &mut dyn FnMut(u32, &[u8]),
-    _lost: &mut dyn FnMut(u32, u64),
+    sink: &mut dyn FnMut(u32, &[u8]),
+    lost: &mut dyn FnMut(u32, u64),
 ) -> Result<usize, Failure> {
     let map = kernel.map(map)?;
-    let _ = MapType::PerfEventArray;
-    Err(in_map("consume", &map)(Errno::EINVAL))
+    match map.core.as_any().downcast_ref::<PerfEventArray>() {
+        Some(events) => Ok(events.consume(sink, lost)),
+        None => Err(in_map("perf buffer", &map)(Errno::EINVAL)),
+    }
+}
+
+impl PanalKernel {
+    /// Waits until a ring buffer or perf event array has something for user space; false when the
+    /// time is over first.
+    pub fn wait_for_events(&self, map: &Fd, timeout: Duration) -> Result<bool, Failure> {
+        let map = self.map(map)?;
+        let any = map.core.as_any();
+        if let Some(ring) = any.downcast_ref::<RingBuf>() {
+            Ok(ring.wait(timeout))
+        } else if let Some(events) = any.downcast_ref::<PerfEventArray>() {
+            Ok(events.wait(timeout))
+        } else {
+            Err(in_map("wait", &map)(Errno::EINVAL))
+        }
+    }
 }

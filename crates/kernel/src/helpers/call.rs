@@ -2,15 +2,17 @@
 
 use std::ptr::NonNull;
 
-use panal_maps::bytes;
+use panal_maps::{Map, bytes};
 use panal_uapi::Errno;
 use panal_vm::{HelperFn, Run};
 
-use crate::{host::Host, maps::Map, packet::Packet};
+use crate::{host::Host, kernel::Shared, packet::Packet};
 
 /// A helper's number, name and function.
 pub(crate) struct Implementation {
     pub id: u32,
+    /// For the test that compares it with the signature's.
+    #[cfg_attr(not(test), allow(dead_code))]
     pub name: &'static str,
     pub function: HelperFn,
 }
@@ -132,11 +134,18 @@ impl<'c> Call<'c> {
         self.host().packet.as_deref_mut().ok_or(Errno::EINVAL)
     }
 
-    /// The map that an argument stands for.
-    pub fn map(&self, n: usize) -> &'c Map {
-        // SAFETY: the verifier proved the argument to be a map, and maps are handed to programs as
-        // the addresses of their objects, which the program (or the outer map) keeps alive.
-        unsafe { &*(self.args[n] as *const Map) }
+    /// The map that an argument stands for; `EINVAL` for what is no map, which the verifier
+    /// excludes.
+    pub fn map(&mut self, n: usize) -> Result<&'c dyn Map, Errno> {
+        let handle = self.args[n];
+        let kernel: &'c Shared = self.host().kernel;
+        // SAFETY: helpers run on a CPU, which the session holds until the run has ended.
+        unsafe { kernel.handles.get(handle) }.ok_or(Errno::EINVAL)
+    }
+
+    /// The map that an argument stands for, as its own type.
+    pub fn map_as<T: 'static>(&mut self, n: usize) -> Result<&'c T, Errno> {
+        self.map(n)?.as_any().downcast_ref().ok_or(Errno::EINVAL)
     }
 
     /// Whether memory lies in the cage.
@@ -193,13 +202,6 @@ impl<'c> Call<'c> {
         // SAFETY: inside the cage, all of which is mapped.
         unsafe { bytes::zero(to, len) };
         Ok(())
-    }
-
-    /// A 64-bit word of the cage.
-    pub fn read_u64(&self, address: u64) -> Result<u64, Errno> {
-        let mut word = [0; 8];
-        self.read(address, &mut word)?;
-        Ok(u64::from_ne_bytes(word))
     }
 }
 

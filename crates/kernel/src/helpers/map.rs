@@ -38,9 +38,9 @@ fn with_copy<T>(
 }
 
 fn map_lookup_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
-    let (map, cpu) = (call.map(0), call.cpu());
-    let size = map.core.base().def().key_size as usize;
-    let found = with_copy(call, call.arg(1), size, |key| map.core.lookup(key, cpu));
+    let (map, cpu) = (call.map(0)?, call.cpu());
+    let size = map.base().def().key_size as usize;
+    let found = with_copy(call, call.arg(1), size, |key| map.lookup(key, cpu));
     Ok(found
         .ok()
         .flatten()
@@ -48,11 +48,9 @@ fn map_lookup_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
 }
 
 fn map_lookup_percpu_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
-    let (map, cpu) = (call.map(0), call.arg32(2));
-    let size = map.core.base().def().key_size as usize;
-    let found = with_copy(call, call.arg(1), size, |key| {
-        map.core.lookup_percpu(key, cpu)
-    });
+    let (map, cpu) = (call.map(0)?, call.arg32(2));
+    let size = map.base().def().key_size as usize;
+    let found = with_copy(call, call.arg(1), size, |key| map.lookup_percpu(key, cpu));
     Ok(found
         .ok()
         .flatten()
@@ -60,26 +58,26 @@ fn map_lookup_percpu_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
 }
 
 fn map_update_elem(call: &mut Call<'_>) -> Result<(), Errno> {
-    let (map, cpu, flags) = (call.map(0), call.cpu(), call.arg(3));
-    let def = map.core.base().def();
+    let (map, cpu, flags) = (call.map(0)?, call.cpu(), call.arg(3));
+    let def = map.base().def();
     let (key_size, value_size) = (def.key_size as usize, def.value_size as usize);
     with_copy(call, call.arg(1), key_size, |key| {
         with_copy(call, call.arg(2), value_size, |value| {
-            map.core.update(key, value, flags, cpu)
+            map.update(key, value, flags, cpu)
         })?
     })?
 }
 
 fn map_delete_elem(call: &mut Call<'_>) -> Result<(), Errno> {
-    let map = call.map(0);
-    let size = map.core.base().def().key_size as usize;
-    with_copy(call, call.arg(1), size, |key| map.core.delete(key))?
+    let map = call.map(0)?;
+    let size = map.base().def().key_size as usize;
+    with_copy(call, call.arg(1), size, |key| map.delete(key))?
 }
 
 fn map_push_elem(call: &mut Call<'_>) -> Result<(), Errno> {
-    let (map, flags) = (call.map(0), call.arg(2));
-    let size = map.core.base().def().value_size as usize;
-    with_copy(call, call.arg(1), size, |value| map.core.push(value, flags))?
+    let (map, flags) = (call.map(0)?, call.arg(2));
+    let size = map.base().def().value_size as usize;
+    with_copy(call, call.arg(1), size, |value| map.push(value, flags))?
 }
 
 /// Pops or peeks into a copy of the program's buffer, which a bloom filter reads.
@@ -87,10 +85,10 @@ fn take(
     call: &mut Call<'_>,
     take: impl FnOnce(&dyn panal_maps::Map, &mut [u8]) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
-    let map = call.map(0);
+    let map = call.map(0)?;
     let to = call.arg(1);
-    let mut value = call.read_vec(to, map.core.base().def().value_size as usize)?;
-    let result = take(&*map.core, &mut value);
+    let mut value = call.read_vec(to, map.base().def().value_size as usize)?;
+    let result = take(map, &mut value);
     call.write(to, &value)?;
     result
 }
@@ -112,7 +110,7 @@ fn call_back(call: &mut Call<'_>, function: u64, args: [u64; 5]) -> Option<u64> 
 }
 
 fn for_each_map_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
-    let (map, cpu) = (call.map(0), call.cpu());
+    let (map, cpu) = (call.map(0)?, call.cpu());
     let (handle, function, context, flags) = (call.arg(0), call.arg(1), call.arg(2), call.arg(3));
     if flags != 0 {
         return Err(Errno::EINVAL);
@@ -121,7 +119,7 @@ fn for_each_map_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
     // use the words after it.
     let index_at = call.host().index_word;
     call.host().index_word += 8;
-    let visited = map.core.for_each(cpu, &mut |key, value| {
+    let visited = map.for_each(cpu, &mut |key, value| {
         let key = match key {
             ElementKey::InCage(key) => key.as_ptr() as u64,
             ElementKey::Index(index) => {

@@ -6,15 +6,18 @@
 mod call;
 mod checksum;
 mod core;
+mod dynptr;
 mod format;
 mod map;
 mod numbers;
 mod print;
 mod probe;
 mod redirect;
+mod ringbuf;
 mod skb;
 pub(crate) mod skb_shape;
 mod socket;
+pub(crate) mod tail_call;
 mod task;
 mod time;
 mod trace;
@@ -30,11 +33,13 @@ pub(crate) use time::HZ;
 const TABLES: &[&[Implementation]] = &[
     checksum::TABLE,
     core::TABLE,
+    dynptr::TABLE,
     map::TABLE,
     numbers::TABLE,
     print::TABLE,
     probe::TABLE,
     redirect::TABLE,
+    ringbuf::TABLE,
     skb::TABLE,
     skb_shape::TABLE,
     socket::TABLE,
@@ -64,9 +69,9 @@ pub(crate) fn packet_load(size: panal_isa::Size) -> Option<HelperFn> {
     Some(skb::packet_load(size))
 }
 
-/// Whether this kernel can run a helper.
+/// Whether this kernel can run a helper. Tail calls are the engine's own work.
 pub fn is_implemented(id: u32) -> bool {
-    implementation(id).is_some()
+    id == panal_uapi::helpers::id::BPF_FUNC_tail_call || implementation(id).is_some()
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Sending packets elsewhere. Where a packet went is recorded in the run; the hook acts on it.
 
-use panal_uapi::Errno;
+use panal_maps::ObjectArray;
+use panal_uapi::{Errno, MapType};
 
 use super::call::{Call, implement};
 use crate::packet::{Kind, Redirect, SentCopy};
 
 implement! {
     BPF_FUNC_redirect => redirect;
+    BPF_FUNC_redirect_map => redirect_map;
     BPF_FUNC_redirect_peer => redirect_peer;
     BPF_FUNC_redirect_neigh => redirect_neigh;
     BPF_FUNC_clone_redirect => clone_redirect;
@@ -38,6 +40,68 @@ fn redirect(call: &mut Call<'_>) -> Result<u64, Errno> {
     let ingress = flags & BPF_F_INGRESS != 0;
     packet.redirect = Some(Redirect::Device { index, ingress });
     Ok(done)
+}
+
+/// The entry is looked up now; when it is not there, the lower bits of the flags are returned.
+fn redirect_map(call: &mut Call<'_>) -> Result<u64, Errno> {
+    const ACTION_MASK: u64 = XDP_ABORTED | 1 | 2 | 3;
+    const BROADCAST: u64 = 1 << 3;
+    const EXCLUDE_INGRESS: u64 = 1 << 4;
+    let (handle, key, flags) = (call.arg(0), call.arg(1), call.arg(2));
+    let map = call.map(0)?;
+    let of_devices = matches!(
+        map.base().def().map_type,
+        MapType::Devmap | MapType::DevmapHash
+    );
+    let allowed = if of_devices {
+        ACTION_MASK | BROADCAST | EXCLUDE_INGRESS
+    } else {
+        ACTION_MASK
+    };
+    if flags & !allowed != 0 {
+        return Ok(XDP_ABORTED);
+    }
+    let id = map_id(call, handle)?;
+    if of_devices && flags & BROADCAST != 0 {
+        call.packet()?.redirect = Some(Redirect::Map {
+            map: id,
+            key: None,
+            device: None,
+        });
+        return Ok(XDP_REDIRECT);
+    }
+    let cpu = call.cpu();
+    let index = key as u32;
+    let value = if map.base().def().map_type == MapType::Xskmap {
+        map.as_any()
+            .downcast_ref::<ObjectArray>()
+            .and_then(|a| a.fetch(index))
+            .map(|o| o.id)
+    } else {
+        let value = map.lookup(&index.to_ne_bytes(), cpu);
+        value.and_then(|at| {
+            let mut word = [0; 4];
+            call.read(at.as_ptr() as u64, &mut word).ok()?;
+            Some(u32::from_ne_bytes(word))
+        })
+    };
+    let Some(value) = value else {
+        return Ok(flags & ACTION_MASK);
+    };
+    let device = of_devices.then_some(value);
+    call.packet()?.redirect = Some(Redirect::Map {
+        map: id,
+        key: Some(index),
+        device,
+    });
+    Ok(XDP_REDIRECT)
+}
+
+/// The id that the map's header in the cage shows.
+fn map_id(call: &Call<'_>, handle: u64) -> Result<u32, Errno> {
+    let mut id = [0; 4];
+    call.read(handle.wrapping_add(crate::maps::HEADER_ID), &mut id)?;
+    Ok(u32::from_ne_bytes(id))
 }
 
 fn redirect_peer(call: &mut Call<'_>) -> Result<u64, Errno> {

@@ -31,32 +31,39 @@ pub(crate) fn monotonic() -> u64 {
     nanoseconds(ClockId::Monotonic)
 }
 
-fn ktime_get_ns(_: &mut Call<'_>) -> u64 {
-    monotonic()
+fn ktime_get_ns(call: &mut Call<'_>) -> u64 {
+    call.host().clock.unwrap_or_else(monotonic)
 }
 
 #[cfg(target_os = "linux")]
-fn ktime_get_boot_ns(_: &mut Call<'_>) -> u64 {
-    nanoseconds(ClockId::Boottime)
+fn ktime_get_boot_ns(call: &mut Call<'_>) -> u64 {
+    call.host()
+        .clock
+        .unwrap_or_else(|| nanoseconds(ClockId::Boottime))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ktime_get_boot_ns(_: &mut Call<'_>) -> u64 {
-    monotonic()
+fn ktime_get_boot_ns(call: &mut Call<'_>) -> u64 {
+    call.host().clock.unwrap_or_else(monotonic)
 }
 
 #[cfg(target_os = "linux")]
-fn ktime_get_coarse_ns(_: &mut Call<'_>) -> u64 {
-    nanoseconds(ClockId::MonotonicCoarse)
+fn ktime_get_coarse_ns(call: &mut Call<'_>) -> u64 {
+    call.host()
+        .clock
+        .unwrap_or_else(|| nanoseconds(ClockId::MonotonicCoarse))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ktime_get_coarse_ns(_: &mut Call<'_>) -> u64 {
-    monotonic()
+fn ktime_get_coarse_ns(call: &mut Call<'_>) -> u64 {
+    call.host().clock.unwrap_or_else(monotonic)
 }
 
 #[cfg(target_os = "linux")]
-fn ktime_get_tai_ns(_: &mut Call<'_>) -> Result<u64, Errno> {
+fn ktime_get_tai_ns(call: &mut Call<'_>) -> Result<u64, Errno> {
+    if let Some(now) = call.host().clock {
+        return Ok(now);
+    }
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -71,10 +78,11 @@ fn ktime_get_tai_ns(_: &mut Call<'_>) -> Result<u64, Errno> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ktime_get_tai_ns(_: &mut Call<'_>) -> Result<u64, Errno> {
-    Err(Errno::EOPNOTSUPP)
+fn ktime_get_tai_ns(call: &mut Call<'_>) -> Result<u64, Errno> {
+    call.host().clock.ok_or(Errno::EOPNOTSUPP)
 }
 
-fn jiffies64(_: &mut Call<'_>) -> u64 {
-    INITIAL_JIFFIES + monotonic() / (1_000_000_000 / HZ)
+fn jiffies64(call: &mut Call<'_>) -> u64 {
+    let now = call.host().clock.unwrap_or_else(monotonic);
+    INITIAL_JIFFIES + now / (1_000_000_000 / HZ)
 }

@@ -150,7 +150,7 @@ fn sees_link_header(prog_type: ProgType) -> bool {
 pub(crate) fn describe(packet: &Packet, device: u32) {
     let mut header = [0; ETH_HLEN];
     let _ = packet.read(0, &mut header);
-    let [d0, d1, d2, d3, d4, d5, .., p0, p1] = header;
+    let [d0, d1, d2, d3, d4, d5, ..] = header;
     let destination = [d0, d1, d2, d3, d4, d5];
     let kind = match destination {
         [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => 1, // PACKET_BROADCAST
@@ -158,12 +158,20 @@ pub(crate) fn describe(packet: &Packet, device: u32) {
         _ => 0,                                    // PACKET_HOST
     };
     packet.set_field(PKT_TYPE, kind);
+    describe_protocol(packet);
+    packet.set_field(IFINDEX, device);
+    packet.set_field(WIRE_LEN, packet.len() as u32);
+}
+
+/// Fills the protocol that the link header names.
+pub(crate) fn describe_protocol(packet: &Packet) {
+    let mut header = [0; ETH_HLEN];
+    let _ = packet.read(0, &mut header);
+    let [.., p0, p1] = header;
     let number = u16::from_be_bytes([p0, p1]);
     // Below 1536 it is a length: IEEE 802.2 (ETH_P_802_2).
     let protocol = if number >= 0x0600 { number } else { 4 };
     packet.set_field(PROTOCOL, protocol.to_be().into());
-    packet.set_field(IFINDEX, device);
-    packet.set_field(WIRE_LEN, packet.len() as u32);
 }
 
 /// Fills the addresses that Linux's test run takes from the packet as those of its socket.

@@ -3,6 +3,10 @@
 mod capture;
 mod pcap;
 mod pcapng;
+mod run;
+mod verdict;
 
 pub use capture::{Capture, CaptureError, ETHERNET, Frame, MAX_PACKET, Source};
 pub use pcap::PcapWriter;
+pub use run::{Discard, Options, PacketsError, Processed, Sink, Summary};
+pub use verdict::Verdict;

@@ -35,7 +35,7 @@ impl Interface {
         let (binary, power) = self.resolution;
         let ticks = u128::from(ticks);
         let ns = if binary {
-            ticks * 1_000_000_000 >> power.min(64)
+            (ticks * 1_000_000_000) >> power.min(64)
         } else if power <= 9 {
             ticks * 10u128.pow(u32::from(9 - power))
         } else {

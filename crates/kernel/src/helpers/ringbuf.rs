@@ -1,0 +1,82 @@
+//! Ring buffers and perf events: records for user space.
+
+use panal_maps::{PerfEventArray, RingBuf};
+use panal_uapi::Errno;
+
+use super::call::{Call, implement};
+
+implement! {
+    BPF_FUNC_ringbuf_output => ringbuf_output;
+    BPF_FUNC_ringbuf_reserve => ringbuf_reserve;
+    BPF_FUNC_ringbuf_submit => ringbuf_submit;
+    BPF_FUNC_ringbuf_discard => ringbuf_discard;
+    BPF_FUNC_ringbuf_query => ringbuf_query;
+    BPF_FUNC_perf_event_output => perf_event_output;
+}
+
+fn ringbuf_output(call: &mut Call<'_>) -> Result<(), Errno> {
+    let ring: &RingBuf = call.map_as(0)?;
+    let record = call.read_vec(call.arg(1), call.arg(2) as usize)?;
+    ring.output(&record, call.arg(3))
+}
+
+fn ringbuf_reserve(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let ring: &RingBuf = call.map_as(0)?;
+    let (size, flags) = (call.arg(1), call.arg(2));
+    if flags != 0 {
+        return Ok(0);
+    }
+    Ok(ring
+        .reserve(size)
+        .map_or(0, |record| record.as_ptr() as u64))
+}
+
+/// Submits or discards the record at an address.
+pub(super) fn commit(call: &mut Call<'_>, address: u64, flags: u64, discard: bool) {
+    let rings = &call.host().kernel.map_host.rings;
+    // SAFETY: helpers run on a CPU. What is no record is left alone.
+    unsafe { rings.commit(address, flags, discard) };
+}
+
+fn ringbuf_submit(call: &mut Call<'_>) {
+    commit(call, call.arg(0), call.arg(1), false);
+}
+
+fn ringbuf_discard(call: &mut Call<'_>) {
+    commit(call, call.arg(0), call.arg(1), true);
+}
+
+fn ringbuf_query(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let ring: &RingBuf = call.map_as(0)?;
+    Ok(ring.query(call.arg(1)))
+}
+
+/// The lower half of the flags is the index, all ones for the current CPU; above stands how many
+/// bytes of the packet follow the sample.
+fn perf_event_output(call: &mut Call<'_>) -> Result<(), Errno> {
+    const INDEX_MASK: u64 = 0xffff_ffff;
+    const CURRENT_CPU: u64 = INDEX_MASK;
+    const PACKET_LEN_SHIFT: u32 = 32;
+    const PACKET_LEN_MASK: u64 = 0xf_ffff << PACKET_LEN_SHIFT;
+    let flags = call.arg(2);
+    if flags & !(INDEX_MASK | PACKET_LEN_MASK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let events: &PerfEventArray = call.map_as(1)?;
+    let packet_len = ((flags & PACKET_LEN_MASK) >> PACKET_LEN_SHIFT) as usize;
+    let mut packet_bytes = Vec::new();
+    if packet_len > 0 {
+        let packet = call.packet()?;
+        if packet_len > packet.len() {
+            return Err(Errno::EFAULT);
+        }
+        packet_bytes.resize(packet_len, 0);
+        packet.read(0, &mut packet_bytes)?;
+    }
+    let index = match flags & INDEX_MASK {
+        CURRENT_CPU => call.cpu(),
+        index => index as u32,
+    };
+    let sample = call.read_vec(call.arg(3), call.arg(4) as usize)?;
+    events.output(index, &[&sample, &packet_bytes])
+}

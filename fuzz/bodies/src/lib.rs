@@ -7,12 +7,19 @@
 
 mod btf;
 mod isa;
+mod object;
 
 pub use btf::{btf, core_relo};
 pub use isa::isa;
+pub use object::object;
 
 /// A target's function.
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const BODIES: &[(&str, Body)] = &[("isa", isa), ("btf", btf), ("core_relo", core_relo)];
+pub const BODIES: &[(&str, Body)] = &[
+    ("isa", isa),
+    ("btf", btf),
+    ("core_relo", core_relo),
+    ("object", object),
+];

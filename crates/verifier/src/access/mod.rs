@@ -4,6 +4,7 @@
 
 pub mod arguments;
 pub mod btf;
+mod btf_safe;
 pub mod context;
 pub mod helper_range;
 pub mod memory;

@@ -12,7 +12,8 @@ use panal_uapi::{
 
 use super::{
     arg_types,
-    helper::{ARGUMENTS, Call, label, writes},
+    helper::{ARGUMENTS, Call, writes},
+    text::tnum_text,
 };
 use crate::{
     access::{AccessKind, btf, context, helper_range},
@@ -247,11 +248,6 @@ pub(super) fn check_pointer_offset(state: &RegState, n: u8, fixed_allowed: bool)
         ));
     }
     Ok(())
-}
-
-/// A variable offset in Linux's manner.
-pub(super) fn tnum_text(state: &RegState) -> alloc::string::String {
-    format!("({:#x}; {:#x})", state.num.bits.value, state.num.bits.mask)
 }
 
 fn check_release(st: &State, call: &mut Call, reg: Reg, state: &RegState, arg: Arg) -> Check {
@@ -492,9 +488,4 @@ fn check_alignment(st: &State, reg: Reg, size: u32) -> Check {
             state.off
         )
     })
-}
-
-/// For messages: what was called.
-pub(super) fn name(call: &Call) -> alloc::string::String {
-    label(call.helper)
 }

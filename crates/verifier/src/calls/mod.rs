@@ -32,6 +32,7 @@ mod result;
 mod sections;
 pub mod stack_objects;
 mod strings;
+pub mod text;
 mod timers;
 
 use panal_isa::CallTarget;
@@ -44,6 +45,8 @@ use crate::{
     error::{Check, reject},
     state::{BtfRef, MapRef, State},
 };
+
+pub use sections::in_rcu;
 
 /// What calls keep per instruction over all paths (constant keys, maps, which kfunc is meant).
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,0 +1,109 @@
+//! The interpreter's speed: `cargo run --release -p panal-vm --example speed`.
+
+use std::time::Instant;
+
+use panal_isa::{Size, assemble::assemble};
+use panal_maps::Cage;
+use panal_vm::{ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Run};
+
+struct Kernel;
+
+unsafe extern "C" fn nothing(_: u64, _: u64, _: u64, _: u64, _: u64, _: *mut Run) -> u64 {
+    0
+}
+
+impl Linkage for Kernel {
+    fn helper(&self, _id: u32) -> Option<HelperFn> {
+        Some(nothing)
+    }
+    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
+        None
+    }
+    fn map(&self, _index: u32) -> Option<MapLink> {
+        None
+    }
+    fn variable(&self, _btf_id: u32) -> Option<u64> {
+        None
+    }
+    fn context_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
+        None
+    }
+    fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
+        None
+    }
+}
+
+/// Name, program; each counts `r6` down.
+const PROGRAMS: &[(&str, &str)] = &[
+    (
+        "arithmetic",
+        "r1 = 1\nr2 = 3\nagain:\nr1 *= 31\nr1 += r2\nr2 ^= r1\nr3 = r1\nr3 >>= 7\nr2 += r3\nw4 = w2\nw4 &= 255\nr1 -= r4\nr6 -= 1\nif r6 != 0 goto again\nr0 = r1\nexit",
+    ),
+    (
+        "dependent adds",
+        "r0 = 0\nagain:\nr0 += 1\nr0 += 2\nr0 += 3\nr0 += 4\nr6 -= 1\nif r6 != 0 goto again\nexit",
+    ),
+    (
+        "memory",
+        "r2 = r10\nr2 += -64\n*(u64 *)(r10 - 64) = 1\n*(u64 *)(r10 - 56) = 1\nagain:\nr1 = *(u64 *)(r2 + 0)\nr3 = *(u32 *)(r2 + 8)\nr1 += r3\n*(u64 *)(r2 + 8) = r1\nw4 = *(u8 *)(r2 + 9)\n*(u16 *)(r2 + 0) = w4\nr6 -= 1\nif r6 != 0 goto again\nr0 = r1\nexit",
+    ),
+    (
+        "stack",
+        "*(u64 *)(r10 - 8) = 1\nagain:\nr1 = *(u64 *)(r10 - 8)\nr1 += 1\n*(u64 *)(r10 - 8) = r1\nr6 -= 1\nif r6 != 0 goto again\nr0 = r1\nexit",
+    ),
+    (
+        "branches",
+        "r0 = 0\nr1 = 12345\nagain:\nr1 *= 1103515245\nr1 += 12345\nr2 = r1\nr2 >>= 16\nif r2 & 1 goto odd\nr0 += 1\nif r2 & 2 goto next\nr0 += 2\ngoto next\nodd:\nr0 ^= r2\nnext:\nr6 -= 1\nif r6 != 0 goto again\nexit",
+    ),
+    (
+        "calls",
+        "r0 = 0\nagain:\nr1 = r6\ncall f\nr6 -= 1\nif r6 != 0 goto again\nexit\nf:\nr0 = r1\nexit",
+    ),
+    (
+        "helpers",
+        "again:\ncall 1\nr6 -= 1\nif r6 != 0 goto again\nr0 = 0\nexit",
+    ),
+];
+
+fn main() {
+    let cage = Cage::largest().expect("a cage");
+    let stack = cage
+        .allocate(Run::STACK_SIZE as usize, 16)
+        .expect("a stack");
+    // SAFETY: cage and stack live until the end of `main`.
+    let mut run = unsafe {
+        Run::new(
+            cage.base(),
+            cage.size(),
+            stack.address(),
+            stack.len() as u64,
+        )
+    };
+    let lower = |name: &str, text: &str| {
+        let slots = assemble(text, &mut ()).expect("a program").slots;
+        // SAFETY: the one helper does nothing.
+        unsafe { Executable::from_unproven(name, &slots, &Kernel) }.expect("a program")
+    };
+    for (name, text) in PROGRAMS {
+        let program = lower(name, &format!("r6 = 3000000\n{text}"));
+        let mut best = f64::MAX;
+        for _ in 0..5 {
+            run.budget = 1 << 40;
+            let start = Instant::now();
+            program.run(&mut run, 0).expect("it returns");
+            let steps = (1u64 << 40) - run.budget;
+            best = best.min(start.elapsed().as_nanos() as f64 / steps as f64);
+        }
+        println!("{name:16} {best:6.2} ns per instruction");
+    }
+    let empty = lower("empty", "r0 = 0\nexit");
+    let start = Instant::now();
+    for _ in 0..10_000_000 {
+        run.budget = 1000;
+        empty.run(&mut run, 0).expect("it returns");
+    }
+    println!(
+        "entry            {:6.2} ns",
+        start.elapsed().as_nanos() as f64 / 1e7
+    );
+}

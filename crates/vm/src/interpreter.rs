@@ -8,14 +8,14 @@ mod atomics;
 mod calls;
 mod values;
 
-use core::{ffi::c_void, mem::MaybeUninit};
+use core::ffi::c_void;
 
 use crate::{
     Attempt, Executable, Guard, Observer, Run, Step, Stop,
     op::{Code, FILE, NO_REGISTER, Op},
     run::Engine,
 };
-use calls::{Frame, MAX_FRAMES};
+use calls::{Frame, Frames, MAX_FRAMES};
 use values::*;
 
 /// Iterations of a `may_goto` loop in one frame (`BPF_MAX_LOOPS`).
@@ -141,8 +141,7 @@ unsafe fn execute<G: Guard, O: Observer>(
             });
         }
         let mut frame_size = u64::from(function.frame);
-        let mut frames: [MaybeUninit<Frame>; MAX_FRAMES] = [const { MaybeUninit::uninit() }; _];
-        let mut frame_count = 0usize;
+        let mut frames = Frames::new();
         let mut may_goto = MAY_GOTO_LOOPS;
         let mut registers = [0u64; FILE];
         registers[1..6].copy_from_slice(&entry.args);
@@ -327,12 +326,10 @@ unsafe fn execute<G: Guard, O: Observer>(
         macro_rules! leave {
             () => {{
                 charge!();
-                if frame_count == 0 {
+                let Some(caller) = frames.pop() else {
                     (*run).budget = fuel / UNIT;
                     return Ok(registers[0]);
-                }
-                frame_count -= 1;
-                let caller = frames[frame_count].assume_init_ref();
+                };
                 registers[6..10].copy_from_slice(&caller.saved);
                 frame = caller.frame;
                 frame_size = caller.frame_size;
@@ -356,7 +353,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                     program: executable.name(),
                     slot: slot!(),
                     registers: &*registers.as_ptr().cast(),
-                    frame: frame_count as u32 + (*run).depth,
+                    frame: frames.count() as u32 + (*run).depth,
                 };
                 if !(*(*state).observer).step(&step) {
                     stop!(Stop::Observer { slot: slot!() });
@@ -597,11 +594,11 @@ unsafe fn execute<G: Guard, O: Observer>(
                 Code::Local => {
                     let (own, callee) = (op.imm as u32, op.imm >> 32);
                     let room = frame.wrapping_sub((*run).stack);
-                    if frame_count == MAX_FRAMES || room < u64::from(own) + callee {
+                    if frames.count() == MAX_FRAMES || room < u64::from(own) + callee {
                         stop!(Stop::Stack { slot: slot!() });
                     }
                     charge!();
-                    frames[frame_count].write(Frame {
+                    frames.push(Frame {
                         executable,
                         pc,
                         frame,
@@ -609,7 +606,6 @@ unsafe fn execute<G: Guard, O: Observer>(
                         saved: [registers[6], registers[7], registers[8], registers[9]],
                         may_goto,
                     });
-                    frame_count += 1;
                     frame -= u64::from(own);
                     frame_size = callee;
                     registers[10] = frame;

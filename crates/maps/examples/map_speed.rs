@@ -1,4 +1,4 @@
-//! Nanoseconds per map operation as helpers do them: `cargo run --release -p panal-maps --example speed`.
+//! Nanoseconds per map operation as helpers do them: `cargo run --release -p panal-maps --example map_speed`.
 
 use std::{hint::black_box, sync::Arc, time::Instant};
 

@@ -2,6 +2,8 @@
 
 use alloc::{boxed::Box, string::String};
 
+#[cfg(all(target_arch = "x86_64", unix))]
+use crate::jit::{self, JitError, Machine, Options};
 use crate::{
     Caged, Guard, Observer, Run, Stop, Unobserved,
     interpreter::{self, Entry},
@@ -44,6 +46,9 @@ pub struct Executable {
     pub(crate) arrays: Box<[InlineArray]>,
     /// Index of the function that `bpf_throw` ends in.
     pub(crate) exception: Option<u32>,
+    /// Its machine code, once it was compiled.
+    #[cfg(all(target_arch = "x86_64", unix))]
+    pub(crate) machine: Option<Machine>,
 }
 
 impl Executable {
@@ -80,7 +85,7 @@ impl Executable {
         guard: &mut G,
         observer: &mut O,
     ) -> Outcome {
-        run.stop = None;
+        run.begin();
         let outcome = self.enter(0, run, args, guard, observer);
         let Err(Stop::Thrown(cookie)) = outcome else {
             return outcome;
@@ -91,6 +96,44 @@ impl Executable {
         }
     }
 
+    /// Compiles it to machine code, for [`Executable::run_compiled`].
+    ///
+    /// # Errors
+    /// The code is too large, or the system gives no executable memory: the interpreter remains.
+    #[cfg(all(target_arch = "x86_64", unix))]
+    pub fn compile(&mut self, options: Options) -> Result<(), JitError> {
+        self.machine = Some(jit::compile(self, options)?);
+        Ok(())
+    }
+
+    /// Bytes of its machine code; `None` when it was not compiled.
+    #[cfg(all(target_arch = "x86_64", unix))]
+    pub fn machine_code_len(&self) -> Option<usize> {
+        self.machine.as_ref().map(Machine::len)
+    }
+
+    /// Runs its machine code, or interprets it when it has none. Machine code trusts the proof: it
+    /// does not compare addresses with the cage.
+    #[cfg(all(target_arch = "x86_64", unix))]
+    pub fn run_compiled(&self, run: &mut Run, context: u64) -> Outcome {
+        let Some(machine) = &self.machine else {
+            return self.run(run, context);
+        };
+        run.begin();
+        let frame = run.stack + run.stack_size;
+        // SAFETY: whoever made the run promised its cage and stack; the code is this program's.
+        let outcome = unsafe { machine.enter(0, run, frame, [context, 0, 0, 0, 0]) };
+        let Err(Stop::Thrown(cookie)) = outcome else {
+            return outcome;
+        };
+        let Some(function) = self.exception else {
+            return Ok(cookie);
+        };
+        run.begin();
+        // SAFETY: as above.
+        unsafe { machine.enter(function, run, frame, [cookie, 0, 0, 0, 0]) }
+    }
+
     /// Runs one of its functions by the value that the program handed to a helper: timers and
     /// other callbacks that outlive the run in which they were set.
     ///
@@ -98,7 +141,7 @@ impl Executable {
     /// [`Stop::NoFunction`] when `function` is no such value, otherwise as a run.
     pub fn run_function(&self, run: &mut Run, function: u64, args: [u64; 5]) -> Outcome {
         let index = self.function(function).ok_or(Stop::NoFunction(function))?;
-        run.stop = None;
+        run.begin();
         self.enter(index, run, args, &mut Caged, &mut Unobserved)
     }
 
@@ -110,7 +153,7 @@ impl Executable {
         guard: &mut G,
         observer: &mut O,
     ) -> Outcome {
-        run.stop = None;
+        run.begin();
         let entry = Entry {
             function,
             frame: run.stack + run.stack_size,

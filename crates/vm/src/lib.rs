@@ -7,6 +7,8 @@ extern crate alloc;
 
 mod executable;
 mod interpreter;
+#[cfg(all(target_arch = "x86_64", unix))]
+mod jit;
 mod linkage;
 mod lower;
 mod observe;
@@ -14,6 +16,8 @@ mod op;
 mod run;
 
 pub use executable::{Executable, Outcome};
+#[cfg(all(target_arch = "x86_64", unix))]
+pub use jit::{JitError, Options as JitOptions, PagesError};
 pub use linkage::{ArenaLink, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
 pub use lower::LowerError;
 pub use observe::{Attempt, Caged, Guard, Observer, Regions, Step, Strict, Unobserved};

@@ -7,7 +7,7 @@
 use panal_isa::{AluOp, Condition, Width};
 
 /// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 #[rustfmt::skip]
 #[allow(missing_docs)] // the names say it; the module says what the suffixes mean

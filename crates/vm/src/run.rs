@@ -96,6 +96,14 @@ pub struct Run {
     pub(crate) stack_top: u64,
     /// How deep callbacks are nested.
     pub(crate) depth: u32,
+    /// Not 0 once `stop` is set: machine code looks here.
+    pub(crate) stopped: u32,
+    /// Machine code: the stack pointer with which a stopped run is left.
+    pub(crate) exit: u64,
+    /// Machine code: the context that a tail call hands on.
+    pub(crate) tail_context: u64,
+    /// Machine code: start of the pages of the program that runs.
+    pub(crate) machine: *const u8,
 }
 
 impl Run {
@@ -123,6 +131,10 @@ impl Run {
             engine: None,
             stack_top: stack + stack_size,
             depth: 0,
+            stopped: 0,
+            exit: 0,
+            tail_context: 0,
+            machine: core::ptr::null(),
         }
     }
 
@@ -156,11 +168,18 @@ impl Run {
     /// Ends the run: what the helper returns does not matter any more.
     pub fn stop(&mut self, stop: Stop) {
         self.stop = Some(stop);
+        self.stopped = 1;
+    }
+
+    /// Makes ready for the next entry.
+    pub(crate) fn begin(&mut self) {
+        self.stop = None;
+        self.stopped = 0;
     }
 
     /// `bpf_throw`: the run ends in order, through the program's exception callback if it has one.
     pub fn throw(&mut self, cookie: u64) {
-        self.stop = Some(Stop::Thrown(cookie));
+        self.stop(Stop::Thrown(cookie));
     }
 
     /// Calls a function of the program, for helpers that take callbacks. `function` is the value
@@ -181,7 +200,7 @@ impl Run {
             };
             let result = (engine.call)(engine.state, run, function, args);
             if let Err(stop) = result {
-                (*run).stop = Some(stop);
+                (*run).stop(stop);
             }
             result
         }

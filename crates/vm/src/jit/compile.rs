@@ -1,0 +1,287 @@
+//! The pass over a program. Twice: the first round finds where everything lies when all jumps are
+//! long, the second takes short jumps where the distances of the first allow it.
+
+use alloc::{vec, vec::Vec};
+
+use super::{
+    JitError, Options, table,
+    x86::{Cc, Code as X86, Fixup, Gpr},
+};
+use crate::{
+    Executable,
+    op::{Code, Op},
+};
+
+/// Registers of the machine that hold the program's.
+const MAP: [Gpr; 12] = [
+    Gpr::Rax,
+    Gpr::Rdi,
+    Gpr::Rsi,
+    Gpr::Rdx,
+    Gpr::Rcx,
+    Gpr::R8,
+    Gpr::Rbx,
+    Gpr::R13,
+    Gpr::R14,
+    Gpr::R15,
+    Gpr::Rbp,
+    Gpr::R10,
+];
+/// The run.
+pub const RUN: Gpr = Gpr::R12;
+/// Free between operations.
+pub const TEMP: Gpr = Gpr::R11;
+/// Free between operations; the sixth argument of helpers.
+pub const TEMP2: Gpr = Gpr::R9;
+
+/// The machine register of a program's register.
+pub fn gpr(number: u8) -> Gpr {
+    // The lowering writes numbers of registers only; 11 is its own.
+    MAP[usize::from(number) % MAP.len()]
+}
+
+/// What a round gives.
+pub struct Compiled {
+    pub bytes: Vec<u8>,
+    ops: Vec<u32>,
+}
+
+/// A jump to an operation, or to the code behind the last one.
+#[derive(Clone, Copy)]
+pub enum Target {
+    Op(usize),
+    /// The exit that stops the run: why, and at which operation.
+    Stop(StopKind, usize),
+}
+
+/// Why a run is stopped by its own code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopKind {
+    Budget,
+    Stack,
+    Unreachable,
+}
+
+/// A function of the program, as the templates see it.
+#[derive(Clone, Debug)]
+pub struct FunctionPlan {
+    pub frame: i32,
+    /// Callee-saved registers that it writes.
+    pub saved: Vec<Gpr>,
+    /// Whether it calls anything that may look at the frame's lower end.
+    pub calls: bool,
+    pub may_goto: bool,
+    /// Operations, from and to.
+    pub start: usize,
+    pub end: usize,
+}
+
+/// A round over the program.
+pub struct Round<'e> {
+    pub executable: &'e Executable,
+    pub options: Options,
+    pub x: X86,
+    pub function: FunctionPlan,
+    /// Where operations lie: so far in this round.
+    at: Vec<u32>,
+    functions: Vec<u32>,
+    jumps: Vec<(Fixup, Target)>,
+    calls: Vec<(Fixup, usize)>,
+    /// What the round before has found.
+    before: Option<&'e Compiled>,
+    /// The operation that is being written.
+    current: usize,
+    /// Offset of the code that leaves a stopped run.
+    pub leave: usize,
+    /// Set when some distance does not fit.
+    pub too_large: bool,
+}
+
+/// Compiles all functions.
+pub fn compile(executable: &Executable, options: Options) -> Result<Compiled, JitError> {
+    let first = round(executable, options, None)?;
+    round(executable, options, Some(&first))
+}
+
+fn round<'e>(
+    executable: &'e Executable,
+    options: Options,
+    before: Option<&'e Compiled>,
+) -> Result<Compiled, JitError> {
+    let plans = plan(executable);
+    let mut round = Round {
+        executable,
+        options,
+        x: X86::default(),
+        function: plans.first().cloned().ok_or(JitError::TooLarge)?,
+        at: vec![0; executable.ops.len() + 1],
+        functions: Vec::with_capacity(plans.len()),
+        jumps: Vec::new(),
+        calls: Vec::new(),
+        before,
+        current: 0,
+        leave: 0,
+        too_large: false,
+    };
+    round.x.bytes.resize(table::size(plans.len()), 0);
+    round.trampoline();
+    for plan in plans {
+        round.function = plan;
+        round.functions.push(round.x.here() as u32);
+        round.prologue();
+        let mut index = round.function.start;
+        while index < round.function.end {
+            round.current = index;
+            round.at[index] = round.x.here() as u32;
+            index += round.operation(index);
+        }
+    }
+    round.finish()
+}
+
+/// Finds each function's operations and what it uses.
+fn plan(executable: &Executable) -> Vec<FunctionPlan> {
+    let mut starts: Vec<usize> = executable
+        .functions
+        .iter()
+        .map(|f| f.start as usize)
+        .collect();
+    starts.sort_unstable();
+    let end_of = |start: usize| {
+        starts
+            .iter()
+            .copied()
+            .find(|s| *s > start)
+            .unwrap_or(executable.ops.len())
+    };
+    let plan = |function: &crate::executable::Function| {
+        let start = function.start as usize;
+        let end = end_of(start);
+        let ops = executable.ops.get(start..end).unwrap_or_default();
+        let writes = |gpr: Gpr| ops.iter().any(|op| gpr_written(op) == Some(gpr));
+        let callee_saved = [Gpr::Rbx, Gpr::R13, Gpr::R14, Gpr::R15];
+        FunctionPlan {
+            frame: function.frame as i32,
+            saved: callee_saved.into_iter().filter(|g| writes(*g)).collect(),
+            calls: ops.iter().any(|op| looks_at_frame(op.code)),
+            may_goto: ops.iter().any(|op| op.code == Code::MayGoto),
+            start,
+            end,
+        }
+    };
+    executable.functions.iter().map(plan).collect()
+}
+
+/// A callee-saved register that an operation may write.
+fn gpr_written(op: &Op) -> Option<Gpr> {
+    match op.code {
+        // A fetch writes the source.
+        Code::Atomic32 | Code::Atomic64 => Some(gpr(op.src)),
+        _ => Some(gpr(op.dst)),
+    }
+}
+
+fn looks_at_frame(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Helper | Code::Computed | Code::ComputedStore | Code::PacketLoad | Code::Local
+    )
+}
+
+impl Round<'_> {
+    /// Writes the operation at an index; how many operations were taken.
+    fn operation(&mut self, index: usize) -> usize {
+        let op = self.op(index);
+        if !(self.arithmetic(&op) || self.memory(&op) || self.branch(index, &op)) {
+            self.control(index, &op);
+        }
+        1
+    }
+
+    /// The operation at an index.
+    pub fn op(&self, index: usize) -> Op {
+        self.executable.ops[index]
+    }
+
+    /// The operation that a jump at `index` leads to.
+    pub fn target(&self, index: usize, op: &Op) -> usize {
+        (index as i64 + 1 + i64::from(op.off)).clamp(0, self.executable.ops.len() as i64 - 1)
+            as usize
+    }
+
+    /// Whether a jump from here fits in a byte, by what the round before has found. A jump back
+    /// knows its distance already.
+    fn short(&self, target: Target) -> bool {
+        const LONGEST: i64 = 6;
+        let here = self.x.here() as i64;
+        let Some(before) = self.before else {
+            return false;
+        };
+        let Target::Op(op) = target else { return false };
+        let to = self.at[op];
+        if to != 0 {
+            return here + LONGEST - i64::from(to) <= 128;
+        }
+        // Code only shrinks between the rounds, so distances do too. From the operation's start it
+        // is a little farther than from the jump.
+        let from = before.ops[self.current];
+        i64::from(before.ops[op]) - i64::from(from) <= 120
+    }
+
+    /// A jump.
+    pub fn jump(&mut self, target: Target) {
+        let short = self.short(target);
+        let fixup = self.x.jmp(short);
+        self.jumps.push((fixup, target));
+    }
+
+    /// A conditional jump.
+    pub fn jump_if(&mut self, cc: Cc, target: Target) {
+        let short = self.short(target);
+        let fixup = self.x.jcc(cc, short);
+        self.jumps.push((fixup, target));
+    }
+
+    /// A call of the function that begins at an operation.
+    pub fn call_function(&mut self, op: usize) {
+        let fixup = self.x.call_near();
+        self.calls.push((fixup, op));
+    }
+
+    /// Writes the exits and fills in all distances.
+    fn finish(mut self) -> Result<Compiled, JitError> {
+        let jumps = core::mem::take(&mut self.jumps);
+        for (fixup, target) in jumps {
+            let to = match target {
+                Target::Op(op) => self.at[op] as usize,
+                Target::Stop(kind, op) => {
+                    let here = self.x.here();
+                    self.stop_stub(kind, op);
+                    here
+                }
+            };
+            if !self.x.fix(fixup, to) {
+                return Err(JitError::TooLarge);
+            }
+        }
+        for (fixup, op) in core::mem::take(&mut self.calls) {
+            let function = self
+                .executable
+                .functions
+                .iter()
+                .position(|f| f.start as usize == op)
+                .ok_or(JitError::TooLarge)?;
+            if !self.x.fix(fixup, self.functions[function] as usize) {
+                return Err(JitError::TooLarge);
+            }
+        }
+        if self.too_large || i32::try_from(self.x.here()).is_err() {
+            return Err(JitError::TooLarge);
+        }
+        table::write(&mut self.x.bytes, self.executable, &self.functions);
+        Ok(Compiled {
+            bytes: self.x.bytes,
+            ops: self.at,
+        })
+    }
+}

@@ -1,0 +1,295 @@
+//! Templates of jumps, calls and returns; entry and exits.
+
+use core::mem::offset_of;
+
+use super::{
+    compile::{RUN, Round, StopKind, TEMP, TEMP2, Target, gpr},
+    runtime,
+    x86::{Alu, Cc, Gpr, W, at},
+};
+use crate::{
+    Run,
+    op::{Code, NO_REGISTER, Op},
+};
+
+/// Iterations of a `may_goto` loop in one frame (`BPF_MAX_LOOPS`).
+const MAY_GOTO_LOOPS: i32 = 8 << 20;
+/// Registers that the C calling convention gives away and programs keep across an access.
+const VOLATILE: [Gpr; 7] = [
+    Gpr::Rax,
+    Gpr::Rdi,
+    Gpr::Rsi,
+    Gpr::Rdx,
+    Gpr::Rcx,
+    Gpr::R8,
+    Gpr::R10,
+];
+/// Registers that the C calling convention keeps.
+const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
+
+fn field(offset: usize) -> super::x86::Mem {
+    at(RUN, offset as i32)
+}
+
+impl Round<'_> {
+    /// The way in: `fn(run, frame, args, function) -> r0`, and the way out.
+    pub fn trampoline(&mut self) {
+        for register in KEPT {
+            self.x.push(register);
+        }
+        self.x.mov(W::Q, RUN, Gpr::Rdi);
+        self.x.mov(W::Q, Gpr::Rbp, Gpr::Rsi);
+        self.x.mov(W::Q, Gpr::Rax, Gpr::Rcx);
+        // A run within a run (a callback) has its own way out. This makes the stack even, too.
+        self.x.push_mem(field(offset_of!(Run, exit)));
+        self.x.store(8, field(offset_of!(Run, exit)), Gpr::Rsp);
+        self.x.load(8, Gpr::Rdi, at(Gpr::Rdx, 0));
+        self.x.load(8, Gpr::Rsi, at(Gpr::Rdx, 8));
+        self.x.load(8, Gpr::Rcx, at(Gpr::Rdx, 24));
+        self.x.load(8, Gpr::R8, at(Gpr::Rdx, 32));
+        self.x.load(8, Gpr::Rdx, at(Gpr::Rdx, 16));
+        self.x.call(Gpr::Rax);
+        let over = self.x.jmp(true);
+        self.leave = self.x.here();
+        self.x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
+        self.x.land(over);
+        self.x.pop_mem(field(offset_of!(Run, exit)));
+        for register in KEPT.into_iter().rev() {
+            self.x.pop(register);
+        }
+        self.x.ret();
+    }
+
+    /// Bytes that keep the machine's stack aligned to 16 within the function.
+    fn padding(&self) -> i32 {
+        let pushed = self.function.saved.len() as i32 * 8 + 8;
+        let own = if self.function.may_goto { 8 } else { 0 };
+        own + (16 - (pushed + own) % 16) % 16
+    }
+
+    pub fn prologue(&mut self) {
+        for register in self.function.saved.clone() {
+            self.x.push(register);
+        }
+        let padding = self.padding();
+        if padding > 0 {
+            self.x.alu_imm(W::Q, Alu::Sub, Gpr::Rsp, padding);
+        }
+        if self.function.may_goto {
+            self.x.store_imm(4, at(Gpr::Rsp, 0), MAY_GOTO_LOOPS);
+        }
+        if self.function.calls {
+            self.remember_frame();
+        }
+    }
+
+    /// Tells the run where a callback's frame would begin, and whose functions it means.
+    fn remember_frame(&mut self) {
+        self.x.lea(W::Q, TEMP, at(Gpr::Rbp, -self.function.frame));
+        self.x.store(8, field(offset_of!(Run, stack_top)), TEMP);
+        if self.executable.functions.len() > 1 {
+            self.x.lea_code(TEMP, 0);
+            self.x.store(8, field(offset_of!(Run, machine)), TEMP);
+        }
+    }
+
+    fn epilogue(&mut self) {
+        let padding = self.padding();
+        if padding > 0 {
+            self.x.alu_imm(W::Q, Alu::Add, Gpr::Rsp, padding);
+        }
+        for register in self.function.saved.clone().into_iter().rev() {
+            self.x.pop(register);
+        }
+    }
+
+    /// Writes a jump; false if it is none.
+    pub fn branch(&mut self, index: usize, op: &Op) -> bool {
+        match op.code {
+            Code::Jump => {
+                let target = self.charge(index, op);
+                if target != index + 1 {
+                    self.jump(Target::Op(target));
+                }
+            }
+            Code::MayGoto => {
+                let target = self.target(index, op);
+                self.x.alu_mem_imm(W::D, Alu::Cmp, at(Gpr::Rsp, 0), 0);
+                self.jump_if(Cc::E, Target::Op(target));
+                self.x.alu_mem_imm(W::D, Alu::Sub, at(Gpr::Rsp, 0), 1);
+            }
+            code if (Code::JEq64K..=Code::JSLe32X).contains(&code) => {
+                let target = self.charge(index, op);
+                if let Some(cc) = self.compare(op) {
+                    self.jump_if(cc, Target::Op(target));
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes a round of a loop off the budget, if the jump leads back; where it leads.
+    fn charge(&mut self, index: usize, op: &Op) -> usize {
+        let target = self.target(index, op);
+        if self.options.budget && target <= index {
+            let steps = (index - target + 1) as i32;
+            self.x
+                .alu_mem_imm(W::Q, Alu::Sub, field(offset_of!(Run, budget)), steps);
+            self.jump_if(Cc::B, Target::Stop(StopKind::Budget, index));
+        }
+        target
+    }
+
+    /// Writes what is left: calls, returns, traps.
+    pub fn control(&mut self, index: usize, op: &Op) {
+        match op.code {
+            Code::Helper => {
+                self.x.mov(W::Q, TEMP2, RUN);
+                self.call_outside(op.imm);
+            }
+            Code::Computed => self.computed(op, false),
+            Code::ComputedStore => self.computed(op, true),
+            Code::PacketLoad => self.packet_load(op),
+            Code::Local => self.local(index, op),
+            Code::TailCall => self.tail_call(op),
+            Code::Exit => {
+                self.epilogue();
+                self.x.ret();
+            }
+            _ => self.jump(Target::Stop(StopKind::Unreachable, index)),
+        }
+    }
+
+    /// Calls a function of the kernel; leaves when the run was stopped meanwhile.
+    fn call_outside(&mut self, function: u64) {
+        self.x.mov_imm(TEMP, function);
+        self.x.call(TEMP);
+        self.leave_if_stopped();
+    }
+
+    fn leave_if_stopped(&mut self) {
+        self.x
+            .alu_mem_imm(W::D, Alu::Cmp, field(offset_of!(Run, stopped)), 0);
+        let leave = self.leave;
+        let fixup = self.x.jcc(Cc::Ne, false);
+        let near = self.x.fix(fixup, leave);
+        self.too_large |= !near;
+    }
+
+    /// A context field that is a function of the context: looks like a load or store, so every
+    /// register keeps its value.
+    fn computed(&mut self, op: &Op, store: bool) {
+        let target = gpr(op.dst);
+        let base = if store { gpr(op.dst) } else { gpr(op.src) };
+        for register in VOLATILE {
+            self.x.push(register);
+        }
+        self.x.push(TEMP);
+        // Eight pushes: still aligned.
+        let value = gpr(op.src);
+        self.x.lea(W::Q, TEMP2, at(base, op.off));
+        if store {
+            self.x.mov(W::Q, Gpr::Rsi, value);
+        } else {
+            self.x.mov_imm(Gpr::Rsi, 0);
+        }
+        self.x.mov(W::Q, Gpr::Rdi, TEMP2);
+        for register in [Gpr::Rdx, Gpr::Rcx, Gpr::R8] {
+            self.x.mov_imm(register, 0);
+        }
+        self.x.mov(W::Q, TEMP2, RUN);
+        self.x.mov_imm(TEMP, op.imm);
+        self.x.call(TEMP);
+        self.x.mov(W::Q, TEMP2, Gpr::Rax);
+        self.x.pop(TEMP);
+        for register in VOLATILE.into_iter().rev() {
+            self.x.pop(register);
+        }
+        if !store {
+            self.x.mov(W::Q, target, TEMP2);
+        }
+        self.leave_if_stopped();
+    }
+
+    fn packet_load(&mut self, op: &Op) {
+        if op.src == NO_REGISTER {
+            self.x.mov_imm(Gpr::Rsi, i64::from(op.off) as u64);
+        } else {
+            self.x.lea(W::D, Gpr::Rsi, at(gpr(op.src), op.off));
+            self.x.movsx(W::Q, 32, Gpr::Rsi, Gpr::Rsi);
+        }
+        self.x.mov(W::Q, Gpr::Rdi, gpr(6));
+        for register in [Gpr::Rdx, Gpr::Rcx, Gpr::R8] {
+            self.x.mov_imm(register, 0);
+        }
+        self.x.mov(W::Q, TEMP2, RUN);
+        self.call_outside(op.imm);
+        self.x.test(W::Q, Gpr::Rax, Gpr::Rax);
+        let inside = self.x.jcc(Cc::Ge, true);
+        self.x.mov_imm(Gpr::Rax, 0);
+        self.epilogue();
+        self.x.ret();
+        self.x.land(inside);
+    }
+
+    /// A call of a subprogram: its frame lies below this one's.
+    fn local(&mut self, index: usize, op: &Op) {
+        let (own, callee) = (op.imm as u32 as i32, (op.imm >> 32) as i32);
+        self.x.mov(W::Q, TEMP, Gpr::Rbp);
+        self.x
+            .alu_load(W::Q, Alu::Sub, TEMP, field(offset_of!(Run, stack)));
+        self.x
+            .alu_imm(W::Q, Alu::Cmp, TEMP, own.saturating_add(callee));
+        self.jump_if(Cc::B, Target::Stop(StopKind::Stack, index));
+        self.move_frame(-own);
+        let target = self.target(index, op);
+        self.call_function(target);
+        self.move_frame(own);
+        if self.function.calls {
+            self.remember_frame();
+        }
+    }
+
+    fn move_frame(&mut self, by: i32) {
+        if by != 0 {
+            self.x.alu_imm(W::Q, Alu::Add, Gpr::Rbp, by);
+        }
+    }
+
+    /// Asks for the target; jumps there with this function's frame given up, or goes on.
+    fn tail_call(&mut self, op: &Op) {
+        self.x.mov(W::Q, Gpr::Rcx, RUN);
+        self.x.mov_imm(Gpr::R8, op.imm);
+        self.x.mov(W::Q, TEMP2, Gpr::Rbp);
+        let finder: unsafe extern "C" fn(u64, u64, u64, *mut Run, u64, u64) -> *const u8 =
+            runtime::tail_target;
+        self.call_outside(finder as usize as u64);
+        self.x.test(W::Q, Gpr::Rax, Gpr::Rax);
+        let none = self.x.jcc(Cc::E, true);
+        self.x
+            .load(8, Gpr::Rdi, field(offset_of!(Run, tail_context)));
+        self.epilogue();
+        self.x.jmp_reg(Gpr::Rax);
+        self.x.land(none);
+    }
+
+    /// Stops the run: on the machine's stack as it was at the entry.
+    pub fn stop_stub(&mut self, kind: StopKind, op: usize) {
+        let slot = self.executable.slots.get(op).copied().unwrap_or(0);
+        let stopper: unsafe extern "C" fn(*mut Run, u32) = match kind {
+            StopKind::Budget => runtime::stop_budget,
+            StopKind::Stack => runtime::stop_stack,
+            StopKind::Unreachable => runtime::stop_unreachable,
+        };
+        self.x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
+        self.x.mov(W::Q, Gpr::Rdi, RUN);
+        self.x.mov_imm(Gpr::Rsi, u64::from(slot));
+        self.x.mov_imm(TEMP, stopper as usize as u64);
+        self.x.call(TEMP);
+        let leave = self.leave;
+        let fixup = self.x.jmp(false);
+        let near = self.x.fix(fixup, leave);
+        self.too_large |= !near;
+    }
+}

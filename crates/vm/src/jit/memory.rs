@@ -1,0 +1,184 @@
+//! Templates of loads, stores and atomics.
+
+use core::mem::offset_of;
+
+use super::{
+    compile::{RUN, Round, TEMP, TEMP2, gpr},
+    x86::{Alu, Cc, Gpr, Mem, W, at},
+};
+use crate::{
+    Run,
+    op::{Atomic, Code, Op},
+};
+
+impl Round<'_> {
+    /// Writes a memory operation; false if it is none.
+    pub fn memory(&mut self, op: &Op) -> bool {
+        use Code::*;
+        let source = self.address(op.src, op.off);
+        let place = self.address(op.dst, op.off);
+        let frame = at(Gpr::Rbp, op.off);
+        let (dst, src) = (gpr(op.dst), gpr(op.src));
+        match op.code {
+            Ld8 | LdAcq8 => self.x.load(1, dst, source),
+            Ld16 | LdAcq16 => self.x.load(2, dst, source),
+            Ld32 | LdAcq32 => self.x.load(4, dst, source),
+            Ld64 | LdAcq64 => self.x.load(8, dst, source),
+            LdS8 => self.x.load_signed(1, dst, source),
+            LdS16 => self.x.load_signed(2, dst, source),
+            LdS32 => self.x.load_signed(4, dst, source),
+            Probe8 => self.probe(dst, source, 1, false),
+            Probe16 => self.probe(dst, source, 2, false),
+            Probe32 => self.probe(dst, source, 4, false),
+            Probe64 => self.probe(dst, source, 8, false),
+            ProbeS8 => self.probe(dst, source, 1, true),
+            ProbeS16 => self.probe(dst, source, 2, true),
+            ProbeS32 => self.probe(dst, source, 4, true),
+            LdFrame8 => self.x.load(1, dst, frame),
+            LdFrame16 => self.x.load(2, dst, frame),
+            LdFrame32 => self.x.load(4, dst, frame),
+            LdFrame64 => self.x.load(8, dst, frame),
+            LdFrameS8 => self.x.load_signed(1, dst, frame),
+            LdFrameS16 => self.x.load_signed(2, dst, frame),
+            LdFrameS32 => self.x.load_signed(4, dst, frame),
+            St8K => self.store_imm(1, place, op.imm),
+            St16K => self.store_imm(2, place, op.imm),
+            St32K => self.store_imm(4, place, op.imm),
+            St64K => self.store_imm(8, place, op.imm),
+            // A release is any store on x86-64.
+            St8X | StRel8 => self.x.store(1, place, src),
+            St16X | StRel16 => self.x.store(2, place, src),
+            St32X | StRel32 => self.x.store(4, place, src),
+            St64X | StRel64 => self.x.store(8, place, src),
+            StFrame8K => self.store_imm(1, frame, op.imm),
+            StFrame16K => self.store_imm(2, frame, op.imm),
+            StFrame32K => self.store_imm(4, frame, op.imm),
+            StFrame64K => self.store_imm(8, frame, op.imm),
+            StFrame8X => self.x.store(1, frame, src),
+            StFrame16X => self.x.store(2, frame, src),
+            StFrame32X => self.x.store(4, frame, src),
+            StFrame64X => self.x.store(8, frame, src),
+            Atomic32 => self.atomic(W::D, op, place),
+            Atomic64 => self.atomic(W::Q, op, place),
+            ArrayLookup => self.array_lookup(op),
+            _ => return false,
+        }
+        true
+    }
+
+    fn store_imm(&mut self, bytes: u8, place: Mem, imm: u64) {
+        if bytes == 8 && i32::try_from(imm as i64).is_err() {
+            self.x.mov_imm(TEMP, imm);
+            self.x.store(8, place, TEMP);
+        } else {
+            self.x.store_imm(bytes, place, imm as i32);
+        }
+    }
+
+    /// A load that gives 0 outside of the cage.
+    fn probe(&mut self, dst: Gpr, source: Mem, bytes: u8, signed: bool) {
+        self.x.lea(W::Q, TEMP, source);
+        self.x.mov(W::Q, TEMP2, TEMP);
+        self.x.alu_load(
+            W::Q,
+            Alu::Sub,
+            TEMP2,
+            at(RUN, offset_of!(Run, cage_base) as i32),
+        );
+        self.x.alu_imm(W::Q, Alu::Add, TEMP2, i32::from(bytes));
+        self.x.alu_load(
+            W::Q,
+            Alu::Cmp,
+            TEMP2,
+            at(RUN, offset_of!(Run, cage_size) as i32),
+        );
+        let outside = self.x.jcc(Cc::A, true);
+        // An address just below the cage wraps around to a small number.
+        self.x.alu_imm(W::Q, Alu::Cmp, TEMP2, i32::from(bytes));
+        let wrapped = self.x.jcc(Cc::B, true);
+        if signed {
+            self.x.load_signed(bytes, dst, at(TEMP, 0));
+        } else {
+            self.x.load(bytes, dst, at(TEMP, 0));
+        }
+        let done = self.x.jmp(true);
+        self.x.land(outside);
+        self.x.land(wrapped);
+        self.x.mov_imm(dst, 0);
+        self.x.land(done);
+    }
+
+    fn atomic(&mut self, w: W, op: &Op, place: Mem) {
+        let src = gpr(op.src);
+        match Atomic::ALL[op.imm as usize % Atomic::ALL.len()] {
+            Atomic::Add => self.x.lock_alu(w, Alu::Add, place, src),
+            Atomic::Or => self.x.lock_alu(w, Alu::Or, place, src),
+            Atomic::And => self.x.lock_alu(w, Alu::And, place, src),
+            Atomic::Xor => self.x.lock_alu(w, Alu::Xor, place, src),
+            Atomic::FetchAdd => self.x.lock_xadd(w, place, src),
+            Atomic::FetchOr => self.fetch_loop(w, Alu::Or, place, src),
+            Atomic::FetchAnd => self.fetch_loop(w, Alu::And, place, src),
+            Atomic::FetchXor => self.fetch_loop(w, Alu::Xor, place, src),
+            Atomic::Xchg => self.x.xchg_mem(w, place, src),
+            Atomic::CmpXchg => {
+                self.x.lock_cmpxchg(w, place, src);
+                if w == W::D {
+                    // On success the machine leaves the upper half of rax as it was.
+                    self.x.mov(W::D, Gpr::Rax, Gpr::Rax);
+                }
+            }
+        }
+        // xadd and xchg of 32 bits clear the upper half by themselves.
+    }
+
+    /// Fetch-and-operate where the machine has only compare-and-exchange.
+    fn fetch_loop(&mut self, w: W, alu: Alu, place: Mem, src: Gpr) {
+        // rax is taken: the address moves out of its way if it is there, and r0 is kept aside.
+        self.x.lea(W::Q, TEMP2, place);
+        if src != Gpr::Rax {
+            self.x.push(Gpr::Rax);
+        }
+        self.x.push(Gpr::R10);
+        self.x.mov(W::Q, TEMP, src);
+        self.x
+            .load(if w == W::Q { 8 } else { 4 }, Gpr::Rax, at(TEMP2, 0));
+        let top = self.x.here();
+        self.x.mov(W::Q, Gpr::R10, Gpr::Rax);
+        self.x.alu(w, alu, Gpr::R10, TEMP);
+        self.x.lock_cmpxchg(w, at(TEMP2, 0), Gpr::R10);
+        let again = self.x.jcc(Cc::Ne, true);
+        let near = self.x.fix(again, top);
+        debug_assert!(near, "a short loop");
+        self.x.pop(Gpr::R10);
+        if src != Gpr::Rax {
+            self.x.mov(w, src, Gpr::Rax);
+            self.x.pop(Gpr::Rax);
+        } else if w == W::D {
+            self.x.mov(W::D, Gpr::Rax, Gpr::Rax);
+        }
+    }
+
+    fn array_lookup(&mut self, op: &Op) {
+        let Some(array) = self.executable.arrays.get(op.imm as usize).copied() else {
+            return self.x.mov_imm(Gpr::Rax, 0);
+        };
+        self.x.load(4, Gpr::Rax, at(Gpr::Rsi, 0));
+        self.x
+            .alu_imm(W::D, Alu::Cmp, Gpr::Rax, array.max_entries as i32);
+        let outside = self.x.jcc(Cc::Ae, true);
+        if array.stride.is_power_of_two() {
+            let shift = array.stride.trailing_zeros() as u8;
+            self.x
+                .shift_imm(W::Q, super::x86::Shift::Shl, Gpr::Rax, shift);
+        } else {
+            self.x
+                .imul_imm(W::Q, Gpr::Rax, Gpr::Rax, array.stride as i32);
+        }
+        self.x.mov_imm(TEMP, array.values);
+        self.x.alu(W::Q, Alu::Add, Gpr::Rax, TEMP);
+        let done = self.x.jmp(true);
+        self.x.land(outside);
+        self.x.mov_imm(Gpr::Rax, 0);
+        self.x.land(done);
+    }
+}

@@ -1,0 +1,109 @@
+//! The template JIT for x86-64: one pass over the lowered program, each operation to its machine
+//! code, with the verifier's proof instead of run-time checks.
+//!
+//! Registers: `r0` to `r10` live in `rax rdi rsi rdx rcx r8 rbx r13 r14 r15 rbp` (so that helper
+//! calls need no moves), the run in `r12`; `r9` and `r11` are the templates' own. Frames are in the
+//! cage; return addresses and saved registers are on the machine's stack, out of the program's
+//! reach.
+
+mod alu;
+mod compile;
+mod control;
+mod memory;
+mod pages;
+mod runtime;
+mod table;
+mod x86;
+
+use core::fmt;
+
+use crate::{Executable, Run, Stop};
+
+use pages::Pages;
+pub use pages::PagesError;
+
+/// What the templates may use and must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether the CPU has BMI2 (shifts by a register without `cl`).
+    pub bmi2: bool,
+    /// Whether jumps back count against the run's budget.
+    pub budget: bool,
+}
+
+impl Options {
+    /// What this CPU has; with a budget.
+    pub fn host() -> Self {
+        Options {
+            bmi2: has_bmi2(),
+            budget: true,
+        }
+    }
+}
+
+fn has_bmi2() -> bool {
+    // Leaf 7, EBX bit 8 (Intel SDM volume 2, CPUID).
+    let highest = core::arch::x86_64::__cpuid(0).eax;
+    highest >= 7 && core::arch::x86_64::__cpuid_count(7, 0).ebx & 1 << 8 != 0
+}
+
+/// Why a program has no machine code: it can still be interpreted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JitError {
+    /// The code would be larger than a jump can reach.
+    TooLarge,
+    /// The system gives no executable memory.
+    Pages(PagesError),
+}
+
+impl fmt::Display for JitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JitError::TooLarge => f.write_str("the machine code would be too large"),
+            JitError::Pages(why) => write!(f, "no executable memory: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for JitError {}
+
+/// A program's machine code.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pages: Pages,
+}
+
+impl Machine {
+    /// Where the pages begin.
+    fn base(&self) -> *const u8 {
+        self.pages.address(0)
+    }
+
+    /// Bytes of machine code.
+    pub fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Runs a function of the program.
+    ///
+    /// # Safety
+    /// As for the interpreter: `run` is live and was made as [`Run::new`] demands; `frame` lies on
+    /// its stack. The program was proven.
+    pub unsafe fn enter(
+        &self,
+        function: u32,
+        run: *mut Run,
+        frame: u64,
+        args: [u64; 5],
+    ) -> Result<u64, Stop> {
+        // SAFETY: the caller's promise; the pages are ours.
+        unsafe { runtime::enter(self.base(), function, run, frame, args) }
+    }
+}
+
+/// Compiles a lowered program.
+pub(crate) fn compile(executable: &Executable, options: Options) -> Result<Machine, JitError> {
+    let compiled = compile::compile(executable, options)?;
+    let pages = Pages::new(&compiled.bytes).map_err(JitError::Pages)?;
+    Ok(Machine { pages })
+}

@@ -1,0 +1,147 @@
+//! What machine code calls, and what calls machine code.
+
+use core::{ffi::c_void, ptr};
+
+use super::table;
+use crate::{Run, Stop, TailCallFn, run::Engine};
+
+/// The trampoline at the start of every program's code: enters a function of any program.
+type Entry = unsafe extern "C" fn(
+    run: *mut Run,
+    frame: u64,
+    args: *const [u64; 5],
+    function: *const u8,
+) -> u64;
+
+/// How deep helpers may call back into machine code.
+const MAX_DEPTH: u32 = 16;
+
+/// Runs a function of the compiled program whose pages begin at `base`.
+///
+/// # Safety
+/// `base` is the start of a compiled program's pages, which live as long as the run; `run` is live
+/// and was made as [`Run::new`] demands; `frame` lies on its stack.
+pub(super) unsafe fn enter(
+    base: *const u8,
+    index: u32,
+    run: *mut Run,
+    frame: u64,
+    args: [u64; 5],
+) -> Result<u64, Stop> {
+    // SAFETY: the caller's promise. The trampoline's type is `Entry`.
+    unsafe {
+        let Some(function) = table::function(base, index) else {
+            return Err(Stop::NoFunction(u64::from(index)));
+        };
+        if frame.wrapping_sub((*run).stack) < function.frame {
+            return Err(Stop::Stack {
+                slot: function.slot,
+            });
+        }
+        let engine = (*run).engine.replace(Engine {
+            call: call_back,
+            state: ptr::null_mut(),
+        });
+        let machine = core::mem::replace(&mut (*run).machine, base);
+        let trampoline = core::mem::transmute::<*const u8, Entry>(table::trampoline(base));
+        let result = trampoline(run, frame, &raw const args, function.code);
+        (*run).engine = engine;
+        (*run).machine = machine;
+        match (*run).stop {
+            Some(stop) => Err(stop),
+            None => Ok(result),
+        }
+    }
+}
+
+/// Calls a function of the program for a helper.
+///
+/// # Safety
+/// `run` is the run that waits for the helper: its `machine` is the program's code.
+unsafe fn call_back(
+    _state: *mut c_void,
+    run: *mut Run,
+    function: u64,
+    args: [u64; 5],
+) -> Result<u64, Stop> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let index = function.checked_sub(1).and_then(|i| u32::try_from(i).ok());
+        let index = index.ok_or(Stop::NoFunction(function))?;
+        if (*run).depth >= MAX_DEPTH {
+            return Err(Stop::Stack { slot: 0 });
+        }
+        (*run).depth += 1;
+        let frame = (*run).stack_top;
+        let result = enter((*run).machine, index, run, frame, args);
+        // The callback's own functions have moved it.
+        (*run).stack_top = frame;
+        (*run).depth -= 1;
+        result
+    }
+}
+
+/// Where a tail call leads: code, or null when there is no target.
+///
+/// # Safety
+/// Called by machine code: `run` is its run, `find` the [`TailCallFn`] of the operation.
+pub(super) unsafe extern "C" fn tail_target(
+    ctx: u64,
+    map: u64,
+    index: u64,
+    run: *mut Run,
+    find: u64,
+    frame: u64,
+) -> *const u8 {
+    // SAFETY: the caller's promise; the finder returns an executable that outlives the run.
+    unsafe {
+        if (*run).tail_calls == 0 {
+            return ptr::null();
+        }
+        let find = core::mem::transmute::<usize, TailCallFn>(find as usize);
+        let Some(target) = find(ctx, map, index, run).as_ref() else {
+            return ptr::null();
+        };
+        let main = target
+            .machine
+            .as_ref()
+            .and_then(|m| table::function(m.base(), 0));
+        let Some(main) = main else {
+            (*run).stop(Stop::Helper(
+                "a tail call leads to a program without machine code",
+            ));
+            return ptr::null();
+        };
+        if frame.wrapping_sub((*run).stack) < main.frame {
+            (*run).stop(Stop::Stack { slot: main.slot });
+            return ptr::null();
+        }
+        (*run).tail_calls -= 1;
+        (*run).tail_context = ctx;
+        main.code
+    }
+}
+
+/// # Safety
+/// Called by machine code with its run.
+pub(super) unsafe extern "C" fn stop_budget(run: *mut Run, slot: u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*run).budget = 0;
+        (*run).stop(Stop::Budget { slot });
+    }
+}
+
+/// # Safety
+/// Called by machine code with its run.
+pub(super) unsafe extern "C" fn stop_stack(run: *mut Run, slot: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { (*run).stop(Stop::Stack { slot }) }
+}
+
+/// # Safety
+/// Called by machine code with its run.
+pub(super) unsafe extern "C" fn stop_unreachable(run: *mut Run, slot: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { (*run).stop(Stop::Unreachable { slot }) }
+}

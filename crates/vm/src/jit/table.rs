@@ -1,0 +1,67 @@
+//! The table in front of a program's machine code: its functions, found from the code's address
+//! alone, because a tail call changes whose functions a callback means.
+
+use alloc::vec::Vec;
+
+use crate::Executable;
+
+/// Bytes of an entry: offset of the code, bytes of the frame, slot.
+const ENTRY: usize = 12;
+/// Code begins at a multiple of this.
+const ALIGN: usize = 16;
+
+/// A function of a compiled program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    pub code: *const u8,
+    pub frame: u64,
+    pub slot: u32,
+}
+
+/// Bytes in front of the code.
+pub fn size(functions: usize) -> usize {
+    (4 + functions * ENTRY).next_multiple_of(ALIGN)
+}
+
+/// Fills in the table.
+pub fn write(bytes: &mut [u8], executable: &Executable, offsets: &[u32]) {
+    let mut table = Vec::with_capacity(size(offsets.len()));
+    table.extend_from_slice(&(offsets.len() as u32).to_ne_bytes());
+    for (function, offset) in executable.functions.iter().zip(offsets) {
+        for word in [*offset, function.frame, function.slot] {
+            table.extend_from_slice(&word.to_ne_bytes());
+        }
+    }
+    for (to, from) in bytes.iter_mut().zip(table) {
+        *to = from;
+    }
+}
+
+/// Where the code that enters functions lies.
+///
+/// # Safety
+/// `base` is the start of a compiled program's pages.
+pub unsafe fn trampoline(base: *const u8) -> *const u8 {
+    // SAFETY: the caller's promise: the pages begin with the table.
+    unsafe { base.add(size(base.cast::<u32>().read() as usize)) }
+}
+
+/// A function by its index.
+///
+/// # Safety
+/// `base` is the start of a compiled program's pages.
+pub unsafe fn function(base: *const u8, index: u32) -> Option<Function> {
+    // SAFETY: the caller's promise; the index is below the count.
+    unsafe {
+        let words = base.cast::<u32>();
+        if index >= words.read() {
+            return None;
+        }
+        let entry = words.add(1 + index as usize * (ENTRY / 4));
+        Some(Function {
+            code: base.add(entry.read() as usize),
+            frame: u64::from(entry.add(1).read()),
+            slot: entry.add(2).read(),
+        })
+    }
+}

@@ -121,6 +121,32 @@ fn the_interpreter_does_what_the_rfc_says() {
     );
 }
 
+#[cfg(all(target_arch = "x86_64", unix))]
+#[test]
+fn machine_code_does_what_the_rfc_says() {
+    let home = Home::new();
+    let host = panal_vm::JitOptions::host();
+    let mut wrong = Vec::new();
+    for bmi2 in [false, host.bmi2] {
+        let options = panal_vm::JitOptions { bmi2, ..host };
+        for case in &cases() {
+            let got = home.execute_compiled(&slots(case, &case.text), options);
+            if got != Ok(case.expected) {
+                let (name, expected) = (&case.name, case.expected);
+                wrong.push(format!(
+                    "{name} (bmi2 {bmi2}): {got:x?}, expected {expected:#x}"
+                ));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
 /// Linux returns 32 bits: each program runs a second time with the upper half moved down.
 #[test]
 fn linux_agrees_with_the_expectations() {

@@ -17,13 +17,40 @@ use panal_vm::{
 fn lower(text: &str, linkage: &dyn Linkage) -> Executable {
     let slots = assemble(text, &mut ()).unwrap().slots;
     // SAFETY: the helpers of these tests stand any argument.
-    unsafe { Executable::from_unproven("test", &slots, linkage) }.unwrap()
+    let mut executable = unsafe { Executable::from_unproven("test", &slots, linkage) }.unwrap();
+    #[cfg(all(target_arch = "x86_64", unix))]
+    executable
+        .compile(panal_vm::JitOptions::host())
+        .expect("executable memory");
+    executable
 }
 
+/// Interprets, and holds machine code to the same outcome unless the program's own accesses are at
+/// fault: machine code trusts the proof.
 fn run(text: &str) -> Outcome {
     let home = Home::new();
-    lower(text, &Helpers).run(&mut home.run(), 0)
+    let program = lower(text, &Helpers);
+    let outcome = program.run(&mut home.run(), 0);
+    let trusted = !matches!(outcome, Err(Stop::Fault { .. } | Stop::Misaligned { .. }));
+    if trusted && cfg!(all(target_arch = "x86_64", unix)) {
+        compiled_agrees(&program, &home, outcome);
+    }
+    outcome
 }
+
+#[cfg(all(target_arch = "x86_64", unix))]
+fn compiled_agrees(program: &Executable, home: &Home, interpreted: Outcome) {
+    let compiled = program.run_compiled(&mut home.run(), 0);
+    let kind = |o: &Outcome| o.map_err(|stop| std::mem::discriminant(&stop));
+    assert_eq!(
+        kind(&compiled),
+        kind(&interpreted),
+        "{compiled:?}, interpreted {interpreted:?}"
+    );
+}
+
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+fn compiled_agrees(_: &Executable, _: &Home, _: Outcome) {}
 
 /// Helpers of these tests, by number.
 struct Helpers;
@@ -182,6 +209,13 @@ fn budgets_end_loops_calls_and_callbacks() {
             matches!(outcome, Err(Stop::Budget { .. })),
             "{text}: {outcome:?}"
         );
+        #[cfg(all(target_arch = "x86_64", unix))]
+        {
+            state.budget = 10_000;
+            let outcome = lower(text, &Helpers).run_compiled(&mut state, 0);
+            let stopped = matches!(outcome, Err(Stop::Budget { .. }));
+            assert!(stopped, "machine code, {text}: {outcome:?}");
+        }
     }
 }
 
@@ -298,6 +332,17 @@ fn tail_calls_replace_the_frame_and_are_counted() {
         &Helpers,
     );
     assert_eq!(outer.run(&mut home.run(), context.address()), Ok(1000 + 33));
+    #[cfg(all(target_arch = "x86_64", unix))]
+    {
+        let context = home.cage.allocate(64, 8).unwrap();
+        assert_eq!(
+            program.run_compiled(&mut home.run(), context.address()),
+            Ok(34)
+        );
+        let context = home.cage.allocate(64, 8).unwrap();
+        let outcome = outer.run_compiled(&mut home.run(), context.address());
+        assert_eq!(outcome, Ok(1000 + 33));
+    }
     // An index that leads nowhere falls through.
     let missing = lower("r2 = 0\nr3 = 1\ncall 12\nr0 = 5\nexit", &Helpers);
     assert_eq!(missing.run(&mut home.run(), 0), Ok(5));

@@ -16,6 +16,9 @@ type Entry = unsafe extern "C" fn(
 /// How deep helpers may call back into machine code.
 const MAX_DEPTH: u32 = 16;
 
+/// What a callback costs of the budget, besides its own loops.
+const CALLBACK_STEPS: u64 = 8;
+
 /// Runs a function of the compiled program whose pages begin at `base`.
 ///
 /// # Safety
@@ -70,6 +73,11 @@ unsafe fn call_back(
         let index = index.ok_or(Stop::NoFunction(function))?;
         if (*run).depth >= MAX_DEPTH {
             return Err(Stop::Stack { slot: 0 });
+        }
+        // A helper's loop is a loop: its rounds count.
+        (*run).budget = (*run).budget.saturating_sub(CALLBACK_STEPS);
+        if (*run).budget == 0 {
+            return Err(Stop::Budget { slot: 0 });
         }
         (*run).depth += 1;
         let frame = (*run).stack_top;

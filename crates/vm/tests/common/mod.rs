@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use panal_isa::{Size, Slot};
 use panal_maps::{Block, Cage};
+#[cfg(all(target_arch = "x86_64", unix))]
+use panal_vm::JitOptions;
 use panal_vm::{ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Outcome, Run};
 
 /// A kernel that has nothing.
@@ -67,5 +69,14 @@ impl Home {
         // SAFETY: there are no helpers.
         let executable = unsafe { Executable::from_unproven("test", slots, &Nothing) }.unwrap();
         executable.run(&mut self.run(), 0)
+    }
+
+    /// As [`Home::execute`], by machine code.
+    #[cfg(all(target_arch = "x86_64", unix))]
+    pub fn execute_compiled(&self, slots: &[Slot], options: JitOptions) -> Outcome {
+        // SAFETY: there are no helpers.
+        let mut executable = unsafe { Executable::from_unproven("test", slots, &Nothing) }.unwrap();
+        executable.compile(options).expect("executable memory");
+        executable.run_compiled(&mut self.run(), 0)
     }
 }

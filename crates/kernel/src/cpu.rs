@@ -217,6 +217,12 @@ impl<'k> Session<'k> {
         Some(memory.objects.address() + at as u64)
     }
 
+    /// Where the next object goes that has this alignment.
+    pub fn next_place(&mut self, align: usize) -> u64 {
+        let memory = self.memory();
+        memory.objects.address() + memory.objects_used.next_multiple_of(align.max(1)) as u64
+    }
+
     /// Says what `bpf_d_path` gives for the `struct path` at an address.
     pub fn name_path(&mut self, address: u64, text: &str) {
         let paths = &mut self.memory().paths.0;

@@ -14,5 +14,12 @@ use crate::attach::HookPoint;
 
 /// Whether some hook has events at this point.
 pub(crate) fn offers(point: &HookPoint) -> bool {
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    if tree::offers(point) {
+        return true;
+    }
     matches!(point, HookPoint::Packets { .. })
 }

@@ -8,14 +8,18 @@
 
 mod acting;
 mod address;
+mod dispatch;
 mod filter;
+mod hook_points;
 mod launch;
 mod memory;
 mod notify;
+mod objects;
 mod open;
 mod perform;
 mod process;
 mod ptrace;
+mod records;
 mod request;
 mod resolve;
 mod supervisor;
@@ -23,6 +27,7 @@ pub mod syscall_table;
 mod traced;
 mod watcher;
 
+pub(crate) use hook_points::offers;
 pub use request::{AddressRequest, Guards, Inode, OpenRequest, Request};
 pub use supervisor::supervise;
 pub use traced::{Identity, Tasks, Traced};

@@ -195,7 +195,7 @@ impl Tracer {
             libc::PTRACE_EVENT_EXEC => self.executed(tid, message as u32),
             libc::PTRACE_EVENT_EXIT => {
                 let task = self.tasks.get(tid);
-                let last = self.tasks.leave(&task);
+                let last = self.tasks.leave(&task, message as i32);
                 self.watcher.exited(&task, message as i32, last);
             }
             _ => {}

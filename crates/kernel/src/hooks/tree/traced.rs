@@ -8,7 +8,7 @@ use std::{
     fs,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI32, Ordering},
     },
 };
 
@@ -26,6 +26,8 @@ pub struct Traced {
     identity: Mutex<Arc<Identity>>,
     /// It is about to end.
     left: AtomicBool,
+    /// How it ends, as wait(2) tells.
+    status: AtomicI32,
 }
 
 /// What a task is at a moment.
@@ -33,6 +35,8 @@ pub struct Traced {
 pub struct Identity {
     /// Process id of the parent.
     pub parent: u32,
+    /// Name of the parent, likewise.
+    pub parent_comm: [u8; 16],
     /// Its name, padded with zeroes, the last byte zero.
     pub comm: [u8; 16],
     /// Real, effective, saved and file-system user id.
@@ -59,6 +63,16 @@ impl Traced {
         lock(&self.identity).clone()
     }
 
+    /// Whether it is about to end.
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// How it ends, as wait(2) tells; 0 before that.
+    pub fn exit_status(&self) -> i32 {
+        self.status.load(Ordering::Relaxed)
+    }
+
     /// Reads its identity anew.
     pub(super) fn refresh(&self) {
         if let Some((_, identity)) = read_identity(self.tid) {
@@ -72,6 +86,7 @@ impl Traced {
             tgid,
             identity: Mutex::new(Arc::new(identity)),
             left: AtomicBool::new(false),
+            status: AtomicI32::new(0),
         })
     }
 }
@@ -137,10 +152,10 @@ impl Tasks {
     }
 
     /// Notes that a thread is about to end; whether it is the last of its process.
-    pub(super) fn leave(&self, task: &Traced) -> bool {
+    pub(super) fn leave(&self, task: &Traced, status: i32) -> bool {
+        task.status.store(status, Ordering::Relaxed);
         task.left.store(true, Ordering::Relaxed);
-        let stays =
-            |other: &Arc<Traced>| other.tgid == task.tgid && !other.left.load(Ordering::Relaxed);
+        let stays = |other: &Arc<Traced>| other.tgid == task.tgid && !other.has_left();
         !lock(&self.0).values().any(stays)
     }
 }
@@ -166,18 +181,14 @@ fn read_identity(tid: u32) -> Option<(u32, Identity)> {
             .collect()
     };
     let four = |name: &str| <[u32; 4]>::try_from(numbers(name)).unwrap_or_default();
-    let mut comm = [0u8; 16];
-    let name = fs::read(format!("/proc/{tid}/comm")).unwrap_or_default();
-    let name = name.strip_suffix(b"\n").unwrap_or(&name);
-    comm.iter_mut()
-        .zip(name.iter().take(15))
-        .for_each(|(to, from)| *to = *from);
     let stat = fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
     let stat = StatFields::after_comm(&stat);
     let executable = fs::read_link(format!("/proc/{tid}/exe")).unwrap_or_default();
+    let parent = *numbers("PPid").first()?;
     let identity = Identity {
-        parent: *numbers("PPid").first()?,
-        comm,
+        parent,
+        parent_comm: read_comm(parent),
+        comm: read_comm(tid),
         uids: four("Uid"),
         gids: four("Gid"),
         groups: numbers("Groups"),
@@ -193,6 +204,16 @@ fn read_identity(tid: u32) -> Option<(u32, Identity)> {
         executable: std::os::unix::ffi::OsStringExt::into_vec(executable.into_os_string()),
     };
     Some((*numbers("Tgid").first()?, identity))
+}
+
+fn read_comm(tid: u32) -> [u8; 16] {
+    let mut comm = [0u8; 16];
+    let name = fs::read(format!("/proc/{tid}/comm")).unwrap_or_default();
+    let name = name.strip_suffix(b"\n").unwrap_or(&name);
+    comm.iter_mut()
+        .zip(name.iter().take(15))
+        .for_each(|(to, from)| *to = *from);
+    comm
 }
 
 /// Fields of `/proc/PID/stat`, numbered as in proc_pid_stat(5).

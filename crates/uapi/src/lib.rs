@@ -13,6 +13,7 @@ pub mod command;
 pub mod errno;
 pub mod helpers;
 pub mod kernel;
+pub mod kfuncs;
 pub mod map_type;
 pub mod profile;
 pub mod prog_type;

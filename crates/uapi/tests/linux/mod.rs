@@ -35,6 +35,7 @@ struct ProgLoad {
 }
 
 /// What is loaded.
+#[allow(dead_code)] // not every test loads programs
 pub struct Load<'a> {
     pub prog_type: ProgType,
     pub attach_type: Option<AttachType>,

@@ -466,6 +466,22 @@ pub fn check_direct(
     check_access(env, map, min, max, size, Source::Direct)
 }
 
+/// The same for a helper that reads or writes a part of the value.
+///
+/// # Errors
+/// It touches a field that only its own helpers may.
+pub fn check_by_helper(
+    env: &Env<'_>,
+    map: MapRef,
+    min: i64,
+    max: u64,
+    size: u32,
+    access: AccessKind,
+) -> Check {
+    let _ = access;
+    check_access(env, map, min, max, size, Source::Helper)
+}
+
 /// The kptr at a constant offset of a map's value, if there is one there: loads and stores of it go
 /// by [`load_kptr`] and [`store_kptr`].
 pub fn kptr_at(env: &Env<'_>, map: MapRef, offset: i64) -> Option<Kptr> {

@@ -27,7 +27,8 @@ const END: u32 = u32::MAX;
 impl NameIndex {
     pub(crate) fn new(types: &[Type]) -> NameIndex {
         let hasher = DefaultHashBuilder::default();
-        let mut first: HashTable<u32> = HashTable::new();
+        let named = types.iter().filter(|ty| !ty.name.is_empty()).count();
+        let mut first: HashTable<u32> = HashTable::with_capacity(named);
         let mut next = vec![END; types.len()];
         // Backwards, so that chains are in ascending order.
         for (index, ty) in types.iter().enumerate().rev() {
@@ -73,7 +74,10 @@ impl NameIndex {
 /// three underscores that stand alone between other characters.
 pub fn essential_name(name: &str) -> &str {
     let bytes = name.as_bytes();
-    // Most names have no flavour; the search for one is short then.
+    // Most names have no flavour: of three underscores in a row one is at every third place.
+    if !bytes.iter().skip(2).step_by(3).any(|&b| b == b'_') {
+        return name;
+    }
     let mut end = bytes.len();
     while let Some(at) = bytes[..end].iter().rposition(|&b| b == b'_') {
         let start = bytes[..at]

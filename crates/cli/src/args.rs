@@ -162,8 +162,10 @@ pub struct ProgRun {
 /// What runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
-    /// The interpreter
+    /// The interpreter: every access is checked
     Interp,
+    /// Machine code: trusts the verifier
+    Jit,
 }
 
 const MAP_HELP: &str = "Set an element of a map before the program runs; can be given many times.

@@ -5,19 +5,29 @@ use std::path::Path;
 use panal_kernel::PanalKernel;
 use panal_uapi::{kernel::Kernel, profile::Profile};
 
-use crate::{args::KernelName, error::Problem};
+use crate::{
+    args::{Engine, KernelName},
+    error::Problem,
+};
 
-/// Panal's kernel as usual, or Linux itself.
-pub fn open(name: KernelName) -> Result<Box<dyn Kernel>, Problem> {
+/// Panal's kernel with this engine, or Linux itself, which has its own.
+pub fn open(name: KernelName, engine: Engine) -> Result<Box<dyn Kernel>, Problem> {
     match name {
-        KernelName::Panal => Ok(Box::new(panal()?)),
+        KernelName::Panal => Ok(Box::new(panal(engine)?)),
         KernelName::Linux => linux(),
     }
 }
 
 /// Panal's kernel, to run programs.
-pub fn panal() -> Result<PanalKernel, Problem> {
-    PanalKernel::new().map_err(cannot_start)
+pub fn panal(engine: Engine) -> Result<PanalKernel, Problem> {
+    let engine = match engine {
+        Engine::Interp => panal_kernel::Engine::Interpreter,
+        Engine::Jit => panal_kernel::Engine::MachineCode,
+    };
+    PanalKernel::builder()
+        .engine(engine)
+        .build()
+        .map_err(cannot_start)
 }
 
 /// A kernel that is only asked for verdicts.

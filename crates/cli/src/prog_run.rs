@@ -32,8 +32,6 @@ struct ResultJson<'a> {
 
 /// Runs the command; the exit code.
 pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
-    // The only engine so far; Linux chooses its own.
-    let Engine::Interp = arguments.engine;
     let path = &arguments.object;
     let file = path.display().to_string();
     let mut open = object::load(path)?;
@@ -46,7 +44,7 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
         repeat: arguments.repeat,
         ..TestRun::default()
     };
-    let kernel = kernels::open(arguments.kernel)?;
+    let kernel = kernels::open(arguments.kernel, arguments.engine)?;
     let loaded = load::load(open, kernel.as_ref(), &file, arguments.json)?;
     map_args::apply(&loaded, &arguments.maps)?;
     let program = loaded

@@ -322,7 +322,12 @@ impl<'k> Session<'k> {
         for _ in 0..repeat {
             let ran = self.start(program, &setting);
             done += 1;
-            result.steps = Some(ran.steps);
+            result.steps = self
+                .shared
+                .config
+                .engine
+                .counts_steps()
+                .then_some(ran.steps);
             match ran.outcome {
                 Ok(value) => result.retval = value as u32,
                 Err(stop) => {
@@ -388,7 +393,8 @@ impl<'k> Session<'k> {
             index_word: memory.words.address(),
         };
         run.host = (&raw mut host).cast::<c_void>();
-        let outcome = executable.run(&mut run, context);
+        let engine = shared.config.engine;
+        let outcome = engine.run(executable, &mut run, context);
         Ran {
             outcome,
             retval: host.retval,

@@ -12,6 +12,7 @@ use panal_uapi::{
 use crate::{
     attach::{Attachments, HookPoint},
     cpu::{CpuMemories, Session},
+    engine::Engine,
     fds::FdTable,
     ids::Ids,
     maps::Map,
@@ -57,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) verify_only: bool,
     pub(crate) cpus: u32,
     pub(crate) budget: u64,
+    pub(crate) engine: Engine,
 }
 
 /// Settings of a kernel before it is made.
@@ -65,6 +67,7 @@ pub struct Builder {
     verify_only: bool,
     cpus: Option<u32>,
     budget: u64,
+    engine: Engine,
 }
 
 impl Builder {
@@ -96,6 +99,12 @@ impl Builder {
         self
     }
 
+    /// What runs programs.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
     /// Makes the kernel.
     pub fn build(self) -> Result<PanalKernel, Failure> {
         let foreign = self.profile.is_some();
@@ -117,6 +126,7 @@ impl Builder {
             verify_only: self.verify_only,
             cpus,
             budget: self.budget,
+            engine: self.engine,
         };
         let shared = Shared {
             config,
@@ -162,6 +172,7 @@ impl PanalKernel {
             verify_only: false,
             cpus: None,
             budget: DEFAULT_BUDGET,
+            engine: Engine::default(),
         }
     }
 

@@ -6,6 +6,7 @@
 mod attach;
 mod bpf;
 mod cpu;
+mod engine;
 mod fds;
 mod helpers;
 mod host;
@@ -25,6 +26,7 @@ pub mod types;
 
 pub use attach::{Direction, HookPoint, Moment};
 pub use cpu::{Context, Event, Ran, Session};
+pub use engine::Engine;
 pub use helpers::is_implemented;
 pub use kernel::{Builder, DEFAULT_BUDGET, PanalKernel, VERSION, own_profile};
 pub use maps::Map;

@@ -184,14 +184,24 @@ fn refused(error: LowerError) -> LoadError {
 
 pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, LoadError> {
     let prepared = prepare(kernel, spec)?;
-    let Outcome { result, stats, log } = judge(kernel, spec, &prepared)?;
+    let Outcome {
+        result,
+        stats,
+        mut log,
+    } = judge(kernel, spec, &prepared)?;
     let proof = result.map_err(|rejection| LoadError::Rejected {
         errno: rejection.errno,
         rejection: Some(rejection),
         log: log.clone(),
         stats: Some(stats),
     })?;
-    let executable = lower(kernel, &proof, &prepared.resolved.maps)?;
+    let mut executable = lower(kernel, &proof, &prepared.resolved.maps)?;
+    if let Some(executable) = &mut executable
+        && let Some(why) = kernel.shared.config.engine.prepare(executable)
+    {
+        log.push_str(&why);
+        log.push('\n');
+    }
     let program = publish(kernel, spec, prepared, Some(proof), executable, stats);
     let is_foreign = |map: &&Arc<Map>| map.map_type() == MapType::ProgArray && !map.takes(&program);
     if let Some(map) = program.maps.iter().find(is_foreign) {

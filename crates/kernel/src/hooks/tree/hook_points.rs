@@ -194,7 +194,9 @@ fn looks_at_task(attachment: &Attachment) -> bool {
     ) {
         return true;
     }
-    let Some(proof) = program.proof() else { return true };
+    let Some(proof) = program.proof() else {
+        return true;
+    };
     (0..proof.slots().len())
         .filter_map(|slot| proof.instruction(slot))
         .any(|instruction| {

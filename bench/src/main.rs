@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod engines;
 mod packets;
 mod table;
 mod trace;
+mod verifier;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,16 @@ type Benchmark = (&'static str, &'static str, fn() -> Result<(), String>);
 
 const ALL: &[Benchmark] = &[
     (
+        "engines",
+        "interpreter and machine code, against Linux's JIT",
+        engines::run,
+    ),
+    (
+        "verifier",
+        "instructions processed a second, against Linux",
+        verifier::run,
+    ),
+    (
         "packets",
         "packets a second through XDP over a pcap",
         packets::run,

@@ -183,17 +183,6 @@ fn refused(error: LowerError) -> LoadError {
 }
 
 pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, LoadError> {
-    if std::env::var_os("PANAL_UNPROVEN").is_some() {
-        let program = unsafe { kernel.load_unproven(spec)? };
-        let fd = kernel
-            .open(COMMAND, Object::Program(program))
-            .map_err(LoadError::Failed)?;
-        return Ok(Loaded {
-            fd,
-            log: String::new(),
-            stats: None,
-        });
-    }
     let prepared = prepare(kernel, spec)?;
     let Outcome {
         result,

@@ -26,5 +26,7 @@ SEC("xdp") int touch(struct xdp_md *ctx)
 
 SEC("xdp") int offset(struct xdp_md *ctx)
 {
-	return zeros[ctx->data & 31] + zeros[7];
+	u64 copy = 0;
+
+	return bpf_probe_read_kernel(&copy, 8, &zeros[7]) + copy;
 }

@@ -71,9 +71,9 @@ impl Events {
         Events { sources, json }
     }
 
-    /// Whether there is any source.
-    pub fn is_empty(&self) -> bool {
-        self.sources.is_empty()
+    /// Whether JSON is printed.
+    pub fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Prints every record that waits; how many there were.

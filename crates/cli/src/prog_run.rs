@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     DONE,
-    args::{Engine, ProgRun},
+    args::ProgRun,
     error::Problem,
     kernels, load, map_args, object,
     output::{self, BAD, Painted},

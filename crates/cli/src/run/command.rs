@@ -11,17 +11,30 @@ use crate::{error::Problem, output};
 /// Runs the command with every program attached, until its whole process tree has ended.
 pub fn run(running: &mut Running<'_>, arguments: &[OsString]) -> Result<ExitStatus, Problem> {
     let links = running.attach()?;
-    let (name, rest) = arguments
-        .split_first()
-        .map_or((OsString::new(), &[][..]), |(n, r)| (n.clone(), r));
+    let (name, rest) = arguments.split_first().ok_or_else(|| {
+        // The command line asks for one.
+        Problem::Asked("no command was given".to_owned())
+    })?;
     let command = Command::new(name).args(rest);
-    let kernel = running.kernel;
-    let status: Result<ExitStatus, StartError> = {
-        let _ = (kernel, command);
-        Err(StartError::Unsupported)
-    };
+    let status = supervise(running, &command);
     drop(links);
     status.map_err(|error| Problem::Asked(error.to_string()))
+}
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+fn supervise(running: &mut Running<'_>, command: &Command) -> Result<ExitStatus, StartError> {
+    running.kernel.supervise(command, &mut || running.drain())
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+fn supervise(_: &mut Running<'_>, _: &Command) -> Result<ExitStatus, StartError> {
+    Err(StartError::Unsupported)
 }
 
 /// What is to be said of how the command ended: an error if a signal killed it.

@@ -12,10 +12,11 @@ use std::{
 use panal_kernel::PanalKernel;
 use panal_loader::Loaded;
 use panal_uapi::kernel::Fd;
+use serde_json::json;
 
 use crate::{
     DONE, args::Run, error::Problem, events::Events, kernels, load, map_args, object, output,
-    summary,
+    summary, text::clean,
 };
 
 /// Where events go: standard output, or a file when the command's own output is not to be mixed.
@@ -94,17 +95,29 @@ fn output_to(path: Option<&Path>) -> Result<Output, Problem> {
 }
 
 impl Running<'_> {
-    /// Prints the records that wait.
+    /// Prints the records and lines that wait.
     fn drain(&mut self) {
-        if self.problem.is_some() || self.events.is_empty() {
-            return;
+        if self.problem.is_none() {
+            self.problem = self.print_waiting().err();
         }
-        let drained = self.events.drain(self.kernel, &mut self.out);
-        let flushed = drained.and_then(|count| match count {
-            0 => Ok(()),
-            _ => Ok(self.out.flush()?),
-        });
-        self.problem = flushed.err();
+    }
+
+    fn print_waiting(&mut self) -> Result<(), Problem> {
+        let mut count = self.events.drain(self.kernel, &mut self.out)?;
+        for line in self.kernel.take_trace() {
+            count += 1;
+            match self.events.is_json() {
+                true => {
+                    let json = json!({"trace": line.text, "comm": line.comm, "tid": line.tid});
+                    writeln!(self.out, "{json}")?;
+                }
+                false => writeln!(self.out, "{}", clean(&line.to_string()))?,
+            }
+        }
+        if count > 0 {
+            self.out.flush()?;
+        }
+        Ok(())
     }
 
     /// Attaches every loaded program to what its section names.

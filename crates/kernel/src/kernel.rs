@@ -59,7 +59,6 @@ pub(crate) struct Config {
     pub(crate) cpus: u32,
     pub(crate) budget: u64,
     pub(crate) engine: Engine,
-    pub(crate) checked: bool,
 }
 
 /// Settings of a kernel before it is made.
@@ -69,7 +68,6 @@ pub struct Builder {
     cpus: Option<u32>,
     budget: u64,
     engine: Engine,
-    checked: bool,
 }
 
 impl Builder {
@@ -107,14 +105,6 @@ impl Builder {
         self
     }
 
-    /// Checks every access of every run against the objects that are live at that moment, and stops
-    /// the run at the first that lies outside: what a proven program never does. For tests of the
-    /// verifier; runs take many times as long.
-    pub fn checked(mut self, yes: bool) -> Self {
-        self.checked = yes;
-        self
-    }
-
     /// Makes the kernel.
     pub fn build(self) -> Result<PanalKernel, Failure> {
         let foreign = self.profile.is_some();
@@ -137,7 +127,6 @@ impl Builder {
             cpus,
             budget: self.budget,
             engine: self.engine,
-            checked: self.checked,
         };
         let shared = Shared {
             config,
@@ -184,7 +173,6 @@ impl PanalKernel {
             cpus: None,
             budget: DEFAULT_BUDGET,
             engine: Engine::default(),
-            checked: false,
         }
     }
 

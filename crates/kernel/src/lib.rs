@@ -12,7 +12,6 @@ mod helpers;
 mod host;
 mod ids;
 mod kernel;
-mod live;
 mod maps;
 mod objects;
 mod packet;

@@ -11,6 +11,7 @@ use crate::{
     error::{Check, reject},
     explore::Search,
     facts::Facts,
+    liveness::StackLiveness,
     program::Program,
     request::{MapDescription, Request},
     state::{BtfRef, MapRef},
@@ -80,8 +81,16 @@ pub struct Env<'a> {
     pub log: Log,
     /// Slot of the instruction that is being checked.
     pub slot: usize,
+    /// Slot of the one before it on this path; `usize::MAX` at entry.
+    pub previous: usize,
+    /// Which stack slots are read later.
+    pub liveness: StackLiveness,
+    /// Whether states are saved at every prune point (`BPF_F_TEST_STATE_FREQ`).
+    pub test_state_freq: bool,
     /// Index of the subprogram whose verification is under way (0, or a global one).
     pub current_subprogram: u32,
+    /// Branch decisions of the path that failed, newest first: slot, and whether it was taken.
+    pub trail: Vec<(u32, bool)>,
     next_id: u32,
     /// Whether unaligned access is an error.
     pub strict_alignment: bool,
@@ -102,7 +111,13 @@ impl<'a> Env<'a> {
             search: Search::default(),
             log: Log::new(request.log_level),
             slot: 0,
+            previous: usize::MAX,
+            liveness: StackLiveness::default(),
+            test_state_freq: request
+                .flags
+                .contains(panal_uapi::kernel::ProgFlags::TEST_STATE_FREQ),
             current_subprogram: 0,
+            trail: Vec::new(),
             next_id: 0,
             strict_alignment: request
                 .flags
@@ -200,6 +215,8 @@ pub struct Log {
     text: String,
     /// Text that level 1 keeps only when the program is rejected: dropped at each branch end.
     mark: usize,
+    /// The source line that was printed last.
+    pub last_line: Option<usize>,
 }
 
 impl Log {
@@ -209,8 +226,7 @@ impl Log {
     fn new(level: u32) -> Log {
         Log {
             level,
-            text: String::new(),
-            mark: 0,
+            ..Log::default()
         }
     }
 

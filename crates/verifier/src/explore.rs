@@ -2,10 +2,14 @@
 
 use alloc::vec::Vec;
 
+use hashbrown::HashMap;
+
 use crate::{
     env::Env,
     error::{Check, reject},
+    prune::{self, Visit},
     state::State,
+    transfer::{self, Flow},
 };
 
 /// A saved state.
@@ -15,6 +19,89 @@ pub struct StateId(pub u32);
 /// Newest entry of a path's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HistoryRef(pub u32);
+
+/// Which numbers of a frame matter exactly: a bit per register and per stack slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Precise {
+    /// `r0` to `r9`.
+    pub regs: u16,
+    /// Stack slots that hold a spilled register.
+    pub slots: u64,
+}
+
+/// A state that was saved, to prune paths that come here with nothing new.
+#[derive(Debug)]
+pub struct Saved {
+    /// The state; without frames when it was dropped.
+    pub state: State,
+    /// Where.
+    pub slot: u32,
+    /// Paths from here that are not finished.
+    pub branches: u32,
+    /// Per frame.
+    pub precise: Vec<Precise>,
+    /// How often it pruned a path.
+    pub hits: u32,
+    /// How often it did not.
+    pub misses: u32,
+    /// Dead registers and slots are gone from it.
+    pub cleaned: bool,
+    /// It is no longer compared with.
+    pub evicted: bool,
+}
+
+/// An entry of a path's history: a jump, an access to the stack, or registers with linked numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct HistoryEntry {
+    /// The instruction.
+    pub slot: u32,
+    /// The one before it on the path.
+    pub previous: u32,
+    /// The stack slot that it accesses: (frame, index).
+    pub stack: Option<(u8, u8)>,
+    /// Registers and slots that were linked to its operands, six at most.
+    pub linked: Linked,
+    /// The entry before this one.
+    pub earlier: Option<HistoryRef>,
+}
+
+/// A register or stack slot of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Frame.
+    pub frame: u8,
+    /// Register number, or 16 plus the index of a stack slot.
+    pub at: u8,
+}
+
+/// Up to six places whose numbers are linked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Linked {
+    places: [Option<Place>; 6],
+    len: u8,
+}
+
+impl Linked {
+    /// Adds a place; false when there is no room.
+    pub fn push(&mut self, place: Place) -> bool {
+        let Some(free) = self.places.get_mut(usize::from(self.len)) else {
+            return false;
+        };
+        *free = Some(place);
+        self.len += 1;
+        true
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Place> + '_ {
+        self.places.iter().flatten().copied()
+    }
+}
 
 /// A branch that waits.
 #[derive(Debug)]
@@ -29,11 +116,108 @@ pub struct Pending {
     pub log_len: usize,
 }
 
+/// Which loop, on which chain of calls: call slots of the frames outside, and the component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LoopKey {
+    /// Slots of calls, outermost first.
+    pub calls: [u32; 8],
+    /// Number of the component.
+    pub component: u32,
+}
+
+/// A loop under way, on one chain of calls.
+#[derive(Debug, Default)]
+pub struct LoopVisit {
+    /// The saved state through which it was entered.
+    pub entry: Option<StateId>,
+    /// Paths that ended because they came to a state of the loop that is itself not finished: what
+    /// becomes precise there must become so on these paths too.
+    pub back_edges: Vec<(State, StateId)>,
+}
+
 /// The search's memory.
 #[derive(Debug, Default)]
 pub struct Search {
     /// Branches that wait, newest last.
     pub pending: Vec<Pending>,
+    /// Saved states.
+    pub saved: Vec<Saved>,
+    /// Those that are compared with, by slot.
+    pub by_slot: Vec<Vec<StateId>>,
+    /// All histories.
+    pub history: Vec<HistoryEntry>,
+    /// The entry made for the instruction under way.
+    pub current_entry: Option<HistoryRef>,
+    /// Loops under way.
+    pub loops: HashMap<LoopKey, LoopVisit>,
+    /// Scratch: ids of an old state and those that stand for them in the current one.
+    pub ids: Vec<(u32, u32)>,
+    /// Instructions processed.
+    pub processed: u64,
+    /// Jumps processed.
+    pub jumps: u64,
+    /// Both, when the newest state was saved.
+    pub at_last_save: (u64, u64),
+    /// States saved in all.
+    pub total_states: u64,
+    /// States held now, and at most.
+    pub held_states: u64,
+    /// See `held_states`.
+    pub peak_states: u64,
+    /// Most states compared at one slot.
+    pub max_states_per_slot: u64,
+}
+
+impl Search {
+    /// A saved state.
+    pub fn saved(&self, id: StateId) -> &Saved {
+        &self.saved[id.0 as usize]
+    }
+
+    /// The same, to change it.
+    pub fn saved_mut(&mut self, id: StateId) -> &mut Saved {
+        &mut self.saved[id.0 as usize]
+    }
+
+    /// A history entry.
+    pub fn entry(&self, entry: HistoryRef) -> &HistoryEntry {
+        &self.history[entry.0 as usize]
+    }
+
+    /// Forgets what belongs to one subprogram's verification; counters stay.
+    pub fn restart(&mut self, slots: usize) {
+        self.pending.clear();
+        self.saved.clear();
+        self.by_slot = alloc::vec![Vec::new(); slots];
+        self.history.clear();
+        self.loops.clear();
+        self.current_entry = None;
+    }
+}
+
+/// Records the instruction under way in the path's history, or adds to what is recorded of it.
+pub fn record(env: &mut Env<'_>, st: &mut State, stack: Option<(u8, u8)>, linked: Linked) {
+    let slot = env.slot as u32;
+    if let Some(current) = env.search.current_entry {
+        let entry = &mut env.search.history[current.0 as usize];
+        entry.stack = entry.stack.or(stack);
+        if linked.len() != 0 {
+            entry.linked = linked;
+        }
+        return;
+    }
+    let entry = HistoryEntry {
+        slot,
+        previous: env.previous as u32,
+        stack,
+        linked,
+        earlier: st.history,
+    };
+    let here = HistoryRef(env.search.history.len() as u32);
+    env.search.history.push(entry);
+    st.history = Some(here);
+    st.history_len += 1;
+    env.search.current_entry = Some(here);
 }
 
 /// Explores a second outcome of the instruction at `env.slot` later: a copy of the state goes on at
@@ -42,18 +226,29 @@ pub struct Search {
 /// # Errors
 /// Too many branches wait.
 pub fn push_branch<'e>(env: &'e mut Env<'_>, st: &State, slot: usize) -> Check<&'e mut State> {
+    push_state(env, st.clone(), slot)
+}
+
+/// As [`push_branch`], with a state of one's own.
+///
+/// # Errors
+/// Too many branches wait.
+pub fn push_state<'e>(env: &'e mut Env<'_>, state: State, slot: usize) -> Check<&'e mut State> {
     let limit = env.request.profile.limits.jump_sequence as usize;
     if env.search.pending.len() >= limit {
+        let jumps = env.search.pending.len() + 1;
         return Err(reject!(
             TooComplex,
             E2BIG,
-            "The sequence of {} jumps is too complex.",
-            env.search.pending.len() + 1
+            "The sequence of {jumps} jumps is too complex."
         ));
+    }
+    if let Some(parent) = state.parent {
+        env.search.saved_mut(parent).branches += 1;
     }
     let (previous, log_len) = (env.slot, env.log.len());
     env.search.pending.push(Pending {
-        state: st.clone(),
+        state,
         slot,
         previous,
         log_len,
@@ -64,11 +259,77 @@ pub fn push_branch<'e>(env: &'e mut Env<'_>, st: &State, slot: usize) -> Check<&
     }
 }
 
-/// The same for the next round of an iterator: numbers that changed since the last round and whose
-/// value does not matter so far are widened, so that the loop converges.
+/// Explores every path from `slot`.
 ///
 /// # Errors
-/// Too many branches wait.
-pub fn push_iteration<'e>(env: &'e mut Env<'_>, st: &State, slot: usize) -> Check<&'e mut State> {
-    push_branch(env, st, slot)
+/// The first violation found.
+pub fn run(env: &mut Env<'_>, mut st: State, slot: usize) -> Check {
+    env.slot = slot;
+    env.previous = usize::MAX;
+    let mut print_state = true;
+    loop {
+        let flow = path_step(env, &mut st, &mut print_state);
+        if flow.is_err() {
+            env.trail = crate::report::trail(env, &st);
+        }
+        match flow? {
+            Flow::To(next) => {
+                env.previous = env.slot;
+                env.slot = next;
+            }
+            Flow::End => {
+                prune::finish_path(env, &st)?;
+                let Some(pending) = env.search.pending.pop() else {
+                    return Ok(());
+                };
+                st = pending.state;
+                env.slot = pending.slot;
+                env.previous = pending.previous;
+                env.log.back_to(pending.log_len);
+                print_state = true;
+            }
+        }
+    }
+}
+
+fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check<Flow> {
+    let slot = env.slot;
+    env.search.current_entry = None;
+    let Some(&instruction) = env.program.get(slot) else {
+        return Err(reject!(ControlFlow, EFAULT, "invalid insn idx {slot}"));
+    };
+    env.search.processed += 1;
+    if env.search.processed > env.request.profile.limits.processed {
+        let n = env.search.processed;
+        return Err(reject!(
+            TooComplex,
+            E2BIG,
+            "BPF program is too large. Processed {n} insn"
+        )
+        .because("the program has too many paths, or loops that run too long")
+        .help(
+            "bound loops more tightly, or move their bodies to a global function or bpf_loop()",
+        ));
+    }
+    st.last_slot = env.previous as u32;
+    let (prune_point, jump_target) = {
+        let aux = &env.aux[slot];
+        (aux.prune_point, aux.jump_target)
+    };
+    if prune_point && prune::visit(env, st)? == Visit::Known {
+        crate::report::log_safe(env, *print_state);
+        return Ok(Flow::End);
+    }
+    if jump_target {
+        record(env, st, None, Linked::default());
+    }
+    env.aux[slot].seen = true;
+    if env.log.on() {
+        crate::report::log_step(env, st, *print_state);
+    }
+    *print_state = false;
+    env.liveness.begin();
+    let flow = transfer::step(env, st, &instruction)?;
+    env.liveness.end(slot);
+    Ok(flow)
 }

@@ -10,17 +10,27 @@ extern crate alloc;
 
 mod access;
 mod calls;
+mod cfg;
+mod compare;
 mod domain;
 mod env;
 mod error;
 mod explore;
 mod facts;
+mod global;
+mod liveness;
 mod precision;
 mod program;
 mod proof;
+mod prune;
+mod report;
 mod request;
+mod stack_depth;
 mod state;
 mod subprograms;
+mod transfer;
+mod verify;
 
 pub use proof::{Access, BranchFact, CallFact, Fact, Proof, Region, Subprogram};
 pub use request::{MapDescription, Outcome, ProgramTypes, Request, Tied};
+pub use verify::verify;

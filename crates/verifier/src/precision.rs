@@ -1,16 +1,496 @@
 //! Which numbers matter exactly: when a verdict depends on a number, the instructions that made it
 //! are walked backwards, and it is marked in every saved state on the way, so that pruning compares it.
 
-use panal_isa::Reg;
+use panal_isa::{AluOp, AtomicOp, CallTarget, Instruction, Operand, Reg};
 
-use crate::{env::Env, error::Check, state::State};
+use crate::{
+    env::Env,
+    error::Check,
+    explore::{HistoryEntry, HistoryRef, Linked, Place, StateId},
+    state::{SlotType, StackSlot, State},
+};
+
+/// Registers and stack slots whose numbers are asked for, per frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    frame: usize,
+    regs: [u16; 8],
+    slots: [u64; 8],
+}
+
+/// The walk cannot say which numbers matter: all do.
+struct TooHard;
+
+const ARGUMENTS: u16 = 0b11_1110;
+
+impl Wanted {
+    fn has(&self, reg: Reg) -> bool {
+        self.regs[self.frame] & (1 << reg.number()) != 0
+    }
+
+    fn add(&mut self, reg: Reg) {
+        if reg != Reg::R10 {
+            self.regs[self.frame] |= 1 << reg.number();
+        }
+    }
+
+    fn remove(&mut self, reg: Reg) {
+        self.regs[self.frame] &= !(1 << reg.number());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.regs.iter().all(|&m| m == 0) && self.slots.iter().all(|&m| m == 0)
+    }
+
+    fn has_place(&self, place: Place) -> bool {
+        let frame = usize::from(place.frame);
+        if place.at < 16 {
+            self.regs[frame] & (1 << place.at) != 0
+        } else {
+            self.slots[frame] & (1 << (place.at - 16)) != 0
+        }
+    }
+
+    fn add_place(&mut self, place: Place) {
+        let frame = usize::from(place.frame);
+        if place.at < 16 {
+            self.regs[frame] |= 1 << place.at;
+        } else {
+            self.slots[frame] |= 1 << (place.at - 16);
+        }
+    }
+
+    /// When one of several linked numbers is wanted, all are.
+    fn spread(&mut self, linked: &Linked) {
+        if linked.iter().any(|p| self.has_place(p)) {
+            linked.iter().for_each(|p| self.add_place(p));
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), TooHard> {
+        if self.frame + 1 >= self.regs.len() {
+            return Err(TooHard);
+        }
+        self.frame += 1;
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<(), TooHard> {
+        if self.frame == 0 || self.slots[self.frame] != 0 {
+            return Err(TooHard);
+        }
+        self.frame -= 1;
+        Ok(())
+    }
+}
 
 /// The verdict depends on the number in this register of the innermost frame.
 ///
 /// # Errors
 /// An inconsistency in the verifier itself.
 pub fn mark_reg(env: &mut Env<'_>, st: &State, reg: Reg) -> Check {
-    let _ = (env, st, reg);
+    if !st.reg(reg).is_scalar() || reg == Reg::R10 {
+        return Ok(());
+    }
+    let mut wanted = Wanted {
+        frame: st.level(),
+        ..Wanted::default()
+    };
+    wanted.add(reg);
+    let slot = env.slot;
+    walk(env, st, slot, wanted);
+    Ok(())
+}
+
+/// As [`mark_reg`], for several registers at once.
+///
+/// # Errors
+/// An inconsistency in the verifier itself.
+pub fn mark_regs(env: &mut Env<'_>, st: &State, regs: &[Reg]) -> Check {
+    regs.iter().try_for_each(|&reg| mark_reg(env, st, reg))
+}
+
+/// The verdict depends on the number spilled to this stack slot of a frame.
+///
+/// # Errors
+/// An inconsistency in the verifier itself.
+pub fn mark_slot(env: &mut Env<'_>, st: &State, frame: usize, index: usize) -> Check {
+    let mut wanted = Wanted {
+        frame: st.level(),
+        ..Wanted::default()
+    };
+    wanted.slots[frame & 7] |= 1 << (index & 63);
+    let slot = env.slot;
+    walk(env, st, slot, wanted);
+    Ok(())
+}
+
+/// What matters in a saved state matters in the state at `slot` that it covers. Whether that changed
+/// any mark.
+///
+/// # Errors
+/// An inconsistency in the verifier itself.
+pub fn propagate(env: &mut Env<'_>, from: StateId, st: &State, slot: usize) -> Check<bool> {
+    let saved = env.search.saved(from);
+    let mut wanted = Wanted {
+        frame: st.level(),
+        ..Wanted::default()
+    };
+    for (level, (frame, precise)) in saved.state.frames.iter().zip(&saved.precise).enumerate() {
+        for number in 0..10 {
+            if precise.regs & (1 << number) != 0 && frame.regs[number].is_scalar() {
+                wanted.regs[level & 7] |= 1 << number;
+            }
+        }
+        if precise.slots != 0 {
+            for (index, slot) in frame.stack.iter().enumerate() {
+                if precise.slots & (1 << index) != 0 && slot.is_spilled_scalar() {
+                    wanted.slots[level & 7] |= 1 << index;
+                }
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(false);
+    }
+    Ok(walk(env, st, slot, wanted))
+}
+
+/// Every number of every state on the way here matters.
+pub fn mark_everything(env: &mut Env<'_>, st: &State) {
+    let mut next = st.parent;
+    while let Some(id) = next {
+        let saved = env.search.saved_mut(id);
+        for (frame, precise) in saved.state.frames.iter().zip(&mut saved.precise) {
+            for number in 0..10 {
+                if frame.regs[number].is_scalar() {
+                    precise.regs |= 1 << number;
+                }
+            }
+            for (index, slot) in frame.stack.iter().enumerate() {
+                if slot.is_spilled_scalar() {
+                    precise.slots |= 1 << index;
+                }
+            }
+        }
+        next = saved.state.parent;
+    }
+}
+
+/// Walks back from `slot` (whose own instruction is not done yet). Whether any mark changed.
+fn walk(env: &mut Env<'_>, st: &State, slot: usize, mut wanted: Wanted) -> bool {
+    let mut changed = false;
+    let mut segment = Segment {
+        at: slot as u32,
+        first: st.first_slot,
+        entry: st.history,
+    };
+    let mut parent = st.parent;
+    let mut later: Option<u32> = None;
+    let mut skip = true;
+    loop {
+        match segment.walk(env, &mut wanted, &mut later, skip) {
+            Ok(true) => return changed,
+            Ok(false) => {}
+            Err(TooHard) => {
+                mark_everything(env, st);
+                return true;
+            }
+        }
+        skip = false;
+        let Some(id) = parent else { break };
+        changed |= mark_state(env, id, &mut wanted);
+        if wanted.is_empty() {
+            return changed;
+        }
+        let saved = &env.search.saved(id).state;
+        later = Some(segment.first);
+        if saved.last_slot == u32::MAX {
+            // Entry of the main program or of a global one: its arguments came from outside.
+            break;
+        }
+        segment = Segment {
+            at: saved.last_slot,
+            first: saved.first_slot,
+            entry: saved.history,
+        };
+        parent = saved.parent;
+    }
+    let only_arguments = wanted.slots.iter().all(|&m| m == 0)
+        && wanted.regs[0] & !ARGUMENTS == 0
+        && wanted.regs[1..].iter().all(|&m| m == 0);
+    if !only_arguments {
+        mark_everything(env, st);
+        return true;
+    }
+    changed
+}
+
+/// Marks what is wanted in a saved state; what is marked already, or no number, is no longer wanted.
+fn mark_state(env: &mut Env<'_>, id: StateId, wanted: &mut Wanted) -> bool {
+    let saved = env.search.saved_mut(id);
+    let mut changed = false;
+    for (level, (frame, precise)) in saved
+        .state
+        .frames
+        .iter()
+        .zip(&mut saved.precise)
+        .enumerate()
+        .take(8)
+    {
+        let mut regs = 0;
+        for number in 0..10 {
+            if wanted.regs[level] & (1 << number) != 0 && frame.regs[number].is_scalar() {
+                regs |= 1 << number;
+            }
+        }
+        wanted.regs[level] = regs & !precise.regs;
+        precise.regs |= regs;
+        let mut slots = 0;
+        let mut mask = wanted.slots[level];
+        while mask != 0 {
+            let index = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            if frame
+                .stack
+                .get(index)
+                .is_some_and(StackSlot::is_spilled_scalar)
+            {
+                slots |= 1 << index;
+            }
+        }
+        wanted.slots[level] = slots & !precise.slots;
+        precise.slots |= slots;
+        changed |= wanted.regs[level] != 0 || wanted.slots[level] != 0;
+    }
+    changed
+}
+
+/// The instructions between two saved states, from the last to the first.
+struct Segment {
+    at: u32,
+    first: u32,
+    entry: Option<HistoryRef>,
+}
+
+impl Segment {
+    /// Whether nothing is wanted any more.
+    fn walk(
+        &mut self,
+        env: &Env<'_>,
+        wanted: &mut Wanted,
+        later: &mut Option<u32>,
+        mut skip: bool,
+    ) -> Result<bool, TooHard> {
+        loop {
+            let here = self
+                .entry
+                .map(|e| env.search.entry(e))
+                .filter(|entry| entry.slot == self.at);
+            if !skip {
+                undo(env, self.at, *later, here, wanted)?;
+            }
+            skip = false;
+            if wanted.is_empty() {
+                return Ok(true);
+            }
+            *later = Some(self.at);
+            let is_first_entry = match here {
+                Some(entry) => entry.earlier.is_none(),
+                None => self.entry.is_none(),
+            };
+            if self.at == self.first && is_first_entry {
+                return Ok(false);
+            }
+            match here {
+                Some(entry) => {
+                    self.at = entry.previous;
+                    self.entry = entry.earlier;
+                }
+                None => self.at = self.at.checked_sub(1).ok_or(TooHard)?,
+            }
+            if self.at == u32::MAX {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// From what is wanted after an instruction to what is wanted before it.
+fn undo(
+    env: &Env<'_>,
+    slot: u32,
+    later: Option<u32>,
+    entry: Option<&HistoryEntry>,
+    wanted: &mut Wanted,
+) -> Result<(), TooHard> {
+    let Some(instruction) = env.program.get(slot as usize) else {
+        return Ok(());
+    };
+    if let Some(entry) = entry {
+        wanted.spread(&entry.linked);
+    }
+    let stack = entry
+        .and_then(|e| e.stack)
+        .map(|(f, i)| (usize::from(f & 7), 1u64 << (i & 63)));
+    match instruction {
+        Instruction::Alu {
+            op: AluOp::Mov,
+            dst,
+            src,
+            ..
+        } if wanted.has(*dst) => {
+            wanted.remove(*dst);
+            if let Operand::Reg(src) = src {
+                wanted.add(*src);
+            }
+        }
+        Instruction::MovSx { dst, src, .. } | Instruction::AddrSpaceCast { dst, src, .. }
+            if wanted.has(*dst) =>
+        {
+            wanted.remove(*dst);
+            wanted.add(*src);
+        }
+        Instruction::Alu {
+            op,
+            dst,
+            src: Operand::Reg(src),
+            ..
+        } if *op != AluOp::Mov && wanted.has(*dst) => {
+            wanted.add(*src);
+        }
+        Instruction::Load { dst, .. }
+        | Instruction::Atomic {
+            op: AtomicOp::LoadAcquire,
+            src: dst,
+            ..
+        } if wanted.has(*dst) => {
+            wanted.remove(*dst);
+            if let Some((frame, bit)) = stack {
+                wanted.slots[frame] |= bit;
+            }
+        }
+        Instruction::Load { .. }
+        | Instruction::Atomic {
+            op: AtomicOp::LoadAcquire,
+            ..
+        } => {}
+        Instruction::Store { base, src, .. } => {
+            undo_store(wanted, *base, stack, src)?;
+        }
+        Instruction::Atomic { base, src, .. } => {
+            undo_store(wanted, *base, stack, &Operand::Reg(*src))?;
+        }
+        Instruction::Branch {
+            dst,
+            src: Operand::Reg(src),
+            ..
+        } if wanted.has(*dst) || wanted.has(*src) => {
+            wanted.add(*dst);
+            wanted.add(*src);
+        }
+        Instruction::LoadImm64 { dst, .. } => wanted.remove(*dst),
+        Instruction::PacketLoad { .. } => {
+            if wanted.has(Reg::R0) {
+                return Err(TooHard);
+            }
+        }
+        Instruction::Call(target) => undo_call(env, slot, later, *target, wanted)?,
+        Instruction::Exit => return undo_exit(env, later, wanted),
+        _ => {}
+    }
+    if let Some(entry) = entry {
+        wanted.spread(&entry.linked);
+    }
+    Ok(())
+}
+
+fn undo_store(
+    wanted: &mut Wanted,
+    base: Reg,
+    stack: Option<(usize, u64)>,
+    src: &Operand,
+) -> Result<(), TooHard> {
+    if wanted.has(base) {
+        // A number that is a pointer here: some subtraction of pointers.
+        return Err(TooHard);
+    }
+    let Some((frame, bit)) = stack else {
+        return Ok(());
+    };
+    if wanted.slots[frame] & bit != 0 {
+        wanted.slots[frame] &= !bit;
+        if let Operand::Reg(src) = src {
+            wanted.add(*src);
+        }
+    }
+    Ok(())
+}
+
+fn undo_call(
+    env: &Env<'_>,
+    slot: u32,
+    later: Option<u32>,
+    target: CallTarget,
+    wanted: &mut Wanted,
+) -> Result<(), TooHard> {
+    let regs = wanted.regs[wanted.frame];
+    if let CallTarget::Local(_) = target {
+        let callee = env.program.callee(slot as usize).ok_or(TooHard)?;
+        let is_global = env.program.subprograms[callee as usize].global;
+        if is_global {
+            if regs & ARGUMENTS != 0 {
+                return Err(TooHard);
+            }
+            wanted.remove(Reg::R0);
+            return Ok(());
+        }
+        // Back from the callee's first instruction to the call: its arguments are the caller's.
+        if regs & !ARGUMENTS != 0 || wanted.frame == 0 {
+            return Err(TooHard);
+        }
+        wanted.regs[wanted.frame] = 0;
+        wanted.leave()?;
+        wanted.regs[wanted.frame] |= regs & ARGUMENTS;
+        return Ok(());
+    }
+    let straight = later == Some(slot + 1);
+    if env.aux[slot as usize].calls_callback && !straight {
+        // Back from a callback's first instruction: the helper made its arguments.
+        if regs & !ARGUMENTS != 0 {
+            return Err(TooHard);
+        }
+        wanted.regs[wanted.frame] = 0;
+        return wanted.leave();
+    }
+    wanted.remove(Reg::R0);
+    if regs & ARGUMENTS != 0 {
+        return Err(TooHard);
+    }
+    Ok(())
+}
+
+fn undo_exit(env: &Env<'_>, later: Option<u32>, wanted: &mut Wanted) -> Result<(), TooHard> {
+    let to_callback_call =
+        later.is_some_and(|l| env.aux.get(l as usize).is_some_and(|a| a.calls_callback));
+    if to_callback_call {
+        wanted.regs[wanted.frame] &= !ARGUMENTS;
+    }
+    if wanted.regs[wanted.frame] & ARGUMENTS != 0 {
+        return Err(TooHard);
+    }
+    let from_call = later.and_then(|l| l.checked_sub(1)).is_some_and(|l| {
+        matches!(
+            env.program.call_target(l as usize),
+            Some(CallTarget::Local(_))
+        )
+    });
+    let result = from_call && wanted.has(Reg::R0);
+    wanted.remove(Reg::R0);
+    wanted.enter()?;
+    if result {
+        wanted.add(Reg::R0);
+    }
     Ok(())
 }
 
@@ -26,7 +506,34 @@ pub fn constant_on_stack(
     off: i32,
     size: u32,
 ) -> Check<Option<u64>> {
-    // Stack slots cannot be marked yet: not knowing is always sound.
-    let _ = (env, st, frame, off, size);
-    Ok(None)
+    let Some(index) = crate::state::slot_index(off) else {
+        return Ok(None);
+    };
+    let Some(slot) = st
+        .frames
+        .get(frame)
+        .and_then(|f| f.stack.get(index))
+        .copied()
+    else {
+        return Ok(None);
+    };
+    let first = (-1 - off) as usize % 8;
+    let run = |kind| {
+        slot.types[..=first]
+            .iter()
+            .rev()
+            .take_while(|&&t| t == kind)
+            .count()
+    };
+    if run(SlotType::Zero) >= size as usize {
+        return Ok(Some(0));
+    }
+    if !slot.is_spilled_scalar() || run(SlotType::Spill) != size as usize {
+        return Ok(None);
+    }
+    let Some(value) = slot.reg.num.as_const() else {
+        return Ok(None);
+    };
+    mark_slot(env, st, frame, index)?;
+    Ok(Some(value))
 }

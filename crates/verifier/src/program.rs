@@ -1,9 +1,15 @@
 //! The decoded program and its subprograms.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 
-use panal_btf::TypeId;
-use panal_isa::{CallTarget, Instruction, Slot};
+use panal_btf::{Kind, Linkage, TypeId};
+use panal_isa::{CallTarget, Code, Imm64, Instruction, Slot};
+
+use crate::{
+    calls::CallTraits,
+    error::{Check, reject},
+    request::Request,
+};
 
 /// A subprogram while verifying.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +32,6 @@ pub struct Subprog {
     pub exception_handler: bool,
     /// Bytes of stack that it uses, as the search found them.
     pub stack_depth: u32,
-    /// The same without the spills around `bpf_fastcall` patterns.
-    pub fastcall_depth: i32,
-    /// Whether the spills around fastcalls are really that.
-    pub keep_fastcall_stack: bool,
     /// Whether it makes a tail call.
     pub has_tail_call: bool,
     /// Whether it, or what it calls, makes a tail call.
@@ -56,10 +58,172 @@ pub struct Program {
     /// Index of the subprogram, by slot.
     pub subprogram_of: Vec<u32>,
     /// Calls, described once, by slot.
-    pub calls: Vec<Option<crate::calls::CallTraits>>,
+    pub calls: Vec<Option<CallTraits>>,
+    /// Index of the exception handler's subprogram.
+    pub exception_handler: Option<u32>,
 }
 
 impl Program {
+    /// Decodes, finds subprograms, and checks that jumps stay within them.
+    pub(crate) fn new(request: &Request<'_>) -> Check<Program> {
+        let code = Code::decode(request.code).map_err(|e| decode_error(&e))?;
+        if code.is_empty() {
+            return Err(reject!(ControlFlow, EINVAL, "no instructions"));
+        }
+        let mut program = Program {
+            slots: request.code.to_vec(),
+            instructions: code.by_slot().to_vec(),
+            ..Program::default()
+        };
+        program.calls.resize(program.len(), None);
+        program.find_subprograms(request)?;
+        program.name_subprograms(request)?;
+        program.check_jumps()?;
+        Ok(program)
+    }
+
+    fn find_subprograms(&mut self, request: &Request<'_>) -> Check {
+        let mut starts = alloc::vec![0usize];
+        for (slot, instruction) in self.instructions.iter().enumerate() {
+            let Some(instruction) = instruction else {
+                continue;
+            };
+            let Some(offset) = instruction.function_offset() else {
+                continue;
+            };
+            let target = (slot as i64) + 1 + i64::from(offset);
+            if target < 0 || target as usize >= self.len() {
+                return Err(reject!(ControlFlow, EINVAL, "call to invalid destination"));
+            }
+            starts.push(target as usize);
+        }
+        if let Some(start) = exception_handler_start(request)? {
+            starts.push(start);
+        }
+        starts.sort_unstable();
+        starts.dedup();
+        if starts.len() > request.profile.limits.subprograms as usize {
+            return Err(reject!(TooComplex, E2BIG, "too many subprograms"));
+        }
+        self.subprogram_of = alloc::vec![0; self.len()];
+        for (index, &start) in starts.iter().enumerate() {
+            let end = starts.get(index + 1).copied().unwrap_or(self.len());
+            self.subprogram_of[start..end].fill(index as u32);
+            self.subprograms.push(Subprog {
+                start,
+                end,
+                ..Subprog::default()
+            });
+        }
+        if let Some(start) = exception_handler_start(request)? {
+            self.exception_handler = self.starting_at(start);
+        }
+        if let Some(index) = self.exception_handler {
+            self.subprograms[index as usize].exception_handler = true;
+            self.subprograms[index as usize].callback = true;
+        }
+        Ok(())
+    }
+
+    fn name_subprograms(&mut self, request: &Request<'_>) -> Check {
+        self.subprograms[0].name = Arc::from(request.name);
+        let Some(types) = request.types else {
+            return Ok(());
+        };
+        if types.funcs.is_empty() {
+            return Ok(());
+        }
+        if types.funcs.len() != self.subprograms.len() {
+            return Err(reject!(
+                Types,
+                EINVAL,
+                "number of funcs in func_info doesn't match number of subprogs"
+            ));
+        }
+        for (sub, info) in self.subprograms.iter_mut().zip(types.funcs) {
+            if info.slot as usize != sub.start {
+                return Err(reject!(
+                    Types,
+                    EINVAL,
+                    "func_info BTF section doesn't match subprog layout in BPF program"
+                ));
+            }
+            let Some(ty) = types.btf.get(info.ty) else {
+                return Err(reject!(
+                    Types,
+                    EINVAL,
+                    "invalid type id {} in func info",
+                    info.ty.0
+                ));
+            };
+            let Kind::Func { linkage, .. } = ty.kind else {
+                return Err(reject!(
+                    Types,
+                    EINVAL,
+                    "invalid type id {} in func info",
+                    info.ty.0
+                ));
+            };
+            sub.name = ty.name.clone();
+            sub.ty = Some(info.ty);
+            sub.global = linkage == Linkage::Global;
+        }
+        Ok(())
+    }
+
+    fn check_jumps(&mut self) -> Check {
+        for index in 0..self.subprograms.len() {
+            let (start, end) = (self.subprograms[index].start, self.subprograms[index].end);
+            let mut last = start;
+            for slot in start..end {
+                let Some(&instruction) = self.get(slot) else {
+                    continue;
+                };
+                last = slot;
+                match instruction {
+                    Instruction::PacketLoad { .. } => {
+                        self.subprograms[index].has_packet_load = true;
+                    }
+                    Instruction::Call(CallTarget::Helper(12)) => {
+                        self.subprograms[index].has_tail_call = true;
+                    }
+                    _ => {}
+                }
+                let Some(offset) = instruction.jump_offset() else {
+                    continue;
+                };
+                let target = slot as i64 + 1 + i64::from(offset);
+                if target < start as i64 || target >= end as i64 {
+                    return Err(reject!(
+                        ControlFlow,
+                        EINVAL,
+                        "jump out of range from insn {slot} to {target}"
+                    ));
+                }
+            }
+            let ends_well = matches!(
+                self.get(last),
+                Some(Instruction::Exit | Instruction::Jump { .. })
+            ) || self.is_throw(last);
+            if !ends_well || self.get(last).map_or(1, Instruction::slots) + last != end {
+                return Err(
+                    reject!(ControlFlow, EINVAL, "last insn is not an exit or jmp")
+                        .because("control can fall off the end of the function")
+                        .help("end every path with `exit`, or with a jump"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn is_throw(&self, slot: usize) -> bool {
+        self.calls
+            .get(slot)
+            .copied()
+            .flatten()
+            .is_some_and(|c| c.no_return)
+    }
+
     /// Slots.
     pub fn len(&self) -> usize {
         self.instructions.len()
@@ -89,19 +253,132 @@ impl Program {
         self.subprogram_of.get(slot).copied().unwrap_or(0)
     }
 
-    /// Name for messages.
-    pub fn name_of(&self, subprogram: u32) -> String {
-        match self.subprograms.get(subprogram as usize) {
-            Some(s) if !s.name.is_empty() => String::from(&*s.name),
-            _ => String::new(),
-        }
+    /// Subprogram that a call or a load of its address at `slot` means.
+    pub fn callee(&self, slot: usize) -> Option<u32> {
+        let offset = self.get(slot)?.function_offset()?;
+        let target = slot as i64 + 1 + i64::from(offset);
+        self.starting_at(usize::try_from(target).ok()?)
     }
 
-    /// Whether an instruction calls a helper or kfunc.
+    /// What is called at a slot.
     pub fn call_target(&self, slot: usize) -> Option<CallTarget> {
         match self.get(slot)? {
             Instruction::Call(target) => Some(*target),
             _ => None,
         }
     }
+
+    /// Where a jump at `slot` goes.
+    pub fn jump_target(&self, slot: usize) -> Option<usize> {
+        let offset = self.get(slot)?.jump_offset()?;
+        usize::try_from(slot as i64 + 1 + i64::from(offset)).ok()
+    }
+
+    /// Slots that may follow within the subprogram: (next, jump target).
+    pub fn successors(&self, slot: usize) -> (Option<usize>, Option<usize>) {
+        match self.get(slot) {
+            None | Some(Instruction::Exit) => (None, None),
+            Some(Instruction::Jump { .. }) => (None, self.jump_target(slot)),
+            Some(Instruction::Branch { .. } | Instruction::MayGoto { .. }) => {
+                (Some(slot + 1), self.jump_target(slot))
+            }
+            Some(_) if self.is_throw(slot) => (None, None),
+            Some(i) => (Some(slot + i.slots()), None),
+        }
+    }
+
+    /// Whether a 64-bit immediate load takes a subprogram's address.
+    pub fn loads_function(&self, slot: usize) -> bool {
+        matches!(
+            self.get(slot),
+            Some(Instruction::LoadImm64 {
+                imm: Imm64::Func(_),
+                ..
+            })
+        )
+    }
+}
+
+/// The function that the main program's `exception_callback:NAME` tag names.
+fn exception_handler_start(request: &Request<'_>) -> Check<Option<usize>> {
+    let Some(types) = request.types else {
+        return Ok(None);
+    };
+    let Some(main) = types.funcs.first() else {
+        return Ok(None);
+    };
+    let mut found = None;
+    for (_, ty) in types.btf.iter() {
+        let Kind::DeclTag {
+            ty: tagged,
+            component: -1,
+            ..
+        } = ty.kind
+        else {
+            continue;
+        };
+        let Some(name) = ty.name.strip_prefix("exception_callback:") else {
+            continue;
+        };
+        if tagged != main.ty {
+            continue;
+        }
+        if found.is_some() {
+            return Err(reject!(
+                Types,
+                EINVAL,
+                "multiple exception callback tags for main subprog"
+            ));
+        }
+        let info = types
+            .funcs
+            .iter()
+            .find(|f| types.btf.get(f.ty).is_some_and(|t| &*t.name == name));
+        let Some(info) = info else {
+            return Err(reject!(
+                Types,
+                EINVAL,
+                "exception callback '{name}' could not be found in BTF"
+            ));
+        };
+        found = Some(info.slot as usize);
+    }
+    Ok(found)
+}
+
+/// Linux's words for what is no instruction.
+fn decode_error(e: &panal_isa::DecodeError) -> crate::error::Reject {
+    use panal_isa::DecodeErrorKind as K;
+    let op = e.raw.opcode;
+    let reserved = match op & 7 {
+        0 => "BPF_LD uses reserved fields",
+        1 => "BPF_LDX uses reserved fields",
+        2 => "BPF_ST uses reserved fields",
+        3 => "BPF_STX uses reserved fields",
+        4 | 7 => match op & 0xf0 {
+            0x80 => "BPF_NEG uses reserved fields",
+            0xd0 => "BPF_END uses reserved fields",
+            0xb0 => "BPF_MOV uses reserved fields",
+            _ => "BPF_ALU uses reserved fields",
+        },
+        _ => match op & 0xf0 {
+            0x00 => "BPF_JA uses reserved fields",
+            0x80 => "BPF_CALL uses reserved fields",
+            0x90 => "BPF_EXIT uses reserved fields",
+            _ => "BPF_JMP/JMP32 uses reserved fields",
+        },
+    };
+    match e.kind {
+        K::BadRegister { number, .. } => {
+            reject!(InvalidInstruction, EINVAL, "R{number} is invalid")
+        }
+        K::TruncatedLoadImm64 | K::BadSecondSlot { .. } => {
+            reject!(InvalidInstruction, EINVAL, "invalid bpf_ld_imm64 insn")
+        }
+        K::UnknownOpcode(op) => {
+            reject!(InvalidInstruction, EINVAL, "unknown opcode {op:02x}")
+        }
+        _ => reject!(InvalidInstruction, EINVAL, "{reserved}"),
+    }
+    .because(alloc::format!("instruction {}: {}", e.slot, e.kind))
 }

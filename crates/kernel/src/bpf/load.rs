@@ -137,7 +137,7 @@ fn judge(kernel: &PanalKernel, spec: &ProgSpec, prepared: &Prepared) -> Result<O
         profile: &kernel.shared.config.profile,
         log_level: spec.log_level,
     };
-    Ok(verify(&request))
+    Ok(panal_verifier::verify(&request))
 }
 
 /// Whether programs of this type reach into kernel types, which only the own profile describes.
@@ -271,23 +271,5 @@ impl PanalKernel {
                 .map_err(refused)?;
         let stats = VerifierStats::default();
         Ok(publish(self, spec, prepared, None, Some(executable), stats))
-    }
-}
-
-/// Until the verifier's entry point lands: nothing is proven, so nothing is loaded.
-fn verify(request: &Request<'_>) -> Outcome {
-    let message = format!("{}: there is no verifier yet", request.name);
-    Outcome {
-        result: Err(Box::new(panal_uapi::report::Rejection {
-            class: panal_uapi::report::Class::NotAllowed,
-            errno: Errno::ENOSYS,
-            linux_message: message.clone(),
-            message,
-            place: None,
-            notes: Vec::new(),
-            help: None,
-        })),
-        stats: VerifierStats::default(),
-        log: String::new(),
     }
 }

@@ -20,9 +20,6 @@ fn main() {
         .collect();
     files.sort();
     let panal: Arc<dyn Kernel> = Arc::new(PanalKernel::new().expect("a kernel"));
-    // The same kernel, but every access of every run must lie in a live object.
-    let checked = PanalKernel::builder().checked(true).build();
-    let checked: Arc<dyn Kernel> = Arc::new(checked.expect("a kernel"));
     let linux: Arc<dyn Kernel> = Arc::new(LinuxKernel::new());
     let linux_says_no = run::usable(&*linux).err();
     if let Some(why) = &linux_says_no {
@@ -49,7 +46,6 @@ fn main() {
             };
             if panal_verifies {
                 add(&panal, "panal");
-                add(&checked, "checked");
             }
             if on_linux {
                 add(&linux, "linux");

@@ -1,12 +1,18 @@
 //! A helper touches a range of bytes behind a register.
 
+use alloc::rc::Rc;
+
 use panal_isa::Reg;
 
-use super::AccessKind;
+use super::{
+    AccessKind, context,
+    memory::{self, Stored, bits_text},
+    stack,
+};
 use crate::{
     env::Env,
     error::{Check, reject},
-    state::State,
+    state::{PtrFlags, RegKind, RegState, SlotType, State},
 };
 
 /// A buffer on the stack that the helper fills whatever was there: once all arguments are checked,
@@ -35,13 +41,196 @@ pub fn check(
     zero_size_allowed: bool,
     raw: Option<&mut Option<RawBuffer>>,
 ) -> Check {
-    let _ = (env, st, size, access, zero_size_allowed, raw);
+    let state = *st.reg(reg);
+    let n = reg.number();
+    if state.may_be_null() {
+        return not_memory(&state, reg, size, zero_size_allowed);
+    }
+    let read_only = || {
+        Err(reject!(
+            Permission,
+            EACCES,
+            "R{n} cannot write into {}",
+            state.type_name()
+        ))
+    };
+    match state.kind {
+        RegKind::Packet { .. } | RegKind::PacketMeta { .. } => {
+            if access.is_write() && !context::may_access_packet(env, access) {
+                return Err(reject!(Permission, EACCES, "cannot write into packet"));
+            }
+            memory::check_packet(&state, reg, 0, size, zero_size_allowed)
+        }
+        RegKind::MapKey { map, .. } => {
+            if access.is_write() {
+                return read_only();
+            }
+            let key_size = env.map(map).desc.key_size;
+            memory::check_region(env, st, reg, 0, size, key_size, false, access)
+        }
+        RegKind::MapValue { map, .. } => {
+            memory::check_map_permission(env, &state, 0, size, map, access)?;
+            let value_size = env.map(map).desc.value_size;
+            memory::check_region(env, st, reg, 0, size, value_size, zero_size_allowed, access)?;
+            let off = i64::from(state.off);
+            crate::calls::fields::check_by_helper(
+                env,
+                map,
+                state.num.smin.saturating_add(off),
+                state.num.umax.wrapping_add(off as u64),
+                size,
+                access,
+            )
+        }
+        RegKind::Mem { size: mem_size, .. } => {
+            if state.flags.contains(PtrFlags::RDONLY) && access.is_write() {
+                return read_only();
+            }
+            memory::check_region(env, st, reg, 0, size, mem_size, zero_size_allowed, access)
+        }
+        RegKind::Buf => {
+            let is_read_only = state.flags.contains(PtrFlags::RDONLY);
+            if is_read_only && access.is_write() {
+                return read_only();
+            }
+            memory::check_buffer(
+                &state,
+                reg,
+                0,
+                size,
+                if is_read_only { "rdonly" } else { "rdwr" },
+            )
+        }
+        RegKind::Stack { .. } => check_stack(env, st, reg, 0, size, access, zero_size_allowed, raw),
+        RegKind::Btf(_) => check_object(env, st, reg, size),
+        RegKind::Context if size == 0 && zero_size_allowed => Ok(()),
+        RegKind::Context => check_context(env, st, reg, size, access),
+        _ => not_memory(&state, reg, size, zero_size_allowed),
+    }
+}
+
+fn check_object(env: &mut Env<'_>, st: &mut State, reg: Reg, size: u32) -> Check {
+    super::btf::check(env, st, reg, 0, size, AccessKind::Read).map(|_| ())
+}
+
+/// Only where the context is plain memory of the caller (syscall programs) may helpers touch it.
+fn check_context(
+    env: &mut Env<'_>,
+    st: &mut State,
+    reg: Reg,
+    size: u32,
+    access: AccessKind,
+) -> Check {
+    let state = *st.reg(reg);
+    let is_memory = env.request.prog_type == panal_uapi::ProgType::Syscall;
+    if !is_memory || size == 0 {
+        return not_memory(&state, reg, size, false);
+    }
+    // Every byte must be one that the program may access itself.
+    context::check(env, st, state.off, 1, access)?;
+    let last = i64::from(state.off) + i64::from(size) - 1;
+    let last = i32::try_from(last).map_err(|_| {
+        reject!(
+            ContextAccess,
+            EACCES,
+            "invalid bpf_context access off={last} size=1"
+        )
+    })?;
+    memory::check_unmodified_variable(&state, reg)?;
+    context::check(env, st, last, 1, access).map(|_| ())
+}
+
+fn not_memory(state: &RegState, reg: Reg, size: u32, zero_size_allowed: bool) -> Check {
+    // A null pointer with no bytes behind it is fine.
+    if zero_size_allowed && size == 0 && state.is_null() {
+        return Ok(());
+    }
     Err(reject!(
         WrongType,
         EACCES,
-        "R{} type is not memory",
-        reg.number()
+        "R{} type={} expected=fp",
+        reg.number(),
+        state.type_name()
     ))
+}
+
+/// Checks that a range of the stack may be read, or marks it as written.
+#[allow(clippy::too_many_arguments)] // one access in full
+pub fn check_stack(
+    env: &mut Env<'_>,
+    st: &mut State,
+    base: Reg,
+    off: i32,
+    size: u32,
+    access: AccessKind,
+    zero_size_allowed: bool,
+    raw: Option<&mut Option<RawBuffer>>,
+) -> Check {
+    if size == 0 && !zero_size_allowed {
+        return Err(reject!(OutOfBounds, EACCES, "invalid zero-sized read"));
+    }
+    stack::check_bounds(env, st, base, off, size, access)?;
+    let reg = *st.reg(base);
+    let frame = stack::frame_of(&reg);
+    let fixed = i64::from(reg.off) + i64::from(off);
+    let (min, max) = match reg.num.as_const() {
+        Some(var) => (var as i64 + fixed, var as i64 + fixed),
+        None => (reg.num.smin + fixed, reg.num.smax + fixed),
+    };
+    let bytes = min..max + i64::from(size);
+    if let Some(raw) = raw
+        && reg.num.is_const()
+    {
+        let dynptr = bytes
+            .into_iter()
+            .find(|&at| stack::byte(&st.frames[frame], at as i32) == SlotType::Dynptr);
+        if let Some(at) = dynptr {
+            return Err(reject!(
+                SpecialObject,
+                EACCES,
+                "potential write to dynptr at off={at} disallowed"
+            ));
+        }
+        *raw = Some(RawBuffer { reg: base, size });
+        return Ok(());
+    }
+    let now = env.slot;
+    for at in bytes {
+        let index = (-1 - at) as usize;
+        let slot = st.frames[frame].stack[index / 8];
+        match slot.types[index % 8] {
+            SlotType::Misc => {}
+            SlotType::Zero | SlotType::Invalid => {
+                if access.is_write() {
+                    Rc::make_mut(&mut st.frames[frame]).stack[index / 8].types[index % 8] =
+                        SlotType::Misc;
+                }
+            }
+            _ if slot.is_spilled() => {
+                if access.is_write() {
+                    let slot = &mut Rc::make_mut(&mut st.frames[frame]).stack[index / 8];
+                    slot.reg = RegState::UNKNOWN;
+                    stack::forget_spill(slot);
+                }
+            }
+            _ => {
+                let n = base.number();
+                let at_byte = at - min;
+                let text = if reg.num.is_const() {
+                    alloc::format!("off {min}+{at_byte} size {size}")
+                } else {
+                    alloc::format!("var_off {}+{at_byte} size {size}", bits_text(reg.num.bits))
+                };
+                return Err(reject!(
+                    Stack,
+                    EACCES,
+                    "invalid read from stack R{n} {text}"
+                ));
+            }
+        }
+        env.liveness.read(st, now, frame, index / 8);
+    }
+    Ok(())
 }
 
 /// Marks a raw buffer as written.
@@ -49,11 +238,8 @@ pub fn check(
 /// # Errors
 /// It overlaps something that must not be overwritten.
 pub fn fill(env: &mut Env<'_>, st: &mut State, raw: RawBuffer) -> Check {
-    let _ = (env, st);
-    Err(reject!(
-        WrongType,
-        EACCES,
-        "R{} type is not memory",
-        raw.reg.number()
-    ))
+    for at in 0..raw.size {
+        memory::check_write(env, st, raw.reg, at as i32, 1, Stored::Unknown)?;
+    }
+    Ok(())
 }

@@ -1,8 +1,12 @@
 //! The abstract domains of numbers: known bits ([`Tnum`]), and intervals in four readings of the
 //! same bits ([`Scalar`]).
 
+mod arith;
+mod compare;
+mod extend;
 mod scalar;
 mod tnum;
 
+pub use compare::{branch_taken, refine};
 pub use scalar::Scalar;
 pub use tnum::Tnum;

@@ -72,6 +72,11 @@ impl Frame {
         &mut self.stack[index]
     }
 
+    /// Whether it runs on its own, later than the call that set it up.
+    pub fn is_async(&self) -> bool {
+        matches!(self.callback, Some(CallbackKind::Async))
+    }
+
     /// Makes room for this many slots.
     pub fn grow(&mut self, slots: usize) {
         if self.stack.len() < slots {
@@ -113,6 +118,8 @@ pub struct State {
     pub parent: Option<StateId>,
     /// Jumps and stack accesses since then.
     pub history: Option<HistoryRef>,
+    /// How many.
+    pub history_len: u32,
     /// Slot where this segment of the path began.
     pub first_slot: u32,
     /// Slot before that.
@@ -122,6 +129,23 @@ pub struct State {
 }
 
 impl State {
+    /// A state with one frame.
+    pub fn new(frame: Frame) -> State {
+        State {
+            frames: alloc::vec![Rc::new(frame)],
+            refs: References::default(),
+            sleepable: false,
+            callback_unroll: 0,
+            may_goto: 0,
+            parent: None,
+            history: None,
+            history_len: 0,
+            first_slot: 0,
+            last_slot: u32::MAX,
+            depth: 0,
+        }
+    }
+
     /// Index of the innermost frame.
     pub fn level(&self) -> usize {
         self.frames.len() - 1

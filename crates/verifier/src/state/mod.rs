@@ -6,7 +6,7 @@ mod refs;
 mod register;
 mod stack;
 
-pub use frame::{CallbackKind, Frame, State};
+pub use frame::{CallbackKind, Frame, State, slot_index};
 pub use names::type_name;
 pub use refs::{LockPtr, RefKind, Reference, References};
 pub use register::{BtfRef, BtfType, DynptrKind, IterState, MapRef, PtrFlags, RegKind, RegState};

@@ -1,0 +1,287 @@
+//! Whether an old state covers a new one: everything safe from the old one is safe from the new.
+
+use crate::{
+    env::Env,
+    explore::{Precise, StateId},
+    state::{Frame, References, RegKind, RegState, SlotType, StackSlot, State},
+};
+
+/// How numbers are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exactness {
+    /// Numbers that were not marked as precise do not matter: the old state is finished.
+    NotExact,
+    /// All numbers must lie within the old ones: the old state is not finished, marks may still come.
+    RangeWithin,
+    /// Everything must be the same.
+    Exact,
+}
+
+/// Ids of the old state and those that stand for them in the new one.
+struct Ids<'a> {
+    map: &'a mut alloc::vec::Vec<(u32, u32)>,
+    next: u32,
+}
+
+impl Ids<'_> {
+    fn same(&mut self, old: u32, new: u32) -> bool {
+        if (old == 0) != (new == 0) {
+            return false;
+        }
+        old == 0 || self.pair(old, new)
+    }
+
+    /// For numbers: one without an id is like one with an id that nobody shares.
+    fn same_scalar(&mut self, old: u32, new: u32) -> bool {
+        let old = if old == 0 { self.fresh() } else { old };
+        let new = if new == 0 { self.fresh() } else { new };
+        self.pair(old, new)
+    }
+
+    fn fresh(&mut self) -> u32 {
+        self.next = self.next.wrapping_add(1);
+        self.next
+    }
+
+    fn pair(&mut self, old: u32, new: u32) -> bool {
+        for &(a, b) in self.map.iter() {
+            if a == old {
+                return b == new;
+            }
+            if b == new {
+                return false;
+            }
+        }
+        self.map.push((old, new));
+        true
+    }
+}
+
+/// Whether the saved state covers the current one.
+pub fn states(env: &mut Env<'_>, id: StateId, st: &State, exactness: Exactness) -> bool {
+    let mut map = core::mem::take(&mut env.search.ids);
+    map.clear();
+    let mut ids = Ids {
+        map: &mut map,
+        next: env.last_id(),
+    };
+    let saved = env.search.saved(id);
+    let covered = saved.state.frames.len() == st.frames.len()
+        && saved.state.sleepable == st.sleepable
+        && references(&saved.state.refs, &st.refs, &mut ids)
+        && (0..st.frames.len()).all(|level| {
+            let (old, new) = (&saved.state.frames[level], &st.frames[level]);
+            let at = st
+                .frames
+                .get(level + 1)
+                .map_or(env.slot, |f| f.call_slot as usize);
+            let live = env.aux[at].live_regs;
+            old.call_slot == new.call_slot
+                && frames(old, new, saved.precise[level], live, exactness, &mut ids)
+        });
+    env.search.ids = map;
+    covered
+}
+
+fn references(old: &References, new: &References, ids: &mut Ids<'_>) -> bool {
+    if old.list.len() != new.list.len()
+        || old.locks != new.locks
+        || old.preempt != new.preempt
+        || old.rcu != new.rcu
+        || !ids.same(old.irq, new.irq)
+    {
+        return false;
+    }
+    let same_lock = match (old.active_lock, new.active_lock) {
+        (None, None) => true,
+        (Some((a, p)), Some((b, q))) => p == q && ids.same(a, b),
+        _ => false,
+    };
+    same_lock
+        && old
+            .list
+            .iter()
+            .zip(&new.list)
+            .all(|(a, b)| a.kind == b.kind && a.lock == b.lock && ids.same(a.id, b.id))
+}
+
+fn frames(
+    old: &Frame,
+    new: &Frame,
+    precise: Precise,
+    live: u16,
+    exactness: Exactness,
+    ids: &mut Ids<'_>,
+) -> bool {
+    if old.callback_depth > new.callback_depth {
+        return false;
+    }
+    for number in 0..10 {
+        if live & (1 << number) == 0 {
+            continue;
+        }
+        let is_precise = precise.regs & (1 << number) != 0;
+        if !registers(
+            &old.regs[number],
+            &new.regs[number],
+            is_precise,
+            exactness,
+            ids,
+        ) {
+            return false;
+        }
+    }
+    stacks(&old.stack, &new.stack, precise.slots, exactness, ids)
+}
+
+fn exact(old: &RegState, new: &RegState, ids: &mut Ids<'_>) -> bool {
+    old.kind == new.kind
+        && old.flags == new.flags
+        && old.off == new.off
+        && old.num == new.num
+        && ids.same(old.id, new.id)
+        && ids.same(old.ref_id, new.ref_id)
+}
+
+fn registers(
+    old: &RegState,
+    new: &RegState,
+    precise: bool,
+    exactness: Exactness,
+    ids: &mut Ids<'_>,
+) -> bool {
+    if exactness == Exactness::Exact {
+        return exact(old, new, ids);
+    }
+    if matches!(old.kind, RegKind::NotInit) {
+        // The old path cannot have used it.
+        return exactness == Exactness::NotExact || matches!(new.kind, RegKind::NotInit);
+    }
+    if !old.kind.same_kind(&new.kind) || old.flags != new.flags {
+        return false;
+    }
+    match (old.kind, new.kind) {
+        (RegKind::Scalar, _) => {
+            if !precise && exactness == Exactness::NotExact {
+                return true;
+            }
+            let add = RegState::ADD_CONST;
+            if old.id & add != new.id & add || (old.id & add != 0 && old.off != new.off) {
+                return false;
+            }
+            old.num.includes(&new.num) && ids.same_scalar(old.id, new.id)
+        }
+        (
+            RegKind::MapKey { .. }
+            | RegKind::MapValue { .. }
+            | RegKind::Mem { .. }
+            | RegKind::Buf
+            | RegKind::TpBuffer,
+            _,
+        ) => {
+            old.kind == new.kind
+                && old.off == new.off
+                && old.num.includes(&new.num)
+                && ids.same(old.id, new.id)
+                && ids.same(old.ref_id, new.ref_id)
+        }
+        (
+            RegKind::Packet { range: a } | RegKind::PacketMeta { range: a },
+            RegKind::Packet { range: b } | RegKind::PacketMeta { range: b },
+        ) => {
+            let range_fits = if a < 0 || b < 0 { a == b } else { a <= b };
+            range_fits
+                && old.off == new.off
+                && ids.same(old.id, new.id)
+                && old.num.includes(&new.num)
+        }
+        (RegKind::Arena, _) => true,
+        _ => exact(old, new, ids),
+    }
+}
+
+/// A slot that reads as a number: a whole spilled number, or bytes of which nothing is known.
+fn as_scalar(slot: &StackSlot) -> Option<&RegState> {
+    if slot.is_fully_spilled() && slot.reg.is_scalar() {
+        return Some(&slot.reg);
+    }
+    let unknown = slot
+        .types
+        .iter()
+        .all(|t| matches!(t, SlotType::Misc | SlotType::Invalid));
+    unknown.then_some(&RegState::UNKNOWN)
+}
+
+/// Bytes that the old path cannot have used, or for which anything would have done.
+fn is_ignored(t: SlotType) -> bool {
+    matches!(t, SlotType::Invalid | SlotType::Misc)
+}
+
+fn stacks(
+    old: &[StackSlot],
+    new: &[StackSlot],
+    precise: u64,
+    exactness: Exactness,
+    ids: &mut Ids<'_>,
+) -> bool {
+    old.iter().enumerate().all(|(index, a)| {
+        let b = new.get(index);
+        if exactness == Exactness::Exact && b.is_none_or(|b| a.types != b.types) {
+            return false;
+        }
+        if a.types.iter().all(|&t| is_ignored(t)) {
+            return true;
+        }
+        b.is_some_and(|b| slots(a, b, precise & (1 << (index & 63)) != 0, exactness, ids))
+    })
+}
+
+fn slots(
+    a: &StackSlot,
+    b: &StackSlot,
+    precise: bool,
+    exactness: Exactness,
+    ids: &mut Ids<'_>,
+) -> bool {
+    if let (Some(x), Some(y)) = (as_scalar(a), as_scalar(b)) {
+        return registers(x, y, precise, exactness, ids);
+    }
+    if a.types
+        .iter()
+        .zip(&b.types)
+        .any(|(&x, &y)| !is_ignored(x) && x != y)
+    {
+        return false;
+    }
+    match a.types[7] {
+        SlotType::Spill => registers(&a.reg, &b.reg, precise, exactness, ids),
+        SlotType::Dynptr | SlotType::IrqFlag => {
+            a.reg.kind == b.reg.kind && ids.same(a.reg.ref_id, b.reg.ref_id)
+        }
+        SlotType::Iter => {
+            same_iterator(&a.reg.kind, &b.reg.kind) && ids.same(a.reg.ref_id, b.reg.ref_id)
+        }
+        SlotType::Misc | SlotType::Zero | SlotType::Invalid => true,
+    }
+}
+
+/// The same iterator; how often it went on does not matter.
+fn same_iterator(a: &RegKind, b: &RegKind) -> bool {
+    match (a, b) {
+        (
+            RegKind::Iter {
+                ty: t,
+                state: s,
+                first: f,
+                ..
+            },
+            RegKind::Iter {
+                ty: u,
+                state: v,
+                first: g,
+                ..
+            },
+        ) => t == u && s == v && f == g,
+        _ => false,
+    }
+}

@@ -1,0 +1,227 @@
+//! Which registers and stack slots are read later: pruning ignores the others.
+//!
+//! Registers are known before the search, from the instructions alone. Stack slots are reached
+//! through pointers, so the search records which slots each instruction reads on any path, and which
+//! it overwrites on every path; liveness follows along the graph, kept up to date as records grow.
+
+use alloc::vec::Vec;
+
+use panal_isa::{AluOp, AtomicOp, CallTarget, Instruction, Operand, PacketMode, Reg};
+
+use crate::{env::Env, program::Program, state::State};
+
+const CALLER_SAVED: u16 = 0b11_1111;
+const ARGUMENTS: u16 = 0b11_1110;
+
+const fn bit(reg: Reg) -> u16 {
+    1 << reg.number()
+}
+
+fn operand(src: &Operand) -> u16 {
+    match src {
+        Operand::Reg(reg) => bit(*reg),
+        Operand::Imm(_) => 0,
+    }
+}
+
+/// Registers that an instruction reads and writes.
+fn uses(program: &Program, slot: usize, instruction: &Instruction) -> (u16, u16) {
+    match instruction {
+        Instruction::Alu {
+            op: AluOp::Mov,
+            dst,
+            src,
+            ..
+        } => (operand(src), bit(*dst)),
+        Instruction::Alu { dst, src, .. } => (bit(*dst) | operand(src), bit(*dst)),
+        Instruction::Neg { dst, .. } | Instruction::Endian { dst, .. } => (bit(*dst), bit(*dst)),
+        Instruction::MovSx { dst, src, .. } | Instruction::AddrSpaceCast { dst, src, .. } => {
+            (bit(*src), bit(*dst))
+        }
+        Instruction::LoadImm64 { dst, .. } => (0, bit(*dst)),
+        Instruction::Load { dst, base, .. } => (bit(*base), bit(*dst)),
+        Instruction::Store { base, src, .. } => (bit(*base) | operand(src), 0),
+        Instruction::Atomic { op, base, src, .. } => match op {
+            AtomicOp::LoadAcquire => (bit(*base), bit(*src)),
+            AtomicOp::StoreRelease => (bit(*base) | bit(*src), 0),
+            AtomicOp::CmpXchg => (bit(*base) | bit(*src) | bit(Reg::R0), bit(Reg::R0)),
+            AtomicOp::Xchg
+            | AtomicOp::Add { fetch: true }
+            | AtomicOp::Or { fetch: true }
+            | AtomicOp::And { fetch: true }
+            | AtomicOp::Xor { fetch: true } => (bit(*base) | bit(*src), bit(*src)),
+            _ => (bit(*base) | bit(*src), 0),
+        },
+        Instruction::PacketLoad { mode, .. } => {
+            let index = match mode {
+                PacketMode::Absolute => 0,
+                PacketMode::Indirect(reg) => bit(*reg),
+            };
+            (bit(Reg::R6) | index, CALLER_SAVED)
+        }
+        Instruction::Branch { dst, src, .. } => (bit(*dst) | operand(src), 0),
+        Instruction::Jump { .. } | Instruction::MayGoto { .. } => (0, 0),
+        Instruction::Call(CallTarget::Local(_) | CallTarget::Reg(_)) => (ARGUMENTS, CALLER_SAVED),
+        Instruction::Call(_) => {
+            let params = program.calls[slot].map_or(5, |c| c.params);
+            (((1u16 << (params + 1)) - 1) & ARGUMENTS, CALLER_SAVED)
+        }
+        Instruction::Exit => (bit(Reg::R0), 0),
+    }
+}
+
+/// Works out [`crate::env::Aux::live_regs`]: the registers read from each slot on.
+pub fn registers(env: &mut Env<'_>) {
+    let n = env.program.len();
+    let effects: Vec<(u16, u16)> = (0..n)
+        .map(|slot| {
+            env.program
+                .get(slot)
+                .map_or((0, 0), |i| uses(&env.program, slot, i))
+        })
+        .collect();
+    loop {
+        let mut changed = false;
+        for slot in (0..n).rev() {
+            let (a, b) = env.program.successors(slot);
+            let after = [a, b]
+                .into_iter()
+                .flatten()
+                .filter_map(|to| env.aux.get(to))
+                .fold(0, |live, aux| live | aux.live_regs);
+            let (reads, writes) = effects[slot];
+            let before = (after & !writes) | reads;
+            changed |= before != env.aux[slot].live_regs;
+            env.aux[slot].live_regs = before;
+        }
+        if !changed {
+            break;
+        }
+    }
+}
+
+/// Which slots of its own frame each instruction reads, overwrites and leaves alive.
+///
+/// A slot of a caller's frame that a callee reads counts as read by the call.
+#[derive(Debug, Default)]
+pub struct StackLiveness {
+    reads: Vec<u64>,
+    /// Overwritten whole on every visit so far; all ones before the first.
+    writes: Vec<u64>,
+    live: Vec<u64>,
+    /// Union of `live` over the successors.
+    after: Vec<u64>,
+    predecessors: Vec<[u32; 2]>,
+    more_predecessors: Vec<(u32, u32)>,
+    work: Vec<u32>,
+    /// What the instruction under way overwrites.
+    current: u64,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl StackLiveness {
+    /// Prepares the graph.
+    pub fn new(program: &Program) -> StackLiveness {
+        let n = program.len();
+        let mut predecessors = alloc::vec![[NONE; 2]; n];
+        let mut more_predecessors = Vec::new();
+        for slot in 0..n {
+            let (a, b) = program.successors(slot);
+            for to in [a, b].into_iter().flatten().filter(|&to| to < n) {
+                match predecessors[to].iter_mut().find(|p| **p == NONE) {
+                    Some(place) => *place = slot as u32,
+                    None => more_predecessors.push((to as u32, slot as u32)),
+                }
+            }
+        }
+        more_predecessors.sort_unstable();
+        StackLiveness {
+            reads: alloc::vec![0; n],
+            writes: alloc::vec![u64::MAX; n],
+            live: alloc::vec![0; n],
+            after: alloc::vec![0; n],
+            predecessors,
+            more_predecessors,
+            work: Vec::new(),
+            current: 0,
+        }
+    }
+
+    /// An instruction begins.
+    pub fn begin(&mut self) {
+        self.current = 0;
+    }
+
+    /// The instruction overwrites a whole slot of its own frame.
+    pub fn overwrite(&mut self, index: usize) {
+        self.current |= 1 << (index & 63);
+    }
+
+    /// The instruction at `slot` is done: what it did not overwrite this time, it does not always.
+    pub fn end(&mut self, slot: usize) {
+        let kept = self.writes[slot] & self.current;
+        if kept != self.writes[slot] {
+            self.writes[slot] = kept;
+            self.update(slot);
+        }
+    }
+
+    /// A slot of `frame` is read by the instruction at `slot`, directly or through a callee.
+    pub fn read(&mut self, st: &State, slot: usize, frame: usize, index: usize) {
+        let at = match st.frames.get(frame + 1) {
+            Some(callee) => callee.call_slot as usize,
+            None => slot,
+        };
+        let mask = 1u64 << (index & 63);
+        if self.reads.get(at).is_some_and(|r| r & mask == 0) {
+            self.reads[at] |= mask;
+            self.update(at);
+        }
+    }
+
+    /// Slots of its own frame that are read from `slot` on.
+    pub fn live_at(&self, slot: usize) -> u64 {
+        self.live.get(slot).copied().unwrap_or(u64::MAX)
+    }
+
+    fn update(&mut self, slot: usize) {
+        self.work.push(slot as u32);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(slot) = self.work.pop() {
+            let slot = slot as usize;
+            let after = self.after[slot];
+            let before = self.reads[slot] | (after & !self.writes[slot]);
+            if before == self.live[slot] {
+                continue;
+            }
+            self.live[slot] = before;
+            for p in self.predecessors[slot] {
+                if p != NONE {
+                    self.pass_to(p, before);
+                }
+            }
+            let from = self
+                .more_predecessors
+                .partition_point(|&(to, _)| (to as usize) < slot);
+            for i in from..self.more_predecessors.len() {
+                let (to, p) = self.more_predecessors[i];
+                if to as usize != slot {
+                    break;
+                }
+                self.pass_to(p, before);
+            }
+        }
+    }
+
+    fn pass_to(&mut self, slot: u32, live: u64) {
+        let after = &mut self.after[slot as usize];
+        if *after | live != *after {
+            *after |= live;
+            self.work.push(slot);
+        }
+    }
+}

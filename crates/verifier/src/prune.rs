@@ -1,0 +1,432 @@
+//! Pruning: a path that comes to a place with nothing that an earlier, finished path did not have
+//! there needs no second walk.
+
+use alloc::rc::Rc;
+
+use crate::{
+    compare::{self, Exactness},
+    env::Env,
+    error::{Check, reject},
+    explore::{LoopKey, Precise, Saved, StateId, record},
+    precision,
+    state::{Frame, IterState, RegKind, RegState, SlotType, StackSlot, State},
+};
+
+/// What was found at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// Go on.
+    New,
+    /// An earlier path covers this one.
+    Known,
+}
+
+/// Compares the state with those saved at `env.slot`, and saves it where that is worthwhile.
+///
+/// # Errors
+/// The path came back to where it was: a loop without end.
+pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
+    let slot = env.slot;
+    let force = env.test_state_freq || env.aux[slot].force_checkpoint || st.history_len > 40;
+    let (jumps, processed) = (
+        env.search.jumps - env.search.at_last_save.0,
+        env.search.processed - env.search.at_last_save.1,
+    );
+    let mut save = force || (jumps >= 2 && processed >= 8);
+    let mut index = 0;
+    let mut compared = 0u64;
+    while index < env.search.by_slot[slot].len() {
+        let id = env.search.by_slot[slot][index];
+        compared += 1;
+        if !same_calls(&env.search.saved(id).state, st) {
+            index += 1;
+            continue;
+        }
+        clean(env, id);
+        if let Some(in_loop) = covers(env, id, st)? {
+            hit(env, id, st, in_loop)?;
+            return Ok(Visit::Known);
+        }
+        let unfinished = env.search.saved(id).branches > 0;
+        if unfinished && !force && jumps < 20 && processed < 100 {
+            save = false;
+        }
+        let patience = if env.aux[slot].force_checkpoint && unfinished {
+            64
+        } else {
+            3
+        };
+        let saved = env.search.saved_mut(id);
+        saved.misses += u32::from(save);
+        if saved.misses > saved.hits * patience + patience {
+            evict(env, id, index);
+        } else {
+            index += 1;
+        }
+    }
+    env.search.max_states_per_slot = env.search.max_states_per_slot.max(compared);
+    if save {
+        save_state(env, st);
+    }
+    Ok(Visit::New)
+}
+
+/// Whether a saved state covers the current one: `Some(true)` when that is so only on condition
+/// that what the saved state's loop still finds out is carried over.
+fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<bool>> {
+    let slot = env.slot;
+    if env.search.saved(id).branches == 0 {
+        let in_loop = is_unfinished_loop(env, id);
+        let exactness = if in_loop {
+            Exactness::RangeWithin
+        } else {
+            Exactness::NotExact
+        };
+        return Ok(compare::states(env, id, st, exactness).then_some(in_loop));
+    }
+    let old_async = env.search.saved(id).state.frame();
+    let other_entry = old_async.is_async() && old_async.async_entries != st.frame().async_entries;
+    if other_entry {
+        return Ok(None);
+    }
+    let aux = env.aux[slot];
+    if aux.iter_next {
+        let same = compare::states(env, id, st, Exactness::RangeWithin);
+        return Ok((same && iterator_is_active(st)).then_some(true));
+    }
+    let may_goto_differs = env.search.saved(id).state.may_goto != st.may_goto;
+    let is_may_goto = matches!(
+        env.program.get(slot),
+        Some(panal_isa::Instruction::MayGoto { .. })
+    );
+    if is_may_goto && may_goto_differs && compare::states(env, id, st, Exactness::RangeWithin) {
+        return Ok(Some(true));
+    }
+    if aux.calls_callback {
+        return Ok(compare::states(env, id, st, Exactness::RangeWithin).then_some(true));
+    }
+    let old = &env.search.saved(id).state;
+    if !may_goto_differs
+        && old.callback_unroll == st.callback_unroll
+        && old.level() == st.level()
+        && old.frame().regs == st.frame().regs
+        && !iterator_depths_differ(old, st)
+        && compare::states(env, id, st, Exactness::Exact)
+    {
+        return Err(infinite_loop(env, id, st));
+    }
+    Ok(None)
+}
+
+#[cold]
+fn infinite_loop(env: &mut Env<'_>, id: StateId, st: &State) -> crate::error::Reject {
+    let slot = env.slot;
+    let mut text = alloc::format!("infinite loop detected at insn {slot}\ncur state:");
+    text.push_str(&crate::report::state_text(env, st));
+    text.push_str("\nold state:");
+    text.push_str(&crate::report::state_text(env, &env.search.saved(id).state));
+    reject!(InfiniteLoop, EINVAL, "{text}")
+        .because("the loop comes back to this instruction with nothing changed: it may never end")
+        .help("let the loop's condition depend on a counter that changes in each round")
+}
+
+fn hit(env: &mut Env<'_>, id: StateId, st: &mut State, in_loop: bool) -> Check {
+    env.search.saved_mut(id).hits += 1;
+    if env.aux[env.slot].jump_target {
+        record(env, st, None, Default::default());
+    }
+    let slot = env.slot;
+    precision::propagate(env, id, st, slot)?;
+    if in_loop {
+        let old = env.search.saved(id);
+        if let Some(key) = loop_key(env, &old.state, old.slot as usize) {
+            env.search
+                .loops
+                .entry(key)
+                .or_default()
+                .back_edges
+                .push((st.clone(), id));
+        }
+    }
+    Ok(())
+}
+
+fn save_state(env: &mut Env<'_>, st: &mut State) {
+    let slot = env.slot;
+    let id = StateId(env.search.saved.len() as u32);
+    let precise = alloc::vec![Precise::default(); st.frames.len()];
+    env.search.saved.push(Saved {
+        state: st.clone(),
+        slot: slot as u32,
+        branches: 1,
+        precise,
+        hits: 0,
+        misses: 0,
+        cleaned: false,
+        evicted: false,
+    });
+    env.search.by_slot[slot].insert(0, id);
+    env.search.total_states += 1;
+    env.search.held_states += 1;
+    env.search.peak_states = env.search.peak_states.max(env.search.held_states);
+    env.search.at_last_save = (env.search.jumps, env.search.processed);
+    if let Some(key) = loop_key(env, st, slot) {
+        env.search
+            .loops
+            .entry(key)
+            .or_default()
+            .entry
+            .get_or_insert(id);
+    }
+    st.parent = Some(id);
+    st.first_slot = slot as u32;
+    st.history = None;
+    st.history_len = 0;
+    // The entry of this instruction, made before, belongs to the segment that ends here.
+    env.search.current_entry = None;
+    st.depth += 1;
+}
+
+fn evict(env: &mut Env<'_>, id: StateId, index: usize) {
+    env.search.by_slot[env.slot].remove(index);
+    env.search.saved_mut(id).evicted = true;
+    env.search.held_states -= 1;
+    drop_if_useless(env, id);
+}
+
+/// Frees the frames of a state that nobody compares with or walks back through.
+fn drop_if_useless(env: &mut Env<'_>, id: StateId) {
+    let saved = env.search.saved(id);
+    if saved.evicted && saved.branches == 0 && !is_unfinished_loop(env, id) {
+        let saved = env.search.saved_mut(id);
+        saved.state.frames = alloc::vec::Vec::new();
+        saved.precise = alloc::vec::Vec::new();
+    }
+}
+
+/// The path ended: its ancestors have one branch less to wait for.
+///
+/// # Errors
+/// An inconsistency in the verifier itself.
+pub fn finish_path(env: &mut Env<'_>, st: &State) -> Check {
+    let mut next = st.parent;
+    while let Some(id) = next {
+        let saved = env.search.saved_mut(id);
+        saved.branches = saved.branches.saturating_sub(1);
+        next = saved.state.parent;
+        if saved.branches != 0 {
+            break;
+        }
+        leave_loop(env, id)?;
+        drop_if_useless(env, id);
+    }
+    Ok(())
+}
+
+/// Which loop a state is in: the outermost frame that stands in one.
+fn loop_key(env: &Env<'_>, st: &State, slot: usize) -> Option<LoopKey> {
+    let mut key = LoopKey::default();
+    for level in 0..st.frames.len() {
+        let at = st
+            .frames
+            .get(level + 1)
+            .map_or(slot, |f| f.call_slot as usize);
+        let component = env.aux.get(at)?.scc;
+        if component != 0 {
+            key.component = component;
+            return Some(key);
+        }
+        *key.calls.get_mut(level)? = at as u32;
+    }
+    None
+}
+
+fn is_unfinished_loop(env: &Env<'_>, id: StateId) -> bool {
+    let saved = env.search.saved(id);
+    if saved.state.frames.is_empty() {
+        return false;
+    }
+    loop_key(env, &saved.state, saved.slot as usize)
+        .and_then(|key| env.search.loops.get(&key))
+        .is_some_and(|visit| !visit.back_edges.is_empty())
+}
+
+/// When the state through which a loop was entered is finished, all of the loop is known: carries
+/// precision along its back edges until nothing changes.
+fn leave_loop(env: &mut Env<'_>, id: StateId) -> Check {
+    let saved = env.search.saved(id);
+    if saved.state.frames.is_empty() {
+        return Ok(());
+    }
+    let Some(key) = loop_key(env, &saved.state, saved.slot as usize) else {
+        return Ok(());
+    };
+    let Some(visit) = env.search.loops.get_mut(&key) else {
+        return Ok(());
+    };
+    if visit.entry != Some(id) {
+        return Ok(());
+    }
+    visit.entry = None;
+    let edges = core::mem::take(&mut visit.back_edges);
+    const ROUNDS: u32 = 64;
+    for round in 0.. {
+        if round >= ROUNDS {
+            for (state, _) in &edges {
+                precision::mark_everything(env, state);
+            }
+            break;
+        }
+        let mut changed = false;
+        for (state, target) in &edges {
+            changed |= {
+                let slot = env.search.saved(*target).slot as usize;
+                precision::propagate(env, *target, state, slot)?
+            };
+        }
+        if !changed {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn same_calls(old: &State, st: &State) -> bool {
+    old.frames.len() == st.frames.len()
+        && old.frames.iter().zip(&st.frames).all(|(a, b)| {
+            Rc::ptr_eq(a, b) || (a.call_slot == b.call_slot && a.subprog == b.subprog)
+        })
+}
+
+/// Removes dead registers and stack slots from a finished state.
+fn clean(env: &mut Env<'_>, id: StateId) {
+    let saved = env.search.saved(id);
+    if saved.cleaned || saved.branches != 0 || is_unfinished_loop(env, id) {
+        return;
+    }
+    let slot = saved.slot as usize;
+    for level in 0..saved_levels(env, id) {
+        let saved = &env.search.saved[id.0 as usize];
+        let at = saved
+            .state
+            .frames
+            .get(level + 1)
+            .map_or(slot, |f| f.call_slot as usize);
+        let live_regs = env.aux[at].live_regs;
+        let live_slots = env.liveness.live_at(at);
+        let frame = &mut env.search.saved[id.0 as usize].state.frames[level];
+        clean_frame(Rc::make_mut(frame), live_regs, live_slots);
+    }
+    env.search.saved_mut(id).cleaned = true;
+}
+
+fn saved_levels(env: &Env<'_>, id: StateId) -> usize {
+    env.search.saved(id).state.frames.len()
+}
+
+fn clean_frame(frame: &mut Frame, live_regs: u16, live_slots: u64) {
+    for (number, reg) in frame.regs.iter_mut().enumerate().take(10) {
+        if live_regs & (1 << number) == 0 {
+            *reg = RegState::NOT_INIT;
+        }
+    }
+    for (index, slot) in frame.stack.iter_mut().enumerate() {
+        if live_slots & (1 << (index & 63)) == 0 && !slot.is_special() {
+            *slot = StackSlot::INVALID;
+        }
+    }
+    while frame.stack.last() == Some(&StackSlot::INVALID) {
+        frame.stack.pop();
+    }
+    frame.stack.shrink_to_fit();
+}
+
+/// Whether the iterator that `r1` points to is not drained.
+fn iterator_is_active(st: &State) -> bool {
+    let reg = &st.frame().regs[1];
+    let RegKind::Stack { frame } = reg.kind else {
+        return false;
+    };
+    let Some(base) = reg.num.as_const() else {
+        return false;
+    };
+    let off = reg.off.wrapping_add(base as i32);
+    let slot = st.frames.get(usize::from(frame)).and_then(|f| f.slot(off));
+    matches!(
+        slot,
+        Some(StackSlot {
+            reg: RegState {
+                kind: RegKind::Iter {
+                    state: IterState::Active,
+                    ..
+                },
+                ..
+            },
+            ..
+        })
+    )
+}
+
+/// Whether an active iterator went on since the old state: then coming back is no endless loop.
+fn iterator_depths_differ(old: &State, st: &State) -> bool {
+    old.frames.iter().zip(&st.frames).any(|(a, b)| {
+        a.stack.iter().zip(&b.stack).any(|(x, y)| {
+            if x.types[0] != SlotType::Iter {
+                return false;
+            }
+            match (x.reg.kind, y.reg.kind) {
+                (
+                    RegKind::Iter {
+                        state: IterState::Active,
+                        depth: d,
+                        ..
+                    },
+                    RegKind::Iter { depth: e, .. },
+                ) => d != e,
+                _ => false,
+            }
+        })
+    })
+}
+
+/// The newest saved state of this path at `slot` with the same calls under way: where a loop was
+/// when it came here the last time.
+pub fn previous_visit(env: &Env<'_>, st: &State, slot: usize) -> Option<StateId> {
+    // At the instruction itself, the newest saved state is of this very visit.
+    let newest = match st.parent {
+        Some(parent) if slot == env.slot => env.search.saved(parent).state.depth,
+        _ => st.depth,
+    };
+    env.search.by_slot.get(slot)?.iter().copied().find(|&id| {
+        let saved = env.search.saved(id);
+        saved.branches > 0 && saved.state.depth < newest && same_calls(&saved.state, st)
+    })
+}
+
+/// Forgets numbers that changed since the last round and do not matter exactly, so that a loop whose
+/// end the rules guarantee comes to a state that it had before.
+pub fn widen(env: &Env<'_>, previous: StateId, st: &mut State) {
+    let saved = env.search.saved(previous);
+    for level in 0..st.frames.len().min(saved.state.frames.len()) {
+        let old = &saved.state.frames[level];
+        let precise = saved.precise.get(level).copied().unwrap_or_default();
+        let frame = Rc::make_mut(&mut st.frames[level]);
+        for number in 0..10 {
+            if precise.regs & (1 << number) == 0 {
+                widen_reg(&old.regs[number], &mut frame.regs[number]);
+            }
+        }
+        for (index, (a, b)) in old.stack.iter().zip(&mut frame.stack).enumerate() {
+            if a.is_spilled() && b.is_spilled() && precise.slots & (1 << (index & 63)) == 0 {
+                widen_reg(&a.reg, &mut b.reg);
+            }
+        }
+    }
+}
+
+fn widen_reg(old: &RegState, new: &mut RegState) {
+    if old.is_scalar() && new.is_scalar() && (old.num != new.num || (old.id == 0) != (new.id == 0))
+    {
+        *new = RegState::UNKNOWN;
+    }
+}

@@ -1,0 +1,161 @@
+//! How deep calls go, and how much stack they take together.
+
+use alloc::vec::Vec;
+
+use panal_isa::CallTarget;
+use panal_uapi::ProgType;
+
+use crate::{
+    env::Env,
+    error::{Check, reject},
+};
+
+/// Bytes of stack of all frames together.
+const LIMIT: u32 = 512;
+/// Stack below a tail call.
+const TAIL_CALL_LIMIT: u32 = 256;
+/// From this size on, a frame gets memory of its own where the kernel supports that.
+const PRIVATE_STACK_MIN: u32 = 64;
+
+/// Program types whose large frames Linux puts into private memory.
+fn has_private_stack(env: &Env<'_>) -> bool {
+    let supported = env.since(6, 13);
+    supported
+        && matches!(
+            env.request.prog_type,
+            ProgType::Kprobe
+                | ProgType::Tracepoint
+                | ProgType::PerfEvent
+                | ProgType::RawTracepoint
+                | ProgType::Tracing
+                | ProgType::Lsm
+        )
+}
+
+struct Depth {
+    /// Deepest stack above each subprogram's frame, and how many frames that is.
+    above: Vec<(u32, u32)>,
+    size: Vec<u32>,
+}
+
+/// Checks every chain of calls from the main program and from what runs on its own. Gives the
+/// deepest stack.
+///
+/// # Errors
+/// Too deep, too large, or recursive.
+pub fn check(env: &mut Env<'_>) -> Check<u32> {
+    let private = has_private_stack(env);
+    let n = env.program.subprograms.len();
+    let callees = callees(env);
+    let order = topological_order(env, &callees)?;
+    let size: Vec<u32> = env
+        .program
+        .subprograms
+        .iter()
+        .map(|s| s.stack_depth.next_multiple_of(16))
+        .collect();
+    let mut depth = Depth {
+        above: alloc::vec![(0, 0); n],
+        size,
+    };
+    let mut deepest = 0;
+    for caller in order {
+        let (above, frames) = depth.above[caller];
+        let sub = &env.program.subprograms[caller];
+        if caller != 0 && frames != 0 && sub.has_tail_call && above >= TAIL_CALL_LIMIT {
+            return Err(reject!(
+                Stack,
+                EACCES,
+                "tail_calls are not allowed when call stack of previous frames is {above} bytes. Too large"
+            ));
+        }
+        let own = depth.size[caller];
+        let here = if private && own >= PRIVATE_STACK_MIN {
+            if own > LIMIT {
+                return Err(reject!(
+                    Stack,
+                    EACCES,
+                    "stack size of subprog {caller} is {own}. Too large"
+                ));
+            }
+            above
+        } else {
+            above + own
+        };
+        if here > LIMIT {
+            return Err(reject!(
+                Stack,
+                EACCES,
+                "combined stack size of {} calls is {here}. Too large",
+                frames + 1
+            ));
+        }
+        deepest = deepest.max(here);
+        for &callee in &callees[caller] {
+            let entry = &mut depth.above[callee];
+            entry.0 = entry.0.max(here);
+            entry.1 = entry.1.max(frames + 1);
+            if entry.1 >= env.request.profile.limits.frames {
+                return Err(reject!(
+                    Stack,
+                    E2BIG,
+                    "the call stack of {} frames is too deep !",
+                    entry.1
+                ));
+            }
+        }
+    }
+    Ok(deepest)
+}
+
+/// Whom each subprogram calls, directly or as a callback that runs at once.
+fn callees(env: &Env<'_>) -> Vec<Vec<usize>> {
+    let mut callees = alloc::vec![Vec::new(); env.program.subprograms.len()];
+    for slot in 0..env.program.len() {
+        let Some(callee) = env.program.callee(slot) else {
+            continue;
+        };
+        let callee = callee as usize;
+        let direct = matches!(env.program.call_target(slot), Some(CallTarget::Local(_)));
+        if !direct && env.program.subprograms[callee].async_callback {
+            continue;
+        }
+        let list: &mut Vec<usize> = &mut callees[env.program.containing(slot) as usize];
+        if !list.contains(&callee) {
+            list.push(callee);
+        }
+    }
+    callees
+}
+
+/// Callers before callees.
+fn topological_order(env: &Env<'_>, callees: &[Vec<usize>]) -> Check<Vec<usize>> {
+    let n = callees.len();
+    let mut waiting = alloc::vec![0usize; n];
+    for list in callees {
+        for &callee in list {
+            waiting[callee] += 1;
+        }
+    }
+    let mut order: Vec<usize> = (0..n).filter(|&i| waiting[i] == 0).collect();
+    let mut next = 0;
+    while let Some(&caller) = order.get(next) {
+        next += 1;
+        for &callee in &callees[caller] {
+            waiting[callee] -= 1;
+            if waiting[callee] == 0 {
+                order.push(callee);
+            }
+        }
+    }
+    if order.len() < n {
+        return Err(reject!(
+            Stack,
+            E2BIG,
+            "the call stack of {} frames is too deep !",
+            env.request.profile.limits.frames
+        )
+        .because("functions call each other in a circle"));
+    }
+    Ok(order)
+}

@@ -1,0 +1,119 @@
+//! Numbers that are copies of each other, or at a known distance: what is learnt of one holds for all.
+
+use alloc::rc::Rc;
+
+use panal_isa::{AluOp, Width};
+
+use crate::{
+    domain::Scalar,
+    explore::{Linked, Place},
+    state::{RegState, State},
+};
+
+/// Adds every place whose number is linked by `id`. Those for which there is no room are unlinked.
+pub fn collect(st: &mut State, id: u32, linked: &mut Linked) {
+    let id = id & !RegState::ADD_CONST;
+    for level in 0..st.frames.len() {
+        let frame = &st.frames[level];
+        let is_linked =
+            |reg: &RegState| reg.is_scalar() && reg.id != 0 && reg.id & !RegState::ADD_CONST == id;
+        let mut unlink_from: Option<()> = None;
+        for number in 0..10u8 {
+            if is_linked(&frame.regs[usize::from(number)])
+                && !push(
+                    linked,
+                    Place {
+                        frame: level as u8,
+                        at: number,
+                    },
+                )
+            {
+                unlink_from = Some(());
+            }
+        }
+        for (index, slot) in frame.stack.iter().enumerate() {
+            if slot.is_spilled()
+                && is_linked(&slot.reg)
+                && !push(
+                    linked,
+                    Place {
+                        frame: level as u8,
+                        at: 16 + index as u8,
+                    },
+                )
+            {
+                unlink_from = Some(());
+            }
+        }
+        if unlink_from.is_some() {
+            unlink_others(st, level, id, linked);
+        }
+    }
+}
+
+fn push(linked: &mut Linked, place: Place) -> bool {
+    linked.iter().any(|p| p == place) || linked.push(place)
+}
+
+fn unlink_others(st: &mut State, level: usize, id: u32, linked: &Linked) {
+    let frame = Rc::make_mut(&mut st.frames[level]);
+    let kept = |at: u8| {
+        linked.iter().any(|p| {
+            p == Place {
+                frame: level as u8,
+                at,
+            }
+        })
+    };
+    let unlink = |reg: &mut RegState, at: u8| {
+        if reg.is_scalar() && reg.id & !RegState::ADD_CONST == id && !kept(at) {
+            reg.id = 0;
+            reg.off = 0;
+        }
+    };
+    for (number, reg) in frame.regs.iter_mut().enumerate().take(10) {
+        unlink(reg, number as u8);
+    }
+    for (index, slot) in frame
+        .stack
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, s)| s.is_spilled())
+    {
+        unlink(&mut slot.reg, 16 + index as u8);
+    }
+}
+
+/// Gives the other places what is now known of one of them.
+pub fn spread(st: &mut State, known: &RegState, linked: &Linked) {
+    for place in linked.iter() {
+        let level = usize::from(place.frame);
+        let Some(frame) = st.frames.get_mut(level) else {
+            continue;
+        };
+        let frame = Rc::make_mut(frame);
+        let reg = if place.at < 16 {
+            &mut frame.regs[usize::from(place.at)]
+        } else {
+            match frame.stack.get_mut(usize::from(place.at) - 16) {
+                Some(slot) => &mut slot.reg,
+                None => continue,
+            }
+        };
+        take(reg, known);
+    }
+}
+
+fn take(reg: &mut RegState, known: &RegState) {
+    let add = RegState::ADD_CONST;
+    if !reg.is_scalar() || reg.id == 0 || reg.id & !add != known.id & !add {
+        return;
+    }
+    let distance = |r: &RegState| if r.id & add != 0 { i64::from(r.off) } else { 0 };
+    let delta = distance(reg) - distance(known);
+    reg.num = known.num;
+    if delta != 0 {
+        reg.num
+            .apply(AluOp::Add, Width::W64, &Scalar::constant(delta as u64));
+    }
+}

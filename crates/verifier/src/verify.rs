@@ -1,0 +1,191 @@
+//! A verification from start to end.
+
+use alloc::{boxed::Box, string::String};
+
+use panal_uapi::{kernel::VerifierStats, report::Rejection};
+
+use crate::{
+    Outcome, Proof, Request, Subprogram, cfg,
+    env::Env,
+    error::{Check, reject},
+    explore, liveness,
+    program::Program,
+    report, stack_depth, subprograms, transfer,
+};
+
+/// Proves a program safe, or explains why not.
+pub fn verify(request: &Request<'_>) -> Outcome {
+    let prepared = Program::new(request).and_then(|program| Env::new(request, program));
+    let mut env = match prepared {
+        Ok(env) => env,
+        Err(reject) => {
+            let body = reject.into_body();
+            let log = if request.log_level == 0 {
+                String::new()
+            } else {
+                alloc::format!("{}\n", body.linux)
+            };
+            return Outcome {
+                result: Err(Box::new(Rejection {
+                    class: body.class,
+                    errno: body.errno,
+                    message: if body.message.is_empty() {
+                        body.linux.clone()
+                    } else {
+                        body.message
+                    },
+                    linux_message: body.linux,
+                    place: None,
+                    notes: alloc::vec::Vec::new(),
+                    help: body.help,
+                })),
+                stats: VerifierStats::default(),
+                log,
+            };
+        }
+    };
+    let verdict = check(&mut env);
+    let stats = VerifierStats {
+        processed: env.search.processed,
+        total_states: env.search.total_states,
+        peak_states: env.search.peak_states,
+        stack_depth: verdict.as_ref().copied().unwrap_or(0),
+        time_ns: 0,
+    };
+    match verdict {
+        Ok(_) => {
+            report::log_summary(&mut env);
+            let (proof, log) = finish(env);
+            Outcome {
+                result: Ok(proof),
+                stats,
+                log,
+            }
+        }
+        Err(reject) => {
+            let rejection = report::explain(&mut env, reject);
+            report::log_summary(&mut env);
+            Outcome {
+                result: Err(Box::new(rejection)),
+                stats,
+                log: env.log.into_text(),
+            }
+        }
+    }
+}
+
+fn check(env: &mut Env<'_>) -> Check<u32> {
+    if !env.request.profile.privileged {
+        return Err(reject!(
+            NotAllowed,
+            EPERM,
+            "unprivileged programs are not supported by this verifier"
+        ));
+    }
+    transfer::check_map_loads(env)?;
+    cfg::check(env)?;
+    liveness::registers(env);
+    env.liveness = liveness::StackLiveness::new(&env.program);
+    check_results(env)?;
+    search(env, 0)?;
+    if let Some(handler) = env.program.exception_handler {
+        search(env, handler)?;
+    }
+    check_global_functions(env)?;
+    stack_depth::check(env)
+}
+
+/// What uses legacy packet loads or tail calls may end there, with an integer as result.
+fn check_results(env: &Env<'_>) -> Check {
+    use panal_btf::Kind;
+    let Some(types) = env.request.types else {
+        return Ok(());
+    };
+    for (index, sub) in env.program.subprograms.iter().enumerate() {
+        let Some(proto) = sub.ty.and_then(|ty| types.btf.prototype(ty)) else {
+            continue;
+        };
+        let ret = types.btf.skip_modifiers(proto.ret).1;
+        let scalar = matches!(ret.kind, Kind::Int { .. } | Kind::Enum { .. });
+        if index == 0 || scalar {
+            continue;
+        }
+        if sub.has_packet_load {
+            return Err(reject!(
+                Types,
+                EINVAL,
+                "LD_ABS is only allowed in functions that return 'int'."
+            ));
+        }
+        if sub.has_tail_call {
+            return Err(reject!(
+                Types,
+                EINVAL,
+                "tail_call is only allowed in functions that return 'int'."
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn search(env: &mut Env<'_>, subprog: u32) -> Check {
+    let slots = env.program.len();
+    env.search.restart(slots);
+    env.current_subprogram = subprog;
+    let start = env.program.subprograms[subprog as usize].start;
+    env.slot = start;
+    let state = subprograms::entry_state(env, subprog)?;
+    explore::run(env, state, start)
+}
+
+/// Global functions that something calls, each on its own; they may call others.
+fn check_global_functions(env: &mut Env<'_>) -> Check {
+    let n = env.program.subprograms.len();
+    let mut done = alloc::vec![false; n];
+    loop {
+        let next = (1..n).find(|&i| {
+            let sub = &env.program.subprograms[i];
+            sub.global && sub.called && !sub.exception_handler && !done[i]
+        });
+        let Some(index) = next else { return Ok(()) };
+        done[index] = true;
+        let name = env.program.subprograms[index].name.clone();
+        env.log
+            .write(format_args!("Validating {name}() func#{index}...\n"));
+        search(env, index as u32)?;
+        env.log.write(format_args!(
+            "Func#{index} ('{name}') is safe for any args that match its prototype\n"
+        ));
+    }
+}
+
+fn finish(env: Env<'_>) -> (Proof, String) {
+    let subprograms = env
+        .program
+        .subprograms
+        .iter()
+        .map(|s| Subprogram {
+            start: s.start as u32,
+            end: s.end as u32,
+            stack_depth: s.stack_depth.min(512),
+            is_callback: s.callback,
+            is_global: s.global,
+            tail_call_reachable: s.tail_call_reachable,
+        })
+        .collect();
+    let aux = env.aux;
+    let proof = Proof {
+        name: String::from(env.request.name),
+        prog_type: env.request.prog_type,
+        attach_type: env.request.attach_type,
+        flags: env.request.flags,
+        slots: env.program.slots,
+        facts: env
+            .facts
+            .finish(|slot| aux.get(slot).is_some_and(|a| a.seen)),
+        instructions: env.program.instructions,
+        subprograms,
+        map_count: env.request.maps.len(),
+    };
+    (proof, env.log.into_text())
+}

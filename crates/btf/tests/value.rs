@@ -49,6 +49,11 @@ const TYPES: &str = "\
 [18] FLOAT 'double' size=8
 [19] INT 'unsigned __int128' size=16 bits_offset=0 nr_bits=128 encoding=(none)
 [20] INT '__int128' size=16 bits_offset=0 nr_bits=128 encoding=SIGNED
+[21] TYPEDEF '__be32' type_id=3
+[22] ARRAY '(anon)' type_id=21 index_type_id=3 nr_elems=4
+[23] STRUCT 'address' size=16 vlen=1
+	'word' type_id=22 bits_offset=0
+[24] CONST '(anon)' type_id=21
 ";
 
 fn types() -> Btf {
@@ -109,6 +114,12 @@ fn what_was_read_can_be_written_as_text() {
         btf.encode(id, &Literal::parse(&text).unwrap()).unwrap(),
         bytes
     );
+}
+
+#[test]
+fn numbers_in_network_order_are_read_as_such() {
+    let value = types().decode(TypeId(24), &[0, 0, 1, 2]).unwrap();
+    assert_eq!(value, Value::Unsigned(258));
 }
 
 #[test]
@@ -176,6 +187,10 @@ fn literals_become_bytes_or_say_why_not() {
         ),
         (13, "[16, [10, 1]]", Ok("100000000a010000")),
         (16, "\"fe80::1\"", Ok("fe800000000000000000000000000001")),
+        (24, "1", Ok("00000001")),
+        (24, "10.0.0.1", Ok("0a000001")),
+        (23, "[[1, 2]]", Ok("0000000100000002")),
+        (23, "192.0.2.1", Ok("00000000000000000000ffffc0000201")),
         (17, "\"02:00:5e:10:00:ff\"", Ok("02005e1000ff")),
         (18, "1.5", Ok("000000000000f83f")),
         (

@@ -33,7 +33,7 @@ pub enum DecodeError {
 const MAX_VALUES: u32 = 1 << 20;
 
 impl Btf {
-    /// Reads a value of a type. Bytes beyond its size fill the flexible array at its end, if it
+    /// Reads a value of a type; numbers called `__be16` and the like are in network byte order. Bytes beyond its size fill the flexible array at its end, if it
     /// has one, and are ignored otherwise.
     pub fn decode(&self, id: TypeId, bytes: &[u8]) -> Result<Value, DecodeError> {
         let need = self.size_of(id).unwrap_or(0);
@@ -65,6 +65,7 @@ impl Decoder<'_> {
     /// array may take the rest. `None` when there are too many values.
     fn value(&mut self, id: TypeId, bytes: &[u8], last: bool) -> Option<Value> {
         self.left = self.left.checked_sub(1)?;
+        let swapped = self.btf.is_network_order(id);
         let (id, ty) = self.btf.resolve(id);
         Some(match &ty.kind {
             Kind::Array { element, len, .. } => self.array(*element, *len, bytes, last)?,
@@ -89,7 +90,12 @@ impl Decoder<'_> {
             }
             _ => {
                 let size = self.btf.size_of(id).unwrap_or(0) as usize;
-                scalar(ty, little_endian(bytes.get(..size).unwrap_or(bytes)))
+                let bytes = bytes.get(..size).unwrap_or(bytes);
+                if swapped {
+                    let swapped: Vec<u8> = bytes.iter().rev().copied().collect();
+                    return Some(scalar(ty, little_endian(&swapped)));
+                }
+                scalar(ty, little_endian(bytes))
             }
         })
     }

@@ -1,7 +1,7 @@
 //! A [`Literal`] to the bytes of a type.
 
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 use super::{Literal, Path, decode::is_char};
 use crate::{
@@ -26,7 +26,8 @@ impl Btf {
     /// The bytes of a value of a type. Members and elements not given are zero.
     ///
     /// Beside what the type suggests: IPv4 addresses for 4-byte integers and arrays and IPv6
-    /// addresses for 16 bytes, in network order; MAC addresses for 6-byte arrays; any of them for a
+    /// addresses (or IPv4 ones behind `::ffff:0:0`) for 16 bytes, in network order, as are numbers of
+    /// types called `__be16` and the like; MAC addresses for 6-byte arrays; any of them for a
     /// struct of that size; `ADDRESS/LENGTH` for a struct that begins with the 32-bit prefix length of an LPM trie.
     pub fn encode(&self, id: TypeId, literal: &Literal) -> Result<Vec<u8>, EncodeError> {
         let size = self.size_of(id).filter(|&size| size <= MAX_SIZE);
@@ -47,7 +48,14 @@ impl Btf {
             }
             Kind::Var { ty, .. } => self.put(*ty, literal, out),
             Kind::DataSec { .. } => Err(at_top("a section cannot be written as a whole".into())),
-            _ => put_scalar(ty, literal, out),
+            _ => {
+                put_scalar(ty, literal, out)?;
+                // Addresses are in that order already.
+                if matches!(literal, Literal::Number(_)) && self.is_network_order(id) {
+                    out.reverse();
+                }
+                Ok(())
+            }
         }
     }
 
@@ -324,7 +332,10 @@ fn fit(n: i128, bits: u32, signed: bool) -> Result<u128, EncodeError> {
 fn address(text: &str, size: usize) -> Option<Vec<u8>> {
     match size {
         4 => text.parse::<Ipv4Addr>().ok().map(|a| a.octets().to_vec()),
-        16 => text.parse::<Ipv6Addr>().ok().map(|a| a.octets().to_vec()),
+        16 => match text.parse::<IpAddr>().ok()? {
+            IpAddr::V4(v4) => Some(v4.to_ipv6_mapped().octets().to_vec()),
+            IpAddr::V6(v6) => Some(v6.octets().to_vec()),
+        },
         6 => {
             let bytes = text.split(':').map(|part| match part.len() {
                 1 | 2 => u8::from_str_radix(part, 16).ok(),

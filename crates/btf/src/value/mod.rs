@@ -13,6 +13,11 @@ pub use encode::{EncodeError, encode_untyped};
 pub use format::Json;
 pub use literal::{Literal, LiteralError};
 
+use crate::{
+    table::Btf,
+    types::{Kind, TypeId},
+};
+
 /// A value of a type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -64,6 +69,22 @@ impl Value {
             Value::Pointer(p) => Some(p.into()),
             Value::Enum { value, .. } => Some(value),
             _ => None,
+        }
+    }
+}
+
+impl Btf {
+    /// Whether a type is called as Linux calls numbers in network byte order.
+    pub(crate) fn is_network_order(&self, id: TypeId) -> bool {
+        let mut id = id;
+        loop {
+            let kind = self.kind(id);
+            let named = matches!(self.name(id), "__be16" | "__be32" | "__be64");
+            match kind.modified() {
+                Some(_) if named && matches!(kind, Kind::Typedef(_)) => return true,
+                Some(next) => id = next,
+                None => return false,
+            }
         }
     }
 }

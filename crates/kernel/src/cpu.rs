@@ -263,11 +263,13 @@ impl<'k> Session<'k> {
             retval: event.retval,
             with_packet: false,
         };
+        program.counters.runs.fetch_add(1, Ordering::Relaxed);
         self.start(program, &setting)
     }
 
     /// Runs a program over the packet that was loaded.
     pub(crate) fn run_packet(&mut self, program: &Program) -> Ran {
+        program.counters.runs.fetch_add(1, Ordering::Relaxed);
         self.start(program, &Setting::packet())
     }
 
@@ -336,6 +338,7 @@ impl<'k> Session<'k> {
                 }
             }
         }
+        program.counters.runs.fetch_add(done, Ordering::Relaxed);
         let total = begin.elapsed().as_nanos() as u64;
         program
             .counters
@@ -346,7 +349,6 @@ impl<'k> Session<'k> {
     }
 
     fn start(&mut self, program: &Program, setting: &Setting<'_>) -> Ran {
-        program.counters.runs.fetch_add(1, Ordering::Relaxed);
         let shared = self.shared;
         let cpu = self.on_cpu.index();
         let clock = self.clock;

@@ -39,7 +39,7 @@ impl<T> Ids<T> {
 
     fn reserve(&self) -> u32 {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.objects.len() >= 64 && inner.last % 64 == 0 {
+        if inner.objects.len() >= 64 && inner.last.is_multiple_of(64) {
             inner.objects.retain(|_, object| object.strong_count() > 0);
         }
         loop {

@@ -10,7 +10,7 @@ use panal_uapi::{
 };
 
 use crate::{
-    attach::{Attachments, HookPoint},
+    attach::{Attachments, Direction, HookPoint},
     cpu::{CpuMemories, Session},
     engine::Engine,
     fds::FdTable,
@@ -56,7 +56,6 @@ pub(crate) struct Config {
     pub(crate) profile: Profile,
     pub(crate) foreign: bool,
     pub(crate) verify_only: bool,
-    pub(crate) cpus: u32,
     pub(crate) budget: u64,
     pub(crate) engine: Engine,
 }
@@ -124,7 +123,6 @@ impl Builder {
             profile,
             foreign,
             verify_only: self.verify_only,
-            cpus,
             budget: self.budget,
             engine: self.engine,
         };
@@ -250,6 +248,20 @@ impl PanalKernel {
     /// [`Self::attach_generation`] changes.
     pub fn attached(&self, point: &HookPoint) -> Arc<[Arc<Attachment>]> {
         self.shared.attachments.at(point)
+    }
+
+    /// Programs of a packet port, in the order in which packets pass them: XDP, then inbound.
+    pub fn port_programs(&self, port: u32) -> Vec<Arc<Program>> {
+        [Direction::Xdp, Direction::Ingress]
+            .into_iter()
+            .flat_map(|direction| {
+                let links = self.attached(&HookPoint::Packets { port, direction });
+                links
+                    .iter()
+                    .map(|link| link.program().clone())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     /// Every hook point where something hangs.

@@ -6,10 +6,12 @@
 //! checks that none is forgotten, replays the corpus and mutates it for a while.
 
 mod btf;
+mod capture;
 mod isa;
 mod object;
 
 pub use btf::{btf, core_relo};
+pub use capture::capture;
 pub use isa::isa;
 pub use object::object;
 
@@ -22,4 +24,5 @@ pub const BODIES: &[(&str, Body)] = &[
     ("btf", btf),
     ("core_relo", core_relo),
     ("object", object),
+    ("capture", capture),
 ];

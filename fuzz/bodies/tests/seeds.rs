@@ -3,7 +3,12 @@
 use std::path::Path;
 
 fn seed(path: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(path)).unwrap()
+    std::fs::read(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../corpus")
+            .join(path),
+    )
+    .unwrap()
 }
 
 #[test]

@@ -79,10 +79,8 @@ fn visit(btf: &Btf, id: TypeId, offset: u32, depth: u32, found: &mut Fields) {
                 );
             }
         }
-        Kind::Ptr(_) => {
-            if btf.type_tags(id).any(|tag| POINTER_TAGS.contains(&tag)) {
-                found.fields.push(SpecialField { offset, size: 8 });
-            }
+        Kind::Ptr(_) if btf.type_tags(id).any(|tag| POINTER_TAGS.contains(&tag)) => {
+            found.fields.push(SpecialField { offset, size: 8 });
         }
         _ => {}
     }

@@ -56,17 +56,6 @@ pub fn usable(kernel: &dyn Kernel) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
-/// Whether a kernel has a verifier.
-pub fn verifies(kernel: &dyn Kernel) -> bool {
-    let case = Case {
-        prog_type: Some(ProgType::SocketFilter),
-        packet: vec![0; 14],
-        program: "r0 = 0\nexit\n".to_owned(),
-        ..Case::default()
-    };
-    run(kernel, &case).is_ok()
-}
-
 /// Loads, runs and compares; what differs is the error.
 pub fn run(kernel: &dyn Kernel, case: &Case) -> Result<(), String> {
     let mut maps = HashMap::new();

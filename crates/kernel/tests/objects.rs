@@ -1,0 +1,421 @@
+//! Objects: ids, names, references, pins, freezing, tail calls, threads.
+
+mod common;
+
+use common::{Maps, load_text, map, program};
+use panal_kernel::PanalKernel;
+use panal_uapi::{
+    Errno, MapType, ProgType,
+    kernel::{Kernel, LoadError, MapFlags, MapSpec, TestRun},
+};
+
+#[test]
+fn ids_grow_and_objects_live_as_long_as_they_are_held() {
+    let kernel = PanalKernel::new().unwrap();
+    let a = kernel
+        .map_create(&map("a", MapType::Array, 4, 4, 1))
+        .unwrap();
+    let b = kernel
+        .map_create(&map("b", MapType::Array, 4, 4, 1))
+        .unwrap();
+    let (a_id, b_id) = (
+        kernel.map_info(&a).unwrap().id,
+        kernel.map_info(&b).unwrap().id,
+    );
+    assert!(a_id < b_id);
+    kernel.pin(&a, "/sys/fs/bpf/a").unwrap();
+    drop((a, b));
+    assert!(kernel.map_by_id(b_id).is_none());
+    assert_eq!(kernel.maps().len(), 1);
+    let again = kernel.get_pinned("/sys/fs/bpf/a").unwrap().unwrap();
+    assert_eq!(kernel.map_info(&again).unwrap().id, a_id);
+    assert!(kernel.get_pinned("/sys/fs/bpf/b").unwrap().is_none());
+    let c = kernel
+        .map_create(&map("c", MapType::Array, 4, 4, 1))
+        .unwrap();
+    assert!(kernel.map_info(&c).unwrap().id > b_id);
+}
+
+#[test]
+fn descriptors_are_the_smallest_free_numbers() {
+    let kernel = PanalKernel::new().unwrap();
+    let spec = map("m", MapType::Array, 4, 4, 1);
+    let [a, b, c] = [(); 3].map(|()| kernel.map_create(&spec).unwrap());
+    assert_eq!([a.number(), b.number(), c.number()], [3, 4, 5]);
+    drop(b);
+    assert_eq!(kernel.map_create(&spec).unwrap().number(), 4);
+}
+
+#[test]
+fn pins_are_refused_as_by_a_bpf_file_system() {
+    let kernel = PanalKernel::new().unwrap();
+    let m = kernel
+        .map_create(&map("m", MapType::Array, 4, 4, 1))
+        .unwrap();
+    let refused = |path: &str| kernel.pin(&m, path).unwrap_err().errno;
+    kernel.pin(&m, "dir/m").unwrap();
+    assert_eq!(refused("dir/m"), Errno::EEXIST);
+    assert_eq!(refused("dir"), Errno::EEXIST);
+    assert_eq!(refused("dir/m/n"), Errno::ENOTDIR);
+    assert_eq!(refused("a.b"), Errno::EPERM);
+    assert_eq!(refused(""), Errno::ENOENT);
+}
+
+#[test]
+fn names_are_cut_and_checked() {
+    let kernel = PanalKernel::new().unwrap();
+    let m = kernel
+        .map_create(&map("a_very_long_name.1", MapType::Array, 4, 4, 1))
+        .unwrap();
+    assert_eq!(kernel.map_info(&m).unwrap().name, "a_very_long_nam");
+    let bad = kernel
+        .map_create(&map("no spaces", MapType::Array, 4, 4, 1))
+        .unwrap_err();
+    assert_eq!(bad.errno, Errno::EINVAL);
+}
+
+#[test]
+fn what_is_frozen_user_space_cannot_write_but_programs_can() {
+    let kernel = PanalKernel::new().unwrap();
+    let mut maps = Maps::new();
+    maps.insert(
+        "m",
+        kernel
+            .map_create(&map("m", MapType::Array, 4, 8, 1))
+            .unwrap(),
+    );
+    let m = maps["m"].clone();
+    kernel.map_update(&m, &[0; 4], &[1; 8], 0).unwrap();
+    kernel.map_freeze(&m).unwrap();
+    assert_eq!(kernel.map_freeze(&m).unwrap_err().errno, Errno::EPERM);
+    assert_eq!(
+        kernel
+            .map_update(&m, &[0; 4], &[2; 8], 0)
+            .unwrap_err()
+            .errno,
+        Errno::EPERM
+    );
+    assert!(kernel.map_info(&m).unwrap().frozen);
+    let text = "
+        r1 = map[m][0] + 0 ll
+        r2 = 7
+        *(u64 *)(r1 + 0) = r2
+        r0 = 0
+        exit";
+    let (fd, _) = load_text(&kernel, ProgType::SocketFilter, text, &maps);
+    let run = TestRun {
+        data_in: vec![0; 14],
+        ..TestRun::default()
+    };
+    kernel.prog_test_run(&fd, &run).unwrap();
+    assert_eq!(
+        kernel.map_lookup(&m, &[0; 4], 0).unwrap().unwrap(),
+        7u64.to_ne_bytes()
+    );
+}
+
+#[test]
+fn a_descriptor_that_is_no_map_is_told() {
+    let kernel = PanalKernel::new().unwrap();
+    let mut spec = program(
+        ProgType::SocketFilter,
+        "r1 = 0 ll\nr0 = 0\nexit",
+        &Maps::new(),
+    );
+    spec.code[0].registers |= 1 << 4;
+    spec.code[0].imm = 77;
+    let LoadError::Failed(failure) = kernel.prog_load(&spec).unwrap_err() else {
+        panic!("not a failure")
+    };
+    assert_eq!(failure.errno, Errno::EBADF);
+    assert!(
+        failure
+            .detail
+            .contains("fd 77 is not pointing to valid bpf_map"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn tail_calls_end_after_thirty_three_and_arrays_empty_with_their_last_user() {
+    let kernel = PanalKernel::new().unwrap();
+    let mut maps = Maps::new();
+    maps.insert(
+        "p",
+        kernel
+            .map_create(&map("p", MapType::ProgArray, 4, 4, 2))
+            .unwrap(),
+    );
+    maps.insert(
+        "n",
+        kernel
+            .map_create(&map("n", MapType::Array, 4, 8, 1))
+            .unwrap(),
+    );
+    // Counts itself, then calls itself.
+    let text = "
+        r6 = r1
+        r1 = 0
+        *(u32 *)(r10 - 4) = r1
+        r2 = r10
+        r2 += -4
+        r1 = map[n] ll
+        call bpf_map_lookup_elem
+        if r0 == 0 goto out
+        r1 = 1
+        lock *(u64 *)(r0 + 0) += r1
+    out:
+        r1 = r6
+        r2 = map[p] ll
+        r3 = 1
+        call bpf_tail_call
+        r0 = 5
+        exit";
+    let (fd, program) = load_text(&kernel, ProgType::SocketFilter, text, &maps);
+    kernel
+        .map_update(&maps["p"], &[1, 0, 0, 0], &fd.number().to_ne_bytes(), 0)
+        .unwrap();
+    let id = kernel
+        .map_lookup(&maps["p"], &[1, 0, 0, 0], 0)
+        .unwrap()
+        .unwrap();
+    assert_eq!(id, program.id().to_ne_bytes());
+    let run = TestRun {
+        data_in: vec![0; 14],
+        ..TestRun::default()
+    };
+    assert_eq!(kernel.prog_test_run(&fd, &run).unwrap().retval, 5);
+    let count = kernel.map_lookup(&maps["n"], &[0; 4], 0).unwrap().unwrap();
+    assert_eq!(count, 34u64.to_ne_bytes());
+
+    let (xdp, _) = load_text(&kernel, ProgType::Xdp, "r0 = 2\nexit", &Maps::new());
+    let other = kernel.map_update(&maps["p"], &[0; 4], &xdp.number().to_ne_bytes(), 0);
+    assert_eq!(other.unwrap_err().errno, Errno::EINVAL);
+
+    let prog_id = program.id();
+    drop((fd, program));
+    assert!(
+        kernel.program_by_id(prog_id).is_some(),
+        "its array holds it"
+    );
+    drop(maps);
+    let gone = (0..100).any(|_| {
+        kernel.session().map(drop).unwrap();
+        kernel.program_by_id(prog_id).is_none()
+    });
+    assert!(gone, "program and array hold each other for ever");
+}
+
+#[test]
+fn maps_of_maps_lead_to_their_maps() {
+    let kernel = PanalKernel::new().unwrap();
+    let inner_spec = map("inner", MapType::Array, 4, 8, 1);
+    let template = kernel.map_create(&inner_spec).unwrap();
+    let mut maps = Maps::new();
+    for (name, map_type) in [("a", MapType::ArrayOfMaps), ("h", MapType::HashOfMaps)] {
+        let spec = MapSpec {
+            inner: Some(template.clone()),
+            ..map(name, map_type, 4, 4, 4)
+        };
+        let outer = kernel.map_create(&spec).unwrap();
+        let inner = kernel.map_create(&inner_spec).unwrap();
+        kernel
+            .map_update(&inner, &[0; 4], &41u64.to_ne_bytes(), 0)
+            .unwrap();
+        kernel
+            .map_update(&outer, &[2, 0, 0, 0], &inner.number().to_ne_bytes(), 0)
+            .unwrap();
+        let wrong = kernel
+            .map_create(&map("w", MapType::Array, 4, 16, 1))
+            .unwrap();
+        let refused = kernel.map_update(&outer, &[3, 0, 0, 0], &wrong.number().to_ne_bytes(), 0);
+        assert_eq!(refused.unwrap_err().errno, Errno::EINVAL);
+        maps.insert(name, outer);
+    }
+    for name in ["a", "h"] {
+        let text = format!(
+            "
+            r1 = 2
+            *(u32 *)(r10 - 4) = r1
+            r2 = r10
+            r2 += -4
+            r1 = map[{name}] ll
+            call bpf_map_lookup_elem
+            if r0 == 0 goto out
+            r1 = 0
+            *(u32 *)(r10 - 4) = r1
+            r2 = r10
+            r2 += -4
+            r1 = r0
+            call bpf_map_lookup_elem
+            if r0 == 0 goto out
+            r0 = *(u64 *)(r0 + 0)
+            r0 += 1
+        out:
+            exit"
+        );
+        let (fd, _) = load_text(&kernel, ProgType::SocketFilter, &text, &maps);
+        let run = TestRun {
+            data_in: vec![0; 14],
+            ..TestRun::default()
+        };
+        assert_eq!(
+            kernel.prog_test_run(&fd, &run).unwrap().retval,
+            42,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn threads_run_at_once_on_cpus_of_their_own() {
+    const THREADS: u64 = 4;
+    const RUNS: u64 = 2000;
+    let kernel = PanalKernel::builder().cpus(3).build().unwrap();
+    let mut maps = Maps::new();
+    for (name, map_type) in [("s", MapType::Array), ("p", MapType::PercpuArray)] {
+        maps.insert(
+            name,
+            kernel.map_create(&map(name, map_type, 4, 8, 1)).unwrap(),
+        );
+    }
+    // One counter that all share, atomically; one for each CPU, without.
+    let text = "
+        r1 = 0
+        *(u32 *)(r10 - 4) = r1
+        r2 = r10
+        r2 += -4
+        r1 = map[s] ll
+        call bpf_map_lookup_elem
+        if r0 == 0 goto out
+        r1 = 1
+        lock *(u64 *)(r0 + 0) += r1
+        r2 = r10
+        r2 += -4
+        r1 = map[p] ll
+        call bpf_map_lookup_elem
+        if r0 == 0 goto out
+        r1 = *(u64 *)(r0 + 0)
+        r1 += 1
+        *(u64 *)(r0 + 0) = r1
+    out:
+        r0 = 0
+        exit";
+    let (_fd, program) = load_text(&kernel, ProgType::SocketFilter, text, &maps);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let run = TestRun {
+                    data_in: vec![0; 14],
+                    ..TestRun::default()
+                };
+                for _ in 0..RUNS {
+                    kernel.test_run(&program, &run).unwrap();
+                }
+            });
+        }
+    });
+    let shared = kernel.map_lookup(&maps["s"], &[0; 4], 0).unwrap().unwrap();
+    assert_eq!(shared, (THREADS * RUNS).to_ne_bytes());
+    let each = kernel.map_lookup(&maps["p"], &[0; 4], 0).unwrap().unwrap();
+    assert_eq!(each.len(), 24);
+    let sum: u64 = each
+        .as_chunks()
+        .0
+        .iter()
+        .map(|value| u64::from_ne_bytes(*value))
+        .sum();
+    assert_eq!(sum, THREADS * RUNS);
+    assert_eq!(program.runs(), THREADS * RUNS);
+}
+
+#[test]
+fn a_run_ends_with_its_budget() {
+    let kernel = PanalKernel::builder().budget(1000).build().unwrap();
+    let text = "
+        r1 = 100000
+    again:
+        r1 += -1
+        if r1 != 0 goto again
+        r0 = 0
+        exit";
+    let (fd, _) = load_text(&kernel, ProgType::SocketFilter, text, &Maps::new());
+    let run = TestRun {
+        data_in: vec![0; 14],
+        ..TestRun::default()
+    };
+    let result = kernel.prog_test_run(&fd, &run).unwrap();
+    assert!(result.stopped.unwrap().contains("budget"));
+}
+
+#[test]
+fn a_helper_that_is_missing_is_named_and_only_running_is_refused() {
+    let text = "
+        r1 = 0
+        call bpf_send_signal
+        r0 = 0
+        exit";
+    let spec = program(ProgType::Tracepoint, text, &Maps::new());
+    let kernel = PanalKernel::new().unwrap();
+    let LoadError::Failed(failure) = kernel.prog_load(&spec).unwrap_err() else {
+        panic!("rejected")
+    };
+    assert!(failure.detail.contains("bpf_send_signal"), "{failure}");
+    let verifier = PanalKernel::builder().verify_only(true).build().unwrap();
+    let loaded = verifier.prog_load(&spec).unwrap();
+    let error = verifier
+        .prog_test_run(&loaded.fd, &TestRun::default())
+        .unwrap_err();
+    assert_eq!(error.errno, Errno::EOPNOTSUPP);
+}
+
+#[test]
+fn ring_buffer_records_reach_user_space() {
+    let kernel = PanalKernel::new().unwrap();
+    let mut maps = Maps::new();
+    maps.insert(
+        "r",
+        kernel
+            .map_create(&map("r", MapType::Ringbuf, 0, 0, 4096))
+            .unwrap(),
+    );
+    let text = "
+        r6 = *(u32 *)(r1 + 8)
+        r1 = map[r] ll
+        r2 = 16
+        r3 = 0
+        call bpf_ringbuf_reserve
+        if r0 == 0 goto out
+        *(u64 *)(r0 + 0) = r6
+        r1 = 7
+        *(u64 *)(r0 + 8) = r1
+        r1 = r0
+        r2 = 0
+        call bpf_ringbuf_submit
+    out:
+        r0 = 0
+        exit";
+    let (fd, _) = load_text(&kernel, ProgType::SchedCls, text, &maps);
+    let mut expected = Vec::new();
+    for mark in 0..600u64 {
+        let mut ctx_in = vec![0; 192];
+        ctx_in[8..12].copy_from_slice(&(mark as u32).to_ne_bytes());
+        let run = TestRun {
+            data_in: vec![0; 14],
+            ctx_in,
+            ..TestRun::default()
+        };
+        kernel.prog_test_run(&fd, &run).unwrap();
+        expected.push([mark.to_ne_bytes(), 7u64.to_ne_bytes()].concat());
+        if mark % 100 == 99 {
+            let mut records = Vec::new();
+            let count = kernel
+                .ring_buffer_consume(&maps["r"], &mut |record| records.push(record.to_vec()))
+                .unwrap();
+            assert_eq!((count, &records), (100, &expected));
+            expected.clear();
+        }
+    }
+    let flags = MapFlags::empty();
+    assert_eq!(kernel.map_info(&maps["r"]).unwrap().flags, flags);
+}

@@ -1,5 +1,6 @@
 //! `BPF_PROG_LOAD`
 
+use std::time::Instant;
 use std::{sync::Arc, time::SystemTime};
 
 use panal_uapi::{
@@ -137,7 +138,11 @@ fn judge(kernel: &PanalKernel, spec: &ProgSpec, prepared: &Prepared) -> Result<O
         profile: &kernel.shared.config.profile,
         log_level: spec.log_level,
     };
-    Ok(panal_verifier::verify(&request))
+    // The verifier has no clock.
+    let begin = Instant::now();
+    let mut outcome = panal_verifier::verify(&request);
+    outcome.stats.time_ns = begin.elapsed().as_nanos() as u64;
+    Ok(outcome)
 }
 
 /// Whether programs of this type reach into kernel types, which only the own profile describes.

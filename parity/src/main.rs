@@ -9,16 +9,14 @@
 
 mod ask;
 mod fuzz;
-mod generate;
 mod objects;
-mod program;
-mod rng;
 mod shrink;
 
 use std::process::ExitCode;
 
 use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
+use panal_parity::{generate, program};
 use panal_uapi::{
     kernel::Kernel,
     profile::{Limits, Profile},

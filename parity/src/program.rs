@@ -11,14 +11,19 @@ use panal_uapi::ProgType;
 /// A condition with its operands.
 #[derive(Clone, Copy, Debug)]
 pub struct Test {
+    /// Operand width.
     pub width: Width,
+    /// What is compared.
     pub cond: Condition,
+    /// Left side.
     pub dst: Reg,
+    /// Right side.
     pub src: Operand,
 }
 
-/// A part of a program.
+/// A part of a program. Maps and functions are given by index.
 #[derive(Clone, Debug)]
+#[allow(missing_docs)] // each says what its fields are
 pub enum Item {
     /// A plain instruction: no jump, no call of a subprogram.
     Op(Instruction),
@@ -49,16 +54,22 @@ pub enum Item {
 /// A map that a program may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapShape {
+    /// What it is.
     pub map_type: panal_uapi::MapType,
+    /// Bytes of a key.
     pub key_size: u32,
+    /// Bytes of a value.
     pub value_size: u32,
+    /// Capacity.
     pub max_entries: u32,
 }
 
 /// A whole program; function 0 is the main one.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// Its type.
     pub prog_type: ProgType,
+    /// The bodies of its functions.
     pub functions: Vec<Vec<Item>>,
     /// Whether its result is a function of its input: then it can be compared.
     pub comparable: bool,

@@ -1,11 +1,11 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::map_args::MapArg;
+use crate::map_args::{MapArg, VarArg};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 a program was rejected, 2 could not try.";
 
@@ -15,7 +15,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 a program was rejected, 2 could 
     version,
     about = "eBPF in user space: verify, run and look into programs, without root"
 )]
-#[command(after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(after_help = EXIT_CODES)]
 pub struct Cli {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
@@ -50,6 +50,8 @@ impl Color {
 pub enum Command {
     /// Say of every program in the objects whether it is safe, and if not, why
     Verify(Verify),
+    /// Run an object's programs on the packets of a capture, or on what a command does
+    Run(Run),
     /// Work with single programs
     #[command(disable_help_subcommand = true)]
     Prog {
@@ -77,10 +79,32 @@ pub enum KernelName {
     Linux,
 }
 
+/// A program of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetArg {
+    pub object: PathBuf,
+    pub program: String,
+}
+
+impl FromStr for TargetArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.rsplit_once(':') {
+            Some((object, program)) if !object.is_empty() && !program.is_empty() => Ok(TargetArg {
+                object: object.into(),
+                program: program.to_owned(),
+            }),
+            _ => Err("expected OBJ:PROGRAM".to_owned()),
+        }
+    }
+}
+
 const VERIFY_EXAMPLES: &str = "Examples:
   panal verify examples/*.bpf.o
   panal verify --program firewall --json examples/firewall.bpf.o
   panal verify --profile host /usr/lib/bpf/xdp_filter.o
+  panal verify tracer.bpf.o --target /usr/lib/bpf/xdp_pass.o:xdp_pass
   panal verify --log=2 prog.bpf.o        # with the log that Linux would print
 
 Exit codes: 0 all accepted, 1 one was rejected, 2 one could not be tried.";
@@ -100,12 +124,68 @@ pub struct Verify {
     /// Who decides
     #[arg(long, value_enum, default_value_t = KernelName::Panal, value_name = "KERNEL")]
     pub kernel: KernelName,
+    /// The program that fentry, fexit and freplace programs are for, when it is no kernel function
+    #[arg(long, value_name = "OBJ:PROGRAM")]
+    pub target: Option<TargetArg>,
     /// Print the log in Linux's form: 1 the essential, 2 every instruction, 4 only figures
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub log: Option<u32>,
     /// Print one JSON object for each program
     #[arg(long)]
     pub json: bool,
+}
+
+const RUN_EXAMPLES: &str = "Examples:
+  panal run examples/opensnoop.bpf.o -- ls /etc
+  panal run examples/opensnoop.bpf.o --json --output opens.json -- make
+  panal run examples/guard.bpf.o --map peers=10.0.0.0/8:1 -- npm install
+  panal run examples/firewall.bpf.o --pcap in.pcap --out out.pcap --map blocklist4=203.0.113.0/24:0
+
+Records of ring buffers and perf buffers are printed as they come, as a table: their type is the
+struct that the map declares as its value, or else the one called as the map without its final `s`,
+or else `struct event`. At the end, maps whose values have an array called `slots` are printed as
+histograms, and those tagged with __attribute__((btf_decl_tag(\"print\"))) element by element.
+
+Exit codes: 0 done, 1 a program was rejected, 2 it could not be tried, or a signal killed the command.";
+
+#[derive(Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct Run {
+    /// The object file
+    #[arg(value_name = "OBJ")]
+    pub object: PathBuf,
+    /// Only the program of this name
+    #[arg(long, value_name = "NAME")]
+    pub program: Option<String>,
+    /// Run over the packets of this capture (pcap or pcapng)
+    #[arg(
+        long,
+        value_name = "IN",
+        conflicts_with = "command",
+        required_unless_present = "command"
+    )]
+    pub pcap: Option<PathBuf>,
+    /// Where to write the packets that were not dropped, as the programs left them
+    #[arg(long, value_name = "OUT", requires = "pcap")]
+    pub out: Option<PathBuf>,
+    /// Set an element of a map first
+    #[arg(long = "map", value_name = "NAME=KEY:VALUE", long_help = MAP_HELP)]
+    pub maps: Vec<MapArg>,
+    /// Set a global variable first, as the program's source names it
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub variables: Vec<VarArg>,
+    /// What runs the programs
+    #[arg(long, value_enum, default_value_t = Engine::Interp)]
+    pub engine: Engine,
+    /// Write events to this file instead of standard output, where the command writes, too
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print JSON lines
+    #[arg(long)]
+    pub json: bool,
+    /// The command to run, with its arguments
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
 }
 
 #[derive(Subcommand)]
@@ -151,6 +231,9 @@ pub struct ProgRun {
     /// Set an element of a map first
     #[arg(long = "map", value_name = "NAME=KEY:VALUE", long_help = MAP_HELP)]
     pub maps: Vec<MapArg>,
+    /// Set a global variable first, as the program's source names it
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub variables: Vec<VarArg>,
     /// Which kernel runs it
     #[arg(long, value_enum, default_value_t = KernelName::Panal, value_name = "KERNEL")]
     pub kernel: KernelName,

@@ -4,6 +4,8 @@
 mod args;
 mod dump;
 mod error;
+mod events;
+mod fields;
 mod kernels;
 mod load;
 mod map_args;
@@ -12,6 +14,8 @@ mod output;
 mod prog_run;
 mod progress;
 mod render;
+mod run;
+mod summary;
 mod text;
 mod types;
 mod verdict;
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
     cli.color.apply();
     let result = match cli.command {
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Prog {
             command: ProgCommand::Run(arguments),
         } => prog_run::run(&arguments),

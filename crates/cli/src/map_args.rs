@@ -1,12 +1,15 @@
 //! `--map NAME=KEY:VALUE`: elements that are set before programs run.
 
-use std::{net::Ipv6Addr, str::FromStr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use panal_btf::{
-    Btf, TypeId,
+    Btf, Kind, TypeId,
     value::{Literal, encode_untyped},
 };
-use panal_loader::{Loaded, LoadedMap};
+use panal_loader::{Loaded, LoadedMap, Open};
 use panal_uapi::{MapType, kernel::update};
 
 use crate::{error::Problem, object::choices};
@@ -32,11 +35,66 @@ impl FromStr for MapArg {
     }
 }
 
+/// One `NAME=VALUE` for a global variable, not yet read by its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VarArg {
+    name: String,
+    value: String,
+}
+
+impl FromStr for VarArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(VarArg {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("expected NAME=VALUE".to_owned()),
+        }
+    }
+}
+
+/// Sets global variables, before programs are verified.
+pub fn set_variables(open: &mut Open, arguments: &[VarArg]) -> Result<(), Problem> {
+    for VarArg { name, value } in arguments {
+        let fault = |fault: String| Problem::Asked(format!("--var {name}={value}: {fault}"));
+        let object = open.object().clone();
+        let variables = || {
+            object
+                .maps()
+                .iter()
+                .filter_map(|map| map.data())
+                .flat_map(|d| &d.variables)
+        };
+        let Some(variable) = variables().find(|variable| *variable.name == **name) else {
+            let names = variables().map(|variable| &*variable.name);
+            return Err(fault(format!(
+                "the object has no such global variable{}",
+                choices(names)
+            )));
+        };
+        let ty = object.btf().map(|btf| (&**btf, variable.ty));
+        let side = Side {
+            size: variable.size as usize,
+            ty,
+            prefix: false,
+        };
+        let bytes = read_side(side, value).map_err(fault)?;
+        open.set_variable(name, &bytes)
+            .map_err(|error| fault(error.to_string()))?;
+    }
+    Ok(())
+}
+
 /// How the bytes of a key or value are known.
 #[derive(Clone, Copy)]
 struct Side<'a> {
     size: usize,
     ty: Option<(&'a Btf, TypeId)>,
+    /// Whether it is the key of an LPM trie: a length in bits, then what it is the length of.
+    prefix: bool,
 }
 
 /// Sets the elements.
@@ -83,8 +141,12 @@ fn read_entry(
     let side = |size: u32, ty: Option<TypeId>| Side {
         size: size as usize,
         ty: btf.zip(ty),
+        prefix: false,
     };
-    let key_side = side(map.plan.key_size, definition.key_type);
+    let key_side = Side {
+        prefix: map.plan.map_type == MapType::LpmTrie,
+        ..side(map.plan.key_size, definition.key_type)
+    };
     let value_side = side(map.plan.value_size, definition.value_type);
     if map.plan.key_size == 0 && map.plan.value_size == 0 {
         return Err(format!(
@@ -163,6 +225,11 @@ fn read_side(side: Side<'_>, text: &str) -> Result<Vec<u8>, String> {
     if let Some(digits) = text.strip_prefix("hex:") {
         return raw(digits, side.size);
     }
+    if side.prefix
+        && let Some(bytes) = prefix_key(side, text)
+    {
+        return Ok(bytes);
+    }
     let literal = if looks_like_address(text) {
         let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
         Literal::Word(bracketed.unwrap_or(text).to_owned())
@@ -180,6 +247,66 @@ fn read_side(side: Side<'_>, text: &str) -> Result<Vec<u8>, String> {
             .map_err(|error| format!("{error} (it has {} bytes and no type)", side.size))?,
     };
     Ok(bytes)
+}
+
+/// The key of an LPM trie: an address with or without a length, or the beginning of a text where the
+/// type is one. IPv4 addresses in a trie of 16 bytes stand behind `::ffff:0:0` (RFC 4291), as sockets
+/// have them.
+fn prefix_key(side: Side<'_>, text: &str) -> Option<Vec<u8>> {
+    let data = side.size.checked_sub(4)?;
+    let plain = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
+    let (address, length) = match plain.split_once('/') {
+        Some((address, length)) => (address, Some(length.parse::<u32>().ok())),
+        None => (plain, None),
+    };
+    let (bytes, shift) = match (address.parse::<IpAddr>(), data) {
+        (Ok(IpAddr::V4(v4)), 4) => (v4.octets().to_vec(), 0),
+        (Ok(IpAddr::V4(v4)), 16) => (v4.to_ipv6_mapped().octets().to_vec(), 96),
+        (Ok(IpAddr::V6(v6)), 16) => (v6.octets().to_vec(), 0),
+        (Ok(_), _) => return None,
+        (Err(_), _) if is_text(side) => return text_key(text, data),
+        (Err(_), _) => return None,
+    };
+    let most = data as u32 * 8;
+    let length = length.map_or(Some(most), |length| length.map(|l| l.saturating_add(shift)))?;
+    (length <= most).then(|| [&length.to_ne_bytes()[..], &bytes].concat())
+}
+
+/// Whether what follows the length is an array of `char`.
+fn is_text(side: Side<'_>) -> bool {
+    let Some((btf, ty)) = side.ty else {
+        return false;
+    };
+    let member = btf
+        .resolve(ty)
+        .1
+        .kind
+        .members()
+        .and_then(|members| members.get(1));
+    member.is_some_and(|member| match btf.resolve(member.ty).1.kind {
+        Kind::Array { element, .. } => btf.name(btf.resolve(element).0) == "char",
+        _ => false,
+    })
+}
+
+/// A beginning of texts, with its length in bits.
+fn text_key(text: &str, data: usize) -> Option<Vec<u8>> {
+    if text.starts_with('{') {
+        return None;
+    }
+    let text = text
+        .strip_prefix('"')
+        .and_then(|t| t.strip_suffix('"'))
+        .unwrap_or(text);
+    let mut bytes = (u32::try_from(text.len()).ok()? * 8).to_ne_bytes().to_vec();
+    bytes.extend(text.bytes());
+    (text.len() <= data).then(|| {
+        bytes.resize(data + 4, 0);
+        bytes
+    })
 }
 
 /// Addresses have `:` in them, which separates elsewhere: IPv6, with a prefix length or in brackets,

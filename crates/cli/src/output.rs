@@ -71,6 +71,17 @@ pub fn error(problem: &dyn Display) {
     );
 }
 
+/// A remark on standard error.
+pub fn note(text: &dyn Display) {
+    let text = text.to_string();
+    let _ = writeln!(
+        anstream::stderr(),
+        "{}: {}",
+        Painted(HEADING, "note"),
+        clean(&text)
+    );
+}
+
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
     use std::fmt::Write as _;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     DONE,
-    args::{Engine, ProgRun},
+    args::ProgRun,
     error::Problem,
     kernels, load, map_args, object,
     output::{self, BAD, Painted},
@@ -37,6 +37,7 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
     let mut open = object::load(path)?;
     object::choose(path, &mut open, &arguments.program)?;
     object::unpin(&mut open);
+    map_args::set_variables(&mut open, &arguments.variables)?;
     let input = |path: &Option<_>| path.as_deref().map_or(Ok(Vec::new()), object::read_file);
     let test = TestRun {
         data_in: input(&arguments.data_in)?,

@@ -32,7 +32,7 @@ pub fn rejection(object: &str, program: &str, rejection: &Rejection) -> String {
     }
     let kernel = format!("Linux says: {}", clean(&rejection.linux_message));
     let linux = Group::with_title(Level::NOTE.secondary_title(kernel));
-    if !rejection.linux_message.is_empty() {
+    if !rejection.linux_message.is_empty() && rejection.linux_message != rejection.message {
         groups.push(linux);
     }
     if let Some(help) = &rejection.help {

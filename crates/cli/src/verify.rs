@@ -3,16 +3,23 @@
 use std::{io::Write, path::Path, time::Instant};
 
 use panal_loader::{Open, Prepared, ProgramPlan};
-use panal_uapi::{kernel::Kernel, profile::Profile};
+use panal_uapi::{
+    kernel::{Kernel, LoadTarget},
+    profile::Profile,
+    section::{BtfTarget, Section, Target},
+};
 
 use crate::{
     DONE, REJECTED,
-    args::Verify,
+    args::{KernelName, TargetArg, Verify},
     error::Problem,
     kernels, object, output,
     progress::Progress,
     verdict::{self, Outcome, Program, Verdict, duration},
 };
+
+/// Log level that asks only for the final counts.
+const BPF_LOG_STATS: u32 = 4;
 
 /// Runs the command; the exit code.
 pub fn run(arguments: &Verify) -> Result<u8, Problem> {
@@ -125,11 +132,30 @@ fn object(
         };
     }
     tally.found = true;
+    // Linux counts only where it logs.
+    let quiet = if arguments.kernel == KernelName::Linux {
+        BPF_LOG_STATS
+    } else {
+        0
+    };
     for plan in open.programs_mut() {
-        plan.log_level = arguments.log.unwrap_or(0);
+        plan.log_level = arguments.log.unwrap_or(quiet);
     }
     object::unpin(&mut open);
     let kernel = kernels::judge(arguments.kernel, profile)?;
+    let target = arguments.target.as_ref();
+    let target = target
+        .map(|target| load_target(target, kernel.as_ref()))
+        .transpose()?;
+    if let Some(target) = &target {
+        for plan in open
+            .programs_mut()
+            .iter_mut()
+            .filter(|plan| is_for_function(plan))
+        {
+            plan.tied = Some(target.clone());
+        }
+    }
     let plans: Vec<ProgramPlan> = open
         .programs()
         .iter()
@@ -155,6 +181,35 @@ fn object(
         tally.count(program.print(&outcome, arguments.json, out)?);
     }
     Ok(())
+}
+
+/// Whether the program's place is a function, which another program may have.
+fn is_for_function(plan: &ProgramPlan) -> bool {
+    let section = Section::parse(&plan.section).and_then(|section| section.target);
+    let function = BtfTarget::Function;
+    matches!(section, Ok(Target::ProgramFunction(_)))
+        || matches!(section, Ok(Target::Btf { kind, .. }) if kind == function)
+}
+
+/// Loads the program that others are for.
+fn load_target(target: &TargetArg, kernel: &dyn Kernel) -> Result<LoadTarget, Problem> {
+    let TargetArg {
+        object: path,
+        program,
+    } = target;
+    let file = path.display().to_string();
+    let mut open = object::load(path)?;
+    object::choose(path, &mut open, program)?;
+    object::unpin(&mut open);
+    let loaded = crate::load::load(open, kernel, &file, false)?;
+    let found = loaded
+        .program(program)
+        .map_err(|error| crate::load::problem(&file, error))?;
+    let Some(ty) = loaded.object().function(found.plan.id).ty else {
+        let text = format!("{file}: {program} has no types, so nothing can be attached to it");
+        return Err(Problem::Asked(text));
+    };
+    Ok(LoadTarget::Program(found.fd.clone(), ty))
 }
 
 fn prepare<'k>(open: Open, kernel: &'k dyn Kernel, file: &str) -> Result<Prepared<'k>, Problem> {

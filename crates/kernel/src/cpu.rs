@@ -13,11 +13,12 @@ use std::{
 
 use panal_maps::{Block, Cage, OnCpu, OutOfCage, bytes};
 use panal_uapi::{Errno, kernel::TestRunResult};
-use panal_vm::{Run, Stop};
+use panal_vm::{Run, Stop, Strict, Unobserved};
 
 use crate::{
     host::Host,
     kernel::Shared,
+    live::Live,
     objects::Program,
     packet::{self, Packet},
     program_types,
@@ -395,8 +396,23 @@ impl<'k> Session<'k> {
             index_word: memory.words.address(),
         };
         run.host = (&raw mut host).cast::<c_void>();
-        let engine = shared.config.engine;
-        let outcome = engine.run(executable, &mut run, context);
+        let outcome = if shared.config.checked {
+            let region = |block: &Block, len: usize| (block.address(), len as u64);
+            let live = Live {
+                host: &raw const host,
+                context: if setting.with_packet {
+                    (context, program_types::CONTEXT_SIZE as u64)
+                } else {
+                    region(&memory.context, CONTEXT)
+                },
+                objects: region(&memory.objects, memory.objects_used),
+                words: region(&memory.words, WORDS),
+            };
+            let args = [context, 0, 0, 0, 0];
+            executable.run_with(&mut run, args, &mut Strict(live), &mut Unobserved)
+        } else {
+            shared.config.engine.run(executable, &mut run, context)
+        };
         Ran {
             outcome,
             retval: host.retval,

@@ -58,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) verify_only: bool,
     pub(crate) budget: u64,
     pub(crate) engine: Engine,
+    pub(crate) checked: bool,
 }
 
 /// Settings of a kernel before it is made.
@@ -67,6 +68,7 @@ pub struct Builder {
     cpus: Option<u32>,
     budget: u64,
     engine: Engine,
+    checked: bool,
 }
 
 impl Builder {
@@ -104,6 +106,14 @@ impl Builder {
         self
     }
 
+    /// Checks every access of every run against the objects that are live at that moment, and stops
+    /// the run at the first that lies outside: what a proven program never does. For tests of the
+    /// verifier; runs take many times as long.
+    pub fn checked(mut self, yes: bool) -> Self {
+        self.checked = yes;
+        self
+    }
+
     /// Makes the kernel.
     pub fn build(self) -> Result<PanalKernel, Failure> {
         let foreign = self.profile.is_some();
@@ -125,6 +135,7 @@ impl Builder {
             verify_only: self.verify_only,
             budget: self.budget,
             engine: self.engine,
+            checked: self.checked,
         };
         let shared = Shared {
             config,
@@ -171,6 +182,7 @@ impl PanalKernel {
             cpus: None,
             budget: DEFAULT_BUDGET,
             engine: Engine::default(),
+            checked: false,
         }
     }
 

@@ -12,6 +12,7 @@ mod helpers;
 mod host;
 mod ids;
 mod kernel;
+mod live;
 mod maps;
 mod objects;
 mod packet;

@@ -214,6 +214,14 @@ impl Packet {
         self.end - self.data
     }
 
+    /// Address and bytes of metadata and packet together.
+    pub fn extent(&self) -> (u64, u64) {
+        (
+            self.buffer.address() + self.meta as u64,
+            (self.end - self.meta) as u64,
+        )
+    }
+
     /// Bytes of metadata before it.
     pub fn meta_len(&self) -> usize {
         self.data - self.meta

@@ -8,7 +8,7 @@ use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 use crate::{
     Block, CreateError, ElementKey, Map, MapBase, MapDef, MapHost,
     def::{ACCESS_FLAGS, PERCPU_VALUE_MOST, check_flags, check_not_zero, update_flags},
-    map::{copy_in_percpu, copy_out_percpu, index_key, next_index},
+    map::{copy_in_percpu, copy_out_percpu, in_element, index_key, next_index},
 };
 
 /// What every kind of array demands (`array_map_alloc_check`).
@@ -155,6 +155,19 @@ impl Map for Array {
         self.values.memfd()
     }
 
+    fn holds(&self, address: u64, len: u64, _write: bool) -> bool {
+        let def = self.base.def();
+        let (count, size) = (u64::from(def.max_entries), u64::from(def.value_size));
+        in_element(
+            self.address,
+            u64::from(self.stride),
+            count,
+            size,
+            address,
+            len,
+        )
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -273,6 +286,22 @@ impl Map for PercpuArray {
 
     fn next_key(&self, key: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {
         next_index(key, self.base.def().max_entries, out)
+    }
+
+    fn holds(&self, address: u64, len: u64, _write: bool) -> bool {
+        let def = self.base.def();
+        let (stride, size) = (def.value_stride() as u64, u64::from(def.value_size));
+        (0..self.cpus as usize).any(|cpu| {
+            let plane = self.values.address() + (cpu * self.plane) as u64;
+            in_element(
+                plane,
+                stride,
+                u64::from(def.max_entries),
+                size,
+                address,
+                len,
+            )
+        })
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -79,6 +79,13 @@ impl Handles {
         unsafe { entry.as_ref() }.map(|entry| &*entry.0)
     }
 
+    /// Whether a read of `len` bytes lies in one header.
+    pub fn holds(&self, address: u64, len: u64) -> bool {
+        let offset = address.wrapping_sub(self.base);
+        let end = (offset % Self::HEADER as u64).checked_add(len);
+        offset < self.headers.len() as u64 && end.is_some_and(|end| end <= Self::HEADER as u64)
+    }
+
     /// The map of a handle, from any thread.
     pub fn fetch(&self, handle: u64) -> Option<Arc<dyn Map>> {
         // Whoever removes the map takes the lock first: it cannot be retired before the copy.

@@ -584,6 +584,11 @@ impl Map for LpmTrie {
         Ok(())
     }
 
+    fn holds(&self, address: u64, len: u64, write: bool) -> bool {
+        self.pool
+            .holds(u64::from(self.base.def().value_size), address, len, write)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

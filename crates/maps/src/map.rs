@@ -159,11 +159,38 @@ pub trait Map: Send + Sync + Any {
         None
     }
 
+    /// Whether an access of `len` bytes lies in one value that programs may point to (or, for
+    /// reads, in one key): for runs in which every access is checked. Slow.
+    fn holds(&self, address: u64, len: u64, write: bool) -> bool {
+        let _ = (address, len, write);
+        false
+    }
+
     /// The map as its own type, to be cast back.
     fn as_any(&self) -> &dyn Any;
 
     /// Bytes of the host and the cage that it takes, roughly (`memlock` in fdinfo).
     fn memory(&self) -> u64;
+}
+
+/// Whether an access lies within the first `size` bytes of one of `count` elements, `stride` bytes
+/// apart.
+pub(crate) fn in_element(
+    base: u64,
+    stride: u64,
+    count: u64,
+    size: u64,
+    address: u64,
+    len: u64,
+) -> bool {
+    let Some(offset) = address.checked_sub(base) else {
+        return false;
+    };
+    stride != 0
+        && offset / stride < count
+        && (offset % stride)
+            .checked_add(len)
+            .is_some_and(|end| end <= size)
 }
 
 /// Reads a key of type u32.

@@ -14,7 +14,7 @@ use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 use crate::{
     Block, CreateError, HashMap, Map, MapBase, MapDef, MapHost, Object, ObjectArray, bytes,
     def::check_flags,
-    map::{index_key, next_index},
+    map::{in_element, index_key, next_index},
     zeroed::zeroed,
 };
 
@@ -150,6 +150,15 @@ impl Map for RedirectArray {
 
     fn next_key(&self, key: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {
         next_index(key, self.base.def().max_entries, out)
+    }
+
+    fn holds(&self, address: u64, len: u64, write: bool) -> bool {
+        let (base, count) = (
+            self.values.address(),
+            u64::from(self.base.def().max_entries),
+        );
+        let size = u64::from(self.base.def().value_size);
+        !write && in_element(base, 8, count, size, address, len)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -19,7 +19,7 @@ use panal_uapi::{Errno, kernel::MapFlags};
 
 use crate::{
     Block, Cage, CreateError, Map, MapBase, MapDef, MapHost, bytes, def::check_flags,
-    zeroed::zeroed,
+    map::in_element, zeroed::zeroed,
 };
 
 /// Flags and selectors of the helpers (`bpf.h`).
@@ -285,6 +285,25 @@ impl Ring {
         position < produced && self.header(position).load(Ordering::Acquire) & BUSY == 0
     }
 
+    /// Whether an access lies in a record that is being written.
+    fn holds(&self, address: u64, len: u64) -> bool {
+        let producer = lock(&self.producer);
+        let mut position = producer.pending;
+        while position < producer.position {
+            let header = self.header(position);
+            let word = header.load(Ordering::Acquire);
+            let (base, size) = (
+                header.as_ptr() as u64 + HEADER,
+                u64::from(word & !(BUSY | DISCARD)),
+            );
+            if word & BUSY != 0 && in_element(base, size.max(1), 1, size, address, len) {
+                return true;
+            }
+            position += step(word);
+        }
+        false
+    }
+
     fn consume(&self, sink: &mut dyn FnMut(&[u8])) -> usize {
         let _one = lock(&self.consumer);
         let mut position = self.consumed();
@@ -349,6 +368,10 @@ impl Map for RingBuf {
 
     fn memfd(&self) -> Option<BorrowedFd<'_>> {
         self.ring.block.memfd()
+    }
+
+    fn holds(&self, address: u64, len: u64, _write: bool) -> bool {
+        self.ring.holds(address, len)
     }
 
     fn as_any(&self) -> &dyn Any {

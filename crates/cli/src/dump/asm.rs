@@ -32,8 +32,9 @@ pub fn print(subject: &Subject<'_>, out: &mut impl Write) -> Result<(), Problem>
             Painted(HEADING, &function.name),
             Painted(QUIET, place)
         )?;
+        let mut lines = listing::Lines::default();
         for row in &listing.rows {
-            if let Some(line) = row.line {
+            if let Some(line) = lines.change(row) {
                 let text = format!("; {}  @ {}:{}", line.text.trim(), line.file, line.line);
                 writeln!(out, "{}", Painted(QUIET, text))?;
             }

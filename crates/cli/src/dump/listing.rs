@@ -22,6 +22,19 @@ pub struct Row<'o> {
     pub line: Option<&'o Line>,
 }
 
+/// Says of each source line once: many instructions in a row come from the same one.
+#[derive(Default)]
+pub struct Lines<'o>(Option<(&'o str, u32)>);
+
+impl<'o> Lines<'o> {
+    /// The row's source line, if it is another than that of the row before.
+    pub fn change(&mut self, row: &Row<'o>) -> Option<&'o Line> {
+        let line = row.line?;
+        let here = Some((&*line.file, line.line));
+        (std::mem::replace(&mut self.0, here) != here).then_some(line)
+    }
+}
+
 /// A function's rows.
 pub struct Listing<'o> {
     pub code: Code,

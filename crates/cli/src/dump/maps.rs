@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use panal_btf::TypeId;
+use panal_btf::{Kind, TypeId};
 use panal_object::{Element, Map, MapDefinition, MapId, Object, Origin, Pinning, Target};
 use panal_uapi::MapType;
 use serde::Serialize;
@@ -133,14 +133,23 @@ fn describe<'a>(object: &'a Object, map: &'a Map) -> MapJson<'a> {
     MapJson {
         name: &map.name,
         section: &map.section,
-        definition: define(&map.definition, &named),
+        definition: define(&map.definition, &|ty| said(object, ty)),
         pinned_by_name: map.definition.pinning == Pinning::ByName,
         variables,
         elements,
     }
 }
 
-fn define(definition: &MapDefinition, named: &dyn Fn(TypeId) -> String) -> DefinitionJson {
+/// The name of a key's or value's type; data sections have neither in C.
+fn said(object: &Object, ty: TypeId) -> Option<String> {
+    let btf = object.btf()?;
+    match btf.kind(ty) {
+        Kind::Void | Kind::DataSec { .. } => None,
+        _ => Some(types::name(btf, ty)),
+    }
+}
+
+fn define(definition: &MapDefinition, named: &dyn Fn(TypeId) -> Option<String>) -> DefinitionJson {
     DefinitionJson {
         r#type: type_name(definition.map_type),
         key_size: definition.key_size,
@@ -148,8 +157,8 @@ fn define(definition: &MapDefinition, named: &dyn Fn(TypeId) -> String) -> Defin
         max_entries: definition.max_entries,
         flags: definition.flags,
         map_extra: definition.extra,
-        key_type: definition.key_type.map(named),
-        value_type: definition.value_type.map(named),
+        key_type: definition.key_type.and_then(named),
+        value_type: definition.value_type.and_then(named),
         inner: definition
             .inner
             .as_ref()

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     cfg::Way,
     layout::{Plan, Point, Size},
-    listing::Row,
+    listing::{Lines, Row},
 };
 
 /// Of the monospaced font at 12 pixels, as browsers choose it; a little generous.
@@ -39,8 +39,9 @@ enum Kind {
 impl TextBox {
     pub fn of(rows: &[Row<'_>]) -> TextBox {
         let mut lines = Vec::new();
+        let mut source = Lines::default();
         for row in rows {
-            if let Some(line) = row.line {
+            if let Some(line) = source.change(row) {
                 let text = format!("{}: {}", line.line, line.text.trim());
                 lines.push((Kind::Source, cut(&text)));
             }

@@ -20,6 +20,9 @@ fn main() {
         .collect();
     files.sort();
     let panal: Arc<dyn Kernel> = Arc::new(PanalKernel::new().expect("a kernel"));
+    // The same kernel, but every access of every run must lie in a live object.
+    let checked = PanalKernel::builder().checked(true).build();
+    let checked: Arc<dyn Kernel> = Arc::new(checked.expect("a kernel"));
     let linux: Arc<dyn Kernel> = Arc::new(LinuxKernel::new());
     let linux_says_no = run::usable(&*linux).err();
     if let Some(why) = &linux_says_no {
@@ -44,6 +47,7 @@ fn main() {
                 ));
             };
             add(&panal, "panal");
+            add(&checked, "checked");
             if on_linux {
                 add(&linux, "linux");
             }

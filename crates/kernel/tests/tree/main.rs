@@ -11,6 +11,11 @@ mod actors;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
+mod examples;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod matrix;
 #[cfg(all(
     target_os = "linux",
@@ -38,6 +43,7 @@ fn main() {
     let tests = observe::tests()
         .into_iter()
         .chain(policy::tests())
+        .chain(examples::tests())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }

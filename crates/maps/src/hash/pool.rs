@@ -13,7 +13,7 @@ use std::{
 
 use panal_uapi::Errno;
 
-use crate::{Block, CreateError, MapHost, zeroed::zeroed};
+use crate::{Block, CreateError, MapHost, map::in_element, zeroed::zeroed};
 
 /// What an element looks like.
 #[derive(Clone, Copy, Debug)]
@@ -220,6 +220,27 @@ impl Pool {
         let offset = (plane * self.segment + index) * self.shape.value;
         // SAFETY: inside a block of the pool, hence not null.
         unsafe { NonNull::new_unchecked((values + offset) as *mut u8) }
+    }
+}
+
+impl Pool {
+    /// Whether an access lies in the value of an element, of this size, or for reads in a key.
+    pub fn holds(&self, value_size: u64, address: u64, len: u64, write: bool) -> bool {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stride, count) = (self.stride as u64, self.segment as u64);
+        let key = self.shape.key as u64;
+        blocks.iter().any(|block| {
+            let base = block.address();
+            if !write && in_element(base, stride, count, key, address, len) {
+                return true;
+            }
+            if self.shape.planes == 1 {
+                return in_element(base + key, stride, count, value_size, address, len);
+            }
+            let (values, step) = (base + stride * count, self.shape.value as u64);
+            let count = count * self.shape.planes as u64;
+            in_element(values, step, count, value_size, address, len)
+        })
     }
 }
 

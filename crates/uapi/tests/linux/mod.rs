@@ -1,5 +1,7 @@
 //! The running Linux kernel as an oracle: loads tiny programs through bpf(2).
 
+#![allow(dead_code)] // not every test uses all of it
+
 use std::ffi::CString;
 
 use panal_uapi::{AttachType, ProgType};
@@ -35,7 +37,7 @@ struct ProgLoad {
 }
 
 /// What is loaded.
-#[allow(dead_code)] // not every test loads programs
+
 pub struct Load<'a> {
     pub prog_type: ProgType,
     pub attach_type: Option<AttachType>,

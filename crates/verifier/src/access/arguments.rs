@@ -286,27 +286,36 @@ fn pointer(env: &mut Env<'_>, hook: &Hook<'_>, number: usize, target: TypeId) ->
     Ok(value)
 }
 
-/// Programs that trace a program see its context as the kernel's own structure.
-fn of_program(env: &mut Env<'_>, hook: &Hook<'_>, name: &str) -> Check<RegState> {
-    let kernel = match name {
+/// The kernel's structure behind a context of the uapi.
+pub fn kernel_context(name: &str) -> Option<&'static str> {
+    Some(match name {
         "__sk_buff" => "sk_buff",
         "xdp_md" => "xdp_buff",
+        "pt_regs" => "pt_regs",
+        "bpf_perf_event_data" => "bpf_perf_event_data_kern",
         "bpf_sock" => "sock",
         "bpf_sock_addr" => "bpf_sock_addr_kern",
         "bpf_sock_ops" => "bpf_sock_ops_kern",
+        "bpf_cgroup_dev_ctx" => "bpf_cgroup_dev_ctx",
         "sk_msg_md" => "sk_msg",
         "bpf_sysctl" => "bpf_sysctl_kern",
         "bpf_sockopt" => "bpf_sockopt_kern",
         "sk_reuseport_md" => "sk_reuseport_kern",
         "bpf_sk_lookup" => "bpf_sk_lookup_kern",
-        _ => {
-            return Err(reject!(
-                ContextAccess,
-                EACCES,
-                "func '{}' arg type {name} is not a context",
-                hook.name
-            ));
-        }
+        "bpf_nf_ctx" => "bpf_nf_ctx",
+        _ => return None,
+    })
+}
+
+/// Programs that trace a program see its context as the kernel's own structure.
+fn of_program(env: &mut Env<'_>, hook: &Hook<'_>, name: &str) -> Check<RegState> {
+    let Some(kernel) = kernel_context(name) else {
+        return Err(reject!(
+            ContextAccess,
+            EACCES,
+            "func '{}' arg type {name} is not a context",
+            hook.name
+        ));
     };
     let id = super::btf::kernel_struct(env, kernel)?;
     Ok(RegState::pointer(RegKind::Btf(BtfType {

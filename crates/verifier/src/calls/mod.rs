@@ -24,6 +24,7 @@ mod callbacks;
 pub mod fields;
 mod graph;
 mod helper;
+mod kfunc;
 mod kptr;
 pub mod leaks;
 mod locks;
@@ -94,10 +95,8 @@ pub struct CallTraits {
 pub fn describe(env: &Env<'_>, target: CallTarget) -> Option<CallTraits> {
     match target {
         CallTarget::Helper(id) => describe_helper(env, id),
-        CallTarget::Kfunc { .. } => Some(CallTraits {
-            params: 5,
-            ..CallTraits::default()
-        }),
+        CallTarget::Kfunc { id, object: 0 } => kfunc::describe(env, id),
+        CallTarget::Kfunc { .. } => None,
         CallTarget::Local(_) | CallTarget::Reg(_) => None,
     }
 }
@@ -138,12 +137,7 @@ pub(crate) fn kfunc_name<'a>(env: &Env<'a>, id: i32) -> Option<&'a str> {
 /// # Errors
 /// Whatever its signature, its flags or the program type forbid.
 pub fn check_kfunc(env: &mut Env<'_>, st: &mut State, id: i32, object: i16) -> Check {
-    let _ = (env, st, object);
-    Err(reject!(
-        NotAllowed,
-        EINVAL,
-        "kernel function call #{id} is not supported"
-    ))
+    kfunc::check(env, st, id, object)
 }
 
 /// Checks that a register is a pointer to an initialised dynptr: what a global function takes.

@@ -1,0 +1,65 @@
+//! Programs on the events of a command: its system calls, its processes, what it may open and
+//! connect to.
+
+use std::ffi::OsString;
+
+use panal_kernel::hooks::{Command, ExitStatus, StartError};
+
+use super::Running;
+use crate::{error::Problem, output};
+
+/// Runs the command with every program attached, until its whole process tree has ended.
+pub fn run(running: &mut Running<'_>, arguments: &[OsString]) -> Result<ExitStatus, Problem> {
+    let links = running.attach()?;
+    let (name, rest) = arguments.split_first().ok_or_else(|| {
+        // The command line asks for one.
+        Problem::Asked("no command was given".to_owned())
+    })?;
+    let command = Command::new(name).args(rest);
+    let status = supervise(running, &command);
+    drop(links);
+    status.map_err(|error| Problem::Asked(error.to_string()))
+}
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+fn supervise(running: &mut Running<'_>, command: &Command) -> Result<ExitStatus, StartError> {
+    running.kernel.supervise(command, &mut || running.drain())
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+fn supervise(_: &mut Running<'_>, _: &Command) -> Result<ExitStatus, StartError> {
+    Err(StartError::Unsupported)
+}
+
+/// What is to be said of how the command ended: an error if a signal killed it.
+pub fn ended(name: &str, status: ExitStatus) -> Result<(), Problem> {
+    match status {
+        ExitStatus::Code(0) => Ok(()),
+        ExitStatus::Code(code) => {
+            output::note(&format_args!("{name} exited with code {code}"));
+            Ok(())
+        }
+        ExitStatus::Signal(signal) => {
+            let known = usize::try_from(signal - 1)
+                .ok()
+                .and_then(|at| SIGNALS.get(at));
+            let named = known.map_or_else(String::new, |known| format!(" (SIG{known})"));
+            Err(Problem::Asked(format!(
+                "{name} was killed by signal {signal}{named}"
+            )))
+        }
+    }
+}
+
+/// Names of the signals from 1 on (signal(7), x86 and ARM).
+const SIGNALS: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];

@@ -1,0 +1,144 @@
+//! `panal run`: an object's programs on real events: a capture's packets, or what a command does.
+
+mod command;
+mod packets;
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::Path,
+};
+
+use panal_kernel::PanalKernel;
+use panal_loader::Loaded;
+use panal_uapi::kernel::Fd;
+use serde_json::json;
+
+use crate::{
+    DONE, args::Run, error::Problem, events::Events, kernels, load, map_args, object, output,
+    summary, text::clean,
+};
+
+/// Where events go: standard output, or a file when the command's own output is not to be mixed.
+type Output = Box<dyn Write>;
+
+/// A loaded object while its events are running.
+struct Running<'k> {
+    kernel: &'k PanalKernel,
+    loaded: Loaded<'k>,
+    events: Events,
+    out: Output,
+    file: String,
+    /// The program that was asked for.
+    chosen: Option<String>,
+    /// What ended the output early; the events go on, as the command should not notice.
+    problem: Option<Problem>,
+}
+
+/// Runs the command; the exit code.
+pub fn run(arguments: &Run) -> Result<u8, Problem> {
+    let path = &arguments.object;
+    let file = path.display().to_string();
+    let mut open = object::load(path)?;
+    if let Some(name) = &arguments.program {
+        object::choose(path, &mut open, name)?;
+    }
+    if !open.programs().iter().any(|plan| plan.load) {
+        let why = match open.programs().is_empty() {
+            true => "the object has no programs",
+            false => "every program is optional (`SEC(\"?...\")`): choose one by --program",
+        };
+        return Err(Problem::Asked(format!("{file}: {why}")));
+    }
+    map_args::set_variables(&mut open, &arguments.variables)?;
+    let kernel = kernels::panal(arguments.engine)?;
+    let loaded = load::load(open, &kernel, &file, arguments.json)?;
+    map_args::apply(&loaded, &arguments.maps)?;
+    let out = output_to(arguments.output.as_deref())?;
+    let events = Events::of(&loaded, arguments.json);
+    let mut running = Running {
+        kernel: &kernel,
+        loaded,
+        events,
+        out,
+        file,
+        chosen: arguments.program.clone(),
+        problem: None,
+    };
+    let status = match &arguments.pcap {
+        Some(input) => {
+            packets::run(
+                &mut running,
+                input,
+                arguments.out.as_deref(),
+                arguments.json,
+            )?;
+            None
+        }
+        None => Some(command::run(&mut running, &arguments.command)?),
+    };
+    running.finish(arguments.json)?;
+    if let (Some(status), Some(name)) = (status, arguments.command.first()) {
+        command::ended(&name.to_string_lossy(), status)?;
+    }
+    Ok(DONE)
+}
+
+fn output_to(path: Option<&Path>) -> Result<Output, Problem> {
+    Ok(match path {
+        None => Box::new(io::BufWriter::new(anstream::AutoStream::auto(io::stdout()))),
+        Some(path) => {
+            let file = File::create(path).map_err(|error| Problem::file(path, "write", &error))?;
+            Box::new(io::BufWriter::new(anstream::StripStream::new(file)))
+        }
+    })
+}
+
+impl Running<'_> {
+    /// Prints the records and lines that wait.
+    fn drain(&mut self) {
+        if self.problem.is_none() {
+            self.problem = self.print_waiting().err();
+        }
+    }
+
+    fn print_waiting(&mut self) -> Result<(), Problem> {
+        let mut count = self.events.drain(self.kernel, &mut self.out)?;
+        for line in self.kernel.take_trace() {
+            count += 1;
+            match self.events.is_json() {
+                true => {
+                    let json = json!({"trace": line.text, "comm": line.comm, "tid": line.tid});
+                    writeln!(self.out, "{json}")?;
+                }
+                false => writeln!(self.out, "{}", clean(&line.to_string()))?,
+            }
+        }
+        if count > 0 {
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Attaches every loaded program to what its section names.
+    fn attach(&self) -> Result<Vec<Fd>, Problem> {
+        let programs = self.loaded.programs().iter();
+        programs
+            .map(|program| {
+                self.loaded
+                    .attach(program)
+                    .map_err(|e| load::problem(&self.file, e))
+            })
+            .collect()
+    }
+
+    /// Prints what is left: last records, and the maps that ask for it.
+    fn finish(mut self, json: bool) -> Result<(), Problem> {
+        self.drain();
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        summary::print(&self.loaded, json, &mut self.out)?;
+        output::finish(self.out)
+    }
+}

@@ -1,0 +1,79 @@
+//! Runs the command as a user would.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// What came of a run.
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// Every line of standard output as JSON.
+    #[allow(dead_code)] // not every test file reads JSON
+    pub fn json(&self) -> Vec<serde_json::Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// The one line of standard error; the exit code must be 2.
+    #[track_caller]
+    #[allow(dead_code)]
+    pub fn problem(&self) -> &str {
+        assert_eq!(
+            self.code,
+            Some(2),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
+        assert_eq!(self.stderr.lines().count(), 1, "one line: {}", self.stderr);
+        self.stderr
+            .trim_end()
+            .strip_prefix("error: ")
+            .expect("begins with `error: `")
+    }
+}
+
+/// Runs `panal` in the repository's root.
+pub fn panal(arguments: &[&str]) -> Run {
+    panal_with(arguments, &[], b"")
+}
+
+/// The same with variables of the environment and standard input.
+pub fn panal_with(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Run {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_panal"))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("panal starts");
+    // A command that does not read its input may be gone already.
+    let _ = child.stdin.take().expect("piped").write_all(input);
+    let output = child.wait_with_output().expect("panal ends");
+    Run {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A file of this test program's own.
+#[allow(dead_code)]
+pub fn scratch(name: &str, contents: &[u8]) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, contents).expect("writable");
+    path.to_str().expect("UTF-8").to_owned()
+}

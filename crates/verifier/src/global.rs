@@ -102,7 +102,7 @@ fn arguments(env: &Env<'_>, subprog: u32) -> Check<Vec<Argument>> {
     let Some(prototype) = types.btf.prototype(func) else {
         return Err(reject!(Types, EINVAL, "Invalid type of func {name}"));
     };
-    let ret = types.btf.skip_modifiers(prototype.ret).1;
+    let ret = types.btf.resolve(prototype.ret).1;
     if !matches!(ret.kind, Kind::Int { .. } | Kind::Enum { .. }) {
         return Err(reject!(
             Types,
@@ -137,7 +137,7 @@ fn argument(
         return Ok(Argument::Number);
     };
     let btf = types.btf;
-    let (_, target) = btf.skip_modifiers(ty);
+    let (_, target) = btf.resolve(ty);
     let Kind::Ptr(pointee) = target.kind else {
         if tags.any() {
             return Err(reject!(
@@ -159,16 +159,18 @@ fn argument(
     if tags.ctx || is_context(env, pointee) {
         return Ok(Argument::Context);
     }
-    let (pointee_id, pointed) = btf.skip_modifiers(pointee);
+    let (pointee_id, pointed) = btf.resolve(pointee);
     if is_dynptr(&pointed.kind, &pointed.name) {
         return Ok(Argument::Dynptr);
     }
+    // `task_struct___local` is some program's own view of `task_struct`.
+    let flavourless = pointed.name.split("___").next().unwrap_or_default();
     if tags.trusted {
         let id = env
             .request
             .profile
             .btf
-            .find(&pointed.name, KindTag::Struct)
+            .find(flavourless, KindTag::Struct)
             .ok_or_else(|| {
                 reject!(
                     Types,
@@ -188,7 +190,7 @@ fn argument(
         });
     }
     if tags.untrusted {
-        return match env.request.profile.btf.find(&pointed.name, KindTag::Struct) {
+        return match env.request.profile.btf.find(flavourless, KindTag::Struct) {
             Some(id) if matches!(pointed.kind, Kind::Struct { .. }) => Ok(Argument::Object {
                 ty: BtfType {
                     btf: BtfRef::Kernel,

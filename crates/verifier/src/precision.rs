@@ -390,6 +390,14 @@ fn undo(
             wanted.add(*src);
         }
         Instruction::LoadImm64 { dst, .. } => wanted.remove(*dst),
+        // In a function, it returns 0 at once where the packet is too short.
+        Instruction::PacketLoad { .. } if later != Some(slot + 1) => {
+            wanted.remove(Reg::R0);
+            if wanted.regs[wanted.frame] & ARGUMENTS != 0 {
+                return Err(TooHard);
+            }
+            wanted.enter()?;
+        }
         Instruction::PacketLoad { .. } => {
             if wanted.has(Reg::R0) {
                 return Err(TooHard);

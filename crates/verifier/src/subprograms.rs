@@ -112,7 +112,6 @@ pub fn enter_callback(
                 call: env.slot as u32,
             });
             setup(env, &caller, &mut frame)?;
-            inside.frame_mut().clobber_caller_saved();
             inside.frame_mut().callback_depth += 1;
             inside.callback_unroll += 1;
             inside.frames.push(Rc::new(frame));

@@ -105,7 +105,7 @@ fn check_results(env: &Env<'_>) -> Check {
         let Some(proto) = sub.ty.and_then(|ty| types.btf.prototype(ty)) else {
             continue;
         };
-        let ret = types.btf.skip_modifiers(proto.ret).1;
+        let ret = types.btf.resolve(proto.ret).1;
         let scalar = matches!(ret.kind, Kind::Int { .. } | Kind::Enum { .. });
         if index == 0 || scalar {
             continue;

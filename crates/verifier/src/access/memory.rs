@@ -43,7 +43,7 @@ pub fn check_read(
     wanted: bool,
 ) -> Check<RegState> {
     let reg = *st.reg(base);
-    check_alignment(env, &reg, off, size)?;
+    check_alignment(env, &reg, off, size, false)?;
     note_access(env, st, &reg, off);
     match reg.kind {
         RegKind::Stack { .. } => stack::read(env, st, base, off, size, wanted),
@@ -85,7 +85,7 @@ pub fn check_write(
     stored: Stored,
 ) -> Check {
     let reg = *st.reg(base);
-    check_alignment(env, &reg, off, size)?;
+    check_alignment(env, &reg, off, size, false)?;
     note_access(env, st, &reg, off);
     match reg.kind {
         RegKind::Stack { .. } => stack::write(env, st, base, off, size, stored),
@@ -320,8 +320,12 @@ pub fn check_unmodified_variable(reg: &RegState, _base: Reg) -> Check {
     Ok(())
 }
 
-fn check_alignment(env: &Env<'_>, reg: &RegState, off: i32, size: u32) -> Check {
-    let strict = env.strict_alignment || matches!(reg.kind, RegKind::Stack { .. });
+/// Checks alignment where it matters: on the stack, for atomics (`strict`), and when asked for.
+///
+/// # Errors
+/// The access is not aligned.
+pub fn check_alignment(env: &Env<'_>, reg: &RegState, off: i32, size: u32, strict: bool) -> Check {
+    let strict = strict || env.strict_alignment || matches!(reg.kind, RegKind::Stack { .. });
     if !strict || size == 1 {
         return Ok(());
     }

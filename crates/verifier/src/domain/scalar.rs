@@ -269,6 +269,13 @@ impl Scalar {
         }
         if self.s32_min as u32 <= self.s32_max as u32 {
             self.meet_u32(self.s32_min as u32, self.s32_max as u32);
+        } else if self.u32_max < self.s32_min as u32 {
+            // As in `deduce64`: the unsigned interval meets only one piece of the signed one.
+            self.s32_min = self.u32_min as i32;
+            self.u32_max = self.u32_max.min(self.s32_max as u32);
+        } else if (self.s32_max as u32) < self.u32_min {
+            self.s32_max = self.u32_max as i32;
+            self.u32_min = self.u32_min.max(self.s32_min as u32);
         }
     }
 

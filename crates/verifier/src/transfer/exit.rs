@@ -104,7 +104,11 @@ fn check_references(env: &Env<'_>, st: &State, throws: bool) -> Check {
         .help("release the object on every path to the end"))
 }
 
-fn return_to_caller(env: &mut Env<'_>, st: &mut State) -> Check<Flow> {
+/// Leaves the innermost frame.
+///
+/// # Errors
+/// What it returns is not allowed.
+pub fn return_to_caller(env: &mut Env<'_>, st: &mut State) -> Check<Flow> {
     let callee = st.frame();
     let result = callee.regs[0];
     let call = callee.call_slot as usize;

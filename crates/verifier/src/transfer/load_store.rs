@@ -4,7 +4,7 @@ use panal_btf::Kind;
 use panal_isa::{AtomicOp, Imm64, Operand, PacketMode, Reg, Size};
 use panal_uapi::{MapType, ProgType};
 
-use super::{exit, read_ok, write_ok};
+use super::{Flow, exit, read_ok, write_ok};
 use crate::{
     access::{
         RewriteKind,
@@ -12,6 +12,7 @@ use crate::{
     },
     env::Env,
     error::{Check, reject},
+    explore,
     state::{BtfRef, BtfType, MapRef, PtrFlags, RegKind, RegState, State},
 };
 
@@ -29,6 +30,14 @@ pub fn load(
     write_ok(dst)?;
     let ptr = *st.reg(base);
     let mut value = memory::check_read(env, st, base, i32::from(offset), size.bytes(), true)?;
+    if signed && !value.is_scalar() && matches!(ptr.kind, RegKind::Context) {
+        let bytes = size.bytes();
+        return Err(reject!(
+            ContextAccess,
+            EACCES,
+            "invalid bpf_context access off={offset} size={bytes}"
+        ));
+    }
     if value.is_scalar() && size != Size::DW {
         if signed {
             value.num.sign_extend(size.bytes());
@@ -138,6 +147,7 @@ pub fn atomic(
                     ptr.type_name()
                 ));
             }
+            memory::check_alignment(env, &ptr, off, size.bytes(), true)?;
             return load(env, st, size, false, src, base, offset);
         }
         AtomicOp::StoreRelease => {
@@ -147,6 +157,7 @@ pub fn atomic(
             if !takes_atomics(&ptr) {
                 return Err(not_into(base, &ptr, "BPF_ATOMIC"));
             }
+            memory::check_alignment(env, &ptr, off, size.bytes(), true)?;
             return store(env, st, size, base, offset, Operand::Reg(src));
         }
         _ => {}
@@ -172,6 +183,7 @@ pub fn atomic(
     if let Some(result) = result {
         write_ok(result)?;
     }
+    memory::check_alignment(env, &ptr, off, size.bytes(), true)?;
     memory::check_read(env, st, base, off, size.bytes(), false)?;
     note_kind(env, &ptr, true)?;
     memory::check_write(env, st, base, off, size.bytes(), Stored::Unknown)?;
@@ -224,6 +236,14 @@ pub fn packet_load(env: &mut Env<'_>, st: &mut State, mode: PacketMode) -> Check
         read_ok(st, reg)?;
     }
     memory::check_unmodified(&ctx, Reg::R6)?;
+    if st.level() != 0 {
+        // Where the packet is too short, the function returns 0 at once.
+        let mut early = st.clone();
+        *early.reg_mut(Reg::R0) = RegState::constant(0);
+        if let Flow::To(slot) = exit::return_to_caller(env, &mut early)? {
+            explore::push_state(env, early, slot)?;
+        }
+    }
     let frame = st.frame_mut();
     frame.clobber_caller_saved();
     frame.regs[0] = RegState::UNKNOWN;
@@ -356,7 +376,7 @@ fn variable(env: &Env<'_>, id: u32, object: i32) -> Check<RegState> {
             ));
         }
     };
-    let (id_of_type, target) = btf.skip_modifiers(var);
+    let (id_of_type, target) = btf.resolve(var);
     let is_struct = matches!(target.kind, Kind::Struct { .. } | Kind::Union { .. });
     let is_percpu = btf
         .section(".data..percpu")

@@ -27,6 +27,7 @@ pub fn play() {
         "matrix" => crate::matrix::play(&arg(0)),
         "connect" => connect(arg(0).parse().expect("port")),
         "io_uring" => io_uring(),
+        "chroot" => chroot(&arg(0)),
         other => panic!("no actor {other}"),
     };
     std::process::exit(code);
@@ -190,5 +191,30 @@ fn io_uring() -> i32 {
     match unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, 0) } {
         0.. => 0,
         _ => std::io::Error::last_os_error().raw_os_error().unwrap_or(99),
+    }
+}
+
+/// Changes its root directory, and opens files by all kinds of paths; the number of the first that
+/// it cannot read, or 0.
+fn chroot(root: &str) -> i32 {
+    std::os::unix::fs::chroot(root).expect("root");
+    std::env::set_current_dir("/").expect("directory");
+    let paths = [
+        "/file",
+        "file",
+        "/../file",
+        "../../file",
+        "/link",
+        "link",
+        "directory/up",
+    ];
+    for (n, path) in paths.iter().enumerate() {
+        if std::fs::read_to_string(path).ok().as_deref() != Some("inside") {
+            return n as i32 + 1;
+        }
+    }
+    match std::fs::File::open("/etc/passwd") {
+        Ok(_) => 100,
+        Err(_) => 0,
     }
 }

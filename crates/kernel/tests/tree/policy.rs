@@ -33,6 +33,7 @@ pub fn tests() -> Vec<Trial> {
         test("a_path_that_is_swapped_does_not_leak", race),
         test("a_fifo_waits_without_stopping_the_others", fifo),
         test("return_values_of_guarded_calls_are_told", told),
+        test("a_root_directory_of_its_own_is_kept", own_root),
         test("ways_around_are_closed", bypasses),
         test("the_supervisor_cannot_be_opened", supervisor),
     ]
@@ -201,6 +202,39 @@ fn told() {
     };
     assert_eq!(value("/etc/passwd"), 3);
     assert_eq!(value("/etc/hostname"), -i64::from(libc::EPERM));
+}
+
+fn own_root() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root may change its root directory");
+        return;
+    }
+    let place = place("chroot");
+    fs::write(format!("{place}/file"), "inside").expect("write");
+    fs::create_dir(format!("{place}/directory")).expect("directory");
+    for (to, name) in [("/file", "link"), ("/../../file", "directory/up")] {
+        std::os::unix::fs::symlink(to, format!("{place}/{name}")).expect("symlink");
+    }
+    let paths = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = paths.clone();
+    let binary = std::env::current_exe().expect("own path");
+    let command = Command::new(binary).args(["actor", "chroot", &place]);
+    let policy: Policy = Box::new(move |request| {
+        if let Request::Open(open) = request {
+            seen.lock()
+                .expect("lock")
+                .push(String::from_utf8_lossy(open.path).into_owned());
+        }
+        Ok(())
+    });
+    assert_eq!(guarded(&command, ALL, policy).0, ExitStatus::Code(0));
+    let inside = paths
+        .lock()
+        .expect("lock")
+        .iter()
+        .filter(|path| *path == "/file")
+        .count();
+    assert_eq!(inside, 7, "a policy sees paths as the task does");
 }
 
 fn bypasses() {

@@ -64,7 +64,7 @@ pub(super) fn perform(
         let path = unix_path(&address_bytes).to_vec();
         return match connects {
             true => {
-                let start = Start::of((task.tid, task.tgid), libc::AT_FDCWD, &path, 0)?;
+                let start = Start::of(task, libc::AT_FDCWD, &path, 0)?;
                 let found = actor.act(&identity, || start.resolve(&path, Last::Follow, 0))?;
                 let Found::File(file) = found else {
                     return Err(Errno::ENOENT);
@@ -98,7 +98,7 @@ fn bind_unix(
     socket: &OwnedFd,
     path: &[u8],
 ) -> Result<Done, Errno> {
-    let start = Start::of((task.tid, task.tgid), libc::AT_FDCWD, path, 0)?;
+    let start = Start::of(task, libc::AT_FDCWD, path, 0)?;
     let identity = task.identity();
     actor.take_umask(task.tid)?;
     actor

@@ -59,12 +59,7 @@ pub(super) fn perform(
         f if f & libc::O_CREAT != 0 && f & libc::O_EXCL != 0 => Last::NoFollow,
         _ => Last::Follow,
     };
-    let start = Start::of(
-        (task.tid, task.tgid),
-        wanted.dirfd,
-        &wanted.path,
-        wanted.resolve,
-    )?;
+    let start = Start::of(task, wanted.dirfd, &wanted.path, wanted.resolve)?;
     for _ in 0..PATIENCE {
         let found = actor.act(&identity, || {
             start.resolve(&wanted.path, last, wanted.resolve)
@@ -210,7 +205,7 @@ fn existing(
         _ if flags & libc::O_DIRECTORY != 0 => return Err(Errno::ENOTDIR),
         _ => {}
     }
-    let path = path_for(task.tid, file.as_fd())?;
+    let path = path_for(task, file.as_fd())?;
     let inode = Some(Inode::of(&info));
     asked.decide(&mut Request::Open(OpenRequest {
         path: &path,
@@ -251,7 +246,7 @@ fn create(
     if wanted.flags & libc::O_DIRECTORY != 0 {
         return Err(Errno::EINVAL);
     }
-    let mut path = path_for(task.tid, directory)?;
+    let mut path = path_for(task, directory)?;
     if path != b"/" {
         path.push(b'/');
     }

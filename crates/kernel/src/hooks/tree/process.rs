@@ -11,7 +11,7 @@ use crate::hooks::ExitStatus;
 use super::{
     filter::{Action, Actions},
     ptrace::{self, Resume, Stop, SyscallInfo},
-    traced::Tasks,
+    traced::{Tasks, roots_changed},
     watcher::{Demand, Syscall, Watcher},
 };
 
@@ -32,13 +32,21 @@ const NEW_CREDENTIALS: [libc::c_long; 13] = [
     libc::SYS_setsid,
 ];
 
+/// System calls after which a task's paths may mean something else.
+const NEW_ROOT: [libc::c_long; 4] = [
+    libc::SYS_chroot,
+    libc::SYS_pivot_root,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+];
+
 /// The filter's actions for what is wanted.
 ///
 /// A wanted return value costs a trace stop, unless the supervisor makes the call itself and so
 /// knows it (a guarded one); an entry alone costs a notification, which is half as dear.
 pub(super) fn actions(demand: &Demand) -> Actions {
     let mut actions = Actions::default();
-    for number in NEW_CREDENTIALS {
+    for number in NEW_CREDENTIALS.into_iter().chain(NEW_ROOT) {
         actions.set(number as u32, Action::Trace);
     }
     actions.set(
@@ -174,6 +182,9 @@ impl Tracer {
     /// Reads anew what this call may have changed of the task.
     fn changed(&self, tid: u32, call: &Syscall) {
         let number = libc::c_long::from(call.number);
+        if NEW_ROOT.contains(&number) {
+            roots_changed();
+        }
         if number == libc::SYS_prctl {
             if call.args[0] as i32 == libc::PR_SET_NAME {
                 self.tasks.get(tid).refresh();

@@ -12,7 +12,7 @@ use std::{
 
 use panal_uapi::Errno;
 
-use super::memory::last_errno;
+use super::{memory::last_errno, traced::Traced};
 
 /// What a path leads to.
 #[derive(Debug)]
@@ -46,11 +46,10 @@ const HARMLESS: [&[u8]; 5] = [b"stat", b"statm", b"status", b"cmdline", b"comm"]
 pub(super) struct Start {
     tid: u32,
     tgid: u32,
-    /// The task's root directory is ours: paths mean the same to both.
-    same_root: bool,
-    root: OwnedFd,
-    /// Where this path starts.
-    here: OwnedFd,
+    /// The task's root directory; `None` when it is ours, and paths mean the same to both.
+    root: Option<OwnedFd>,
+    /// Where this path starts; `None` for the root directory.
+    here: Option<OwnedFd>,
 }
 
 impl Start {
@@ -59,23 +58,47 @@ impl Start {
     ///
     /// # Errors
     /// `EBADF` for a descriptor that is not open; `ESRCH` or `ENOENT` for a task that is gone.
-    pub fn of((tid, tgid): (u32, u32), dirfd: i32, path: &[u8], flags: u64) -> Result<Self, Errno> {
+    pub fn of(task: &Traced, dirfd: i32, path: &[u8], flags: u64) -> Result<Self, Errno> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
-        let root = task_file(tid, "root")?;
+        let root = match task.has_own_root() {
+            true => Some(task_file(task.tid, "root")?),
+            false => None,
+        };
         let from_root = path.starts_with(b"/") && flags & libc::RESOLVE_IN_ROOT == 0;
         let here = match from_root {
-            true => root.try_clone().map_err(|_| Errno::EMFILE)?,
-            false => base(tid, dirfd)?,
+            true => None,
+            false => Some(base(task.tid, dirfd)?),
         };
         Ok(Start {
-            tid,
-            tgid,
-            same_root: same_directory(tid)?,
+            tid: task.tid,
+            tgid: task.tgid,
             root,
             here,
         })
+    }
+
+    /// The descriptor to start from, for Linux.
+    fn from(&self) -> BorrowedFd<'_> {
+        // SAFETY: AT_FDCWD is no descriptor that anybody owns. It is only used for absolute paths,
+        // which do not look at it.
+        let nowhere = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
+        self.here
+            .as_ref()
+            .or(self.root.as_ref())
+            .map_or(nowhere, |fd| fd.as_fd())
+    }
+
+    /// The root directory, and where the path starts, for a walk.
+    fn directories(&self) -> Result<(OwnedFd, OwnedFd), Errno> {
+        let clone = |fd: &OwnedFd| fd.try_clone().map_err(|_| Errno::EMFILE);
+        let root = match &self.root {
+            Some(root) => clone(root)?,
+            None => open_path(self.from(), b"/", Last::Follow, 0)?,
+        };
+        let here = clone(self.here.as_ref().unwrap_or(&root))?;
+        Ok((root, here))
     }
 
     /// Finds what `path` means, with `RESOLVE_*` of openat2(2).
@@ -84,28 +107,27 @@ impl Start {
     /// Linux's, as open(2) gives them.
     pub fn resolve(&self, path: &[u8], last: Last, flags: u64) -> Result<Found, Errno> {
         let absolute = path.starts_with(b"/");
-        if self.same_root || absolute || flags != 0 {
-            let in_root = if absolute && !self.same_root {
-                libc::RESOLVE_IN_ROOT
-            } else {
-                0
+        if self.root.is_none() || absolute || flags != 0 {
+            let in_root = match absolute && self.root.is_some() {
+                true => libc::RESOLVE_IN_ROOT,
+                false => 0,
             };
             let how = in_root | flags | libc::RESOLVE_NO_MAGICLINKS;
-            match open_path(self.here.as_fd(), path, last, how) {
+            match open_path(self.from(), path, last, how) {
                 Ok(file) if !is_procfs(file.as_fd()) => return Ok(Found::File(file)),
                 Err(errno) if flags != 0 && errno != Errno::ENOENT => return Err(errno),
                 _ => {}
             }
         }
+        let (root, here) = self.directories()?;
         if flags != 0 {
-            return in_directory(&self.here, path, flags);
+            return in_directory(&here, path, flags);
         }
-        let clone = |fd: &OwnedFd| fd.try_clone().map_err(|_| Errno::EMFILE);
         let walk = Walk {
             tgid: self.tgid,
             tid: self.tid,
-            root: clone(&self.root)?,
-            here: clone(&self.here)?,
+            root,
+            here,
             names: names_of(path),
             links: 0,
             must_be_directory: path.ends_with(b"/"),
@@ -289,10 +311,11 @@ fn task_file(tid: u32, name: &str) -> Result<OwnedFd, Errno> {
     open_at(cwd, path.as_bytes(), libc::O_PATH)
 }
 
-/// Whether the task's root directory is ours, by mount: paths then mean the same to both.
-fn same_directory(tid: u32) -> Result<bool, Errno> {
-    let theirs = mount_and_inode(format!("/proc/{tid}/root"))?;
-    Ok(theirs == mount_and_inode("/".into())?)
+/// Whether a task's root directory is another than ours, by mount: paths then mean something else.
+/// One that cannot be looked at is another.
+pub(super) fn has_own_root(tid: u32) -> bool {
+    let theirs = mount_and_inode(format!("/proc/{tid}/root"));
+    theirs.is_err() || theirs != mount_and_inode("/".into())
 }
 
 fn mount_and_inode(path: String) -> Result<(u64, u64), Errno> {
@@ -346,12 +369,12 @@ pub(super) fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
 }
 
 /// As [`path_of`], but as the task sees it from its own root directory.
-pub(super) fn path_for(tid: u32, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+pub(super) fn path_for(task: &Traced, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let path = path_of(fd)?;
-    if same_directory(tid)? {
+    if !task.has_own_root() {
         return Ok(path);
     }
-    let root = path_of(task_file(tid, "root")?.as_fd())?;
+    let root = path_of(task_file(task.tid, "root")?.as_fd())?;
     Ok(match path.strip_prefix(root.as_slice()) {
         Some(b"") => b"/".to_vec(),
         Some(rest) if rest.starts_with(b"/") => rest.to_vec(),

@@ -8,13 +8,15 @@ use std::{
     fs,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI32, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
 };
 
 use panal_uapi::Errno;
 
 use crate::memory::{read_process, write_process};
+
+use super::resolve::has_own_root;
 
 /// One thread of the tree.
 #[derive(Debug)]
@@ -28,6 +30,17 @@ pub struct Traced {
     left: AtomicBool,
     /// How it ends, as wait(2) tells.
     status: AtomicI32,
+    /// Whether its root directory is its own, and as of which change of any.
+    own_root: Mutex<Option<(u64, bool)>>,
+}
+
+/// Changes whenever some task of some tree may have changed its root directory.
+static ROOTS: AtomicU64 = AtomicU64::new(0);
+
+/// Some task may have changed its root directory, or its mounts: whom it shares them with, only
+/// Linux knows.
+pub(super) fn roots_changed() {
+    ROOTS.fetch_add(1, Ordering::Release);
 }
 
 /// What a task is at a moment.
@@ -63,6 +76,21 @@ impl Traced {
         lock(&self.identity).clone()
     }
 
+    /// Whether its root directory is another than the supervisor's.
+    pub(super) fn has_own_root(&self) -> bool {
+        let now = ROOTS.load(Ordering::Acquire);
+        let known = lock(&self.own_root);
+        if let Some((at, own)) = *known
+            && at == now
+        {
+            return own;
+        }
+        drop(known);
+        let own = has_own_root(self.tid);
+        *lock(&self.own_root) = Some((now, own));
+        own
+    }
+
     /// Whether it is about to end.
     pub fn has_left(&self) -> bool {
         self.left.load(Ordering::Relaxed)
@@ -87,6 +115,7 @@ impl Traced {
             identity: Mutex::new(Arc::new(identity)),
             left: AtomicBool::new(false),
             status: AtomicI32::new(0),
+            own_root: Mutex::new(None),
         })
     }
 }

@@ -265,7 +265,11 @@ pub fn push_state<'e>(env: &'e mut Env<'_>, state: State, slot: usize) -> Check<
 /// # Errors
 /// Too many branches wait.
 pub fn push_iteration<'e>(env: &'e mut Env<'_>, st: &State, slot: usize) -> Check<&'e mut State> {
-    push_branch(env, st, slot)
+    let mut next = st.clone();
+    if let Some(previous) = prune::previous_visit(env, st, env.slot) {
+        prune::widen(env, previous, &mut next);
+    }
+    push_state(env, next, slot)
 }
 
 /// Explores every path from `slot`.

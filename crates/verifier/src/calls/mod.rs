@@ -145,11 +145,6 @@ pub fn check_kfunc(env: &mut Env<'_>, st: &mut State, id: i32, object: i16) -> C
 /// # Errors
 /// It is not.
 pub fn check_dynptr_argument(env: &mut Env<'_>, st: &mut State, reg: panal_isa::Reg) -> Check {
-    let _ = (env, st);
-    Err(reject!(
-        NotAllowed,
-        EINVAL,
-        "R{} dynptr argument is not supported",
-        reg.number()
-    ))
+    let _ = env;
+    stack_objects::use_dynptr(st, reg, None, true).map(|_| ())
 }

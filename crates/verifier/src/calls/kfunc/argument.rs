@@ -93,7 +93,8 @@ fn check(env: &mut Env<'_>, st: &mut State, meta: &mut Meta<'_>, index: usize) -
     if kind == ArgKind::Null {
         return Ok(false);
     }
-    if kind == ArgKind::Map {
+    // A map may also be an object of the kernel, handed over by an iterator.
+    if kind == ArgKind::Map && !matches!(state.kind, RegKind::Btf(_)) {
         map_argument(meta, &state, n)?;
     }
     if matches!(

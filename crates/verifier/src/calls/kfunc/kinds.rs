@@ -146,7 +146,7 @@ pub fn of_pointer(
     }
     let kind_name = underneath.kind.tag().name();
     if matches!(reg.kind, RegKind::Btf(_)) || mirror(reg).is_some() {
-        if !matches!(underneath.kind, Kind::Struct { .. }) {
+        if !is_struct {
             return Err(reject!(
                 WrongType,
                 EINVAL,

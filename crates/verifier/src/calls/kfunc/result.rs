@@ -130,7 +130,7 @@ fn readonly_cast(meta: &Meta<'_>) -> Check<RegState> {
         ));
     };
     match meta.btf.kind(id) {
-        Kind::Struct { .. } => {
+        Kind::Struct { .. } | Kind::Union { .. } => {
             let ty = BtfType {
                 btf: BtfRef::Kernel,
                 id,

@@ -9,12 +9,10 @@ use panal_uapi::{
     kernel::{Fd, Kernel, MapFlags, MapInfo, MapSpec, update},
 };
 
-use crate::{Error, MapPlan, Open, error::Doing, kconfig};
+use crate::{Error, MapPlan, Open, error::Doing, kconfig, open::MAX_DATA};
 
 /// Bytes of a page: ring buffers are whole powers of two of it.
 const PAGE: u32 = 4096;
-/// Largest data section that is made: far beyond what kernels take as a map's value.
-const MAX_DATA: u32 = 1 << 30;
 
 /// Creates a map, or takes the one that is there.
 pub(crate) fn create(

@@ -14,6 +14,9 @@ use crate::{Error, Prepared};
 /// Where maps with `LIBBPF_PIN_BY_NAME` are pinned.
 const PIN_DIRECTORY: &str = "/sys/fs/bpf";
 
+/// Largest data section that is taken: far beyond what kernels take as a map's value.
+pub(crate) const MAX_DATA: u32 = 1 << 30;
+
 /// An opened object.
 #[derive(Clone, Debug)]
 pub struct Open {
@@ -198,16 +201,14 @@ impl Open {
     }
 
     /// The bytes of a global variable, as they will be when the programs are loaded.
-    pub fn variable(&self, name: &str) -> Result<&[u8], Error> {
+    pub fn variable(&self, name: &str) -> Result<Vec<u8>, Error> {
         let (map, range) = self.find_variable(name)?;
-        let contents = self.maps[map].contents.as_deref().unwrap_or_default();
-        let data = self.object.map(self.maps[map].id).data();
-        let bytes = match contents.is_empty() {
-            true => data.map_or(&[][..], |d| &d.contents),
-            false => contents,
-        };
-        // A variable of .bss that was not set has no bytes in the object.
-        Ok(bytes.get(range).unwrap_or_default())
+        let plan = &self.maps[map];
+        let data = self.object.map(plan.id).data();
+        let contents = plan.contents.as_ref().or(data.map(|d| &d.contents));
+        let set = contents.and_then(|c| c.get(range.clone()));
+        // What stands in .bss and was not set is zero.
+        Ok(set.map_or_else(|| vec![0; range.len()], <[u8]>::to_vec))
     }
 
     /// Sets a global variable, `const` ones too: programs are verified with this value.
@@ -264,6 +265,10 @@ fn plan(id: MapId, map: &panal_object::Map) -> Result<MapPlan, Error> {
             map: name.clone(),
             number,
         })?;
+    if let Some(data) = map.data().filter(|d| d.size > MAX_DATA) {
+        let fault = format!("{} bytes of global variables are too many", data.size);
+        return Err(Error::Map { map: name, fault });
+    }
     let create = match &map.origin {
         Origin::StructOps(ops) => ops.autocreate,
         _ => true,

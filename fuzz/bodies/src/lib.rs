@@ -8,11 +8,13 @@
 mod btf;
 mod capture;
 mod isa;
+mod loader;
 mod object;
 
 pub use btf::{btf, core_relo};
 pub use capture::capture;
 pub use isa::isa;
+pub use loader::loader;
 pub use object::object;
 
 /// A target's function.
@@ -25,4 +27,5 @@ pub const BODIES: &[(&str, Body)] = &[
     ("core_relo", core_relo),
     ("object", object),
     ("capture", capture),
+    ("loader", loader),
 ];

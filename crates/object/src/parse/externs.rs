@@ -14,6 +14,8 @@ use crate::{
 };
 
 const KCONFIG: &str = ".kconfig";
+/// Most bytes of all configuration values together.
+const MAX_KCONFIG: u32 = 1 << 20;
 const KSYMS: &str = ".ksyms";
 
 /// Finds what is external: undefined symbols that the types describe.
@@ -117,6 +119,9 @@ fn kconfig(
         else {
             return Err(Error::new(place, Fault::TooMany("bytes of configuration")));
         };
+        if after > MAX_KCONFIG {
+            return Err(Error::new(place, Fault::TooMany("bytes of configuration")));
+        }
         end = after;
         let kind = ExternKind::Kconfig {
             map,

@@ -42,6 +42,7 @@ pub(super) fn collect(layout: &mut Layout<'_, '_>) -> Result<(), Error> {
         let Some((_, _, vars)) = btf.section(&name) else {
             return Err(Error::new(place, Fault::NoDataSec));
         };
+        let mut total = 0;
         for var in vars {
             let Some(variable) = btf.get(var.ty) else {
                 continue;
@@ -62,6 +63,10 @@ pub(super) fn collect(layout: &mut Layout<'_, '_>) -> Result<(), Error> {
                 .ok()
                 .and_then(|start| section.data.get(start..)?.get(..size as usize))
                 .ok_or_else(|| fail(Fault::Elf("the variable is outside its section")))?;
+            total += contents.len();
+            if total > section.data.len() {
+                return Err(fail(Fault::Elf("the variable overlaps another")));
+            }
             let map = layout.add_map(Map {
                 name: variable.name.clone(),
                 section: name.clone(),

@@ -10,12 +10,14 @@ mod capture;
 mod isa;
 mod loader;
 mod object;
+mod verified;
 
 pub use btf::{btf, core_relo};
 pub use capture::capture;
 pub use isa::isa;
 pub use loader::loader;
 pub use object::object;
+pub use verified::verified;
 
 /// A target's function.
 pub type Body = fn(&[u8]);
@@ -28,4 +30,5 @@ pub const BODIES: &[(&str, Body)] = &[
     ("object", object),
     ("capture", capture),
     ("loader", loader),
+    ("verified", verified),
 ];

@@ -158,6 +158,10 @@ fn read_entry(
     let mut fault = None;
     for (at, _) in entry.match_indices(':') {
         let (key, value) = (entry[..at].trim(), entry[at + 1..].trim());
+        // That colon belongs to the raw bytes.
+        if key == "hex" {
+            continue;
+        }
         let read = read_side(key_side, key)
             .map_err(|fault| format!("key `{key}`: {fault}"))
             .and_then(|bytes| {

@@ -122,14 +122,21 @@ impl Running<'_> {
 
     /// Attaches every loaded program to what its section names.
     fn attach(&self) -> Result<Vec<Fd>, Problem> {
-        let programs = self.loaded.programs().iter();
-        programs
-            .map(|program| {
-                self.loaded
-                    .attach(program)
-                    .map_err(|e| load::problem(&self.file, e))
-            })
-            .collect()
+        let mut links = Vec::new();
+        for program in self.loaded.programs() {
+            let link = self.loaded.attach(program).map_err(|error| match error {
+                panal_loader::Error::Unattached { .. }
+                    if packets::takes_packets(program.plan.prog_type) =>
+                {
+                    let (file, name) = (&self.file, &program.plan.name);
+                    let text = "takes packets, which a command has none of: use --pcap";
+                    Problem::Asked(format!("{file}: program {name} {text}"))
+                }
+                error => load::problem(&self.file, error),
+            })?;
+            links.push(link);
+        }
+        Ok(links)
     }
 
     /// Prints what is left: last records, and the maps that ask for it.

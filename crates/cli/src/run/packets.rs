@@ -133,7 +133,8 @@ fn entry(running: &Running<'_>) -> Result<Arc<Program>, Problem> {
     })
 }
 
-fn takes_packets(ty: Option<ProgType>) -> bool {
+/// Whether programs of this type run on packets.
+pub fn takes_packets(ty: Option<ProgType>) -> bool {
     use ProgType::{CgroupSkb, SchedAct, SchedCls, SocketFilter, Xdp};
     matches!(
         ty,

@@ -70,6 +70,17 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The objects of Debian's xdp-tools package, if it is installed.
+#[allow(dead_code)]
+pub fn xdp_tools() -> Option<Vec<String>> {
+    let folder = format!("/usr/lib/{}-linux-gnu/bpf", std::env::consts::ARCH);
+    let entries = std::fs::read_dir(folder).ok()?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
+    let mut objects: Vec<String> = paths.filter(|path| path.ends_with(".o")).collect();
+    objects.sort();
+    (!objects.is_empty()).then_some(objects)
+}
+
 /// A file of this test program's own.
 #[allow(dead_code)]
 pub fn scratch(name: &str, contents: &[u8]) -> String {

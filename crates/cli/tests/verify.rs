@@ -1,0 +1,157 @@
+//! `panal verify`: verdicts, their JSON, exit codes.
+
+mod common;
+
+use common::panal;
+use serde_json::json;
+
+/// One program that is fine, two that are not.
+const REJECTED: &str = "crates/cli/tests/objects/rejected.bpf.o";
+
+#[test]
+fn every_program_gets_one_object_of_json() {
+    let run = panal(&["verify", "--json", REJECTED]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let answers = run.json();
+    let names: Vec<_> = answers
+        .iter()
+        .map(|a| a["program"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(names, ["fine", "no_check", "forever"]);
+    let fine = &answers[0];
+    assert_eq!(fine["file"], REJECTED);
+    assert_eq!(fine["section"], "xdp");
+    assert_eq!(fine["type"], "xdp");
+    assert_eq!(fine["verdict"], "accept");
+    assert_eq!(fine["instructions"], 35);
+    for count in ["processed", "states_total", "states_peak", "time_ns"] {
+        assert!(
+            fine[count].as_u64().is_some_and(|n| n > 0),
+            "{count}: {fine}"
+        );
+    }
+    assert!(fine.get("error").is_none());
+}
+
+#[test]
+fn a_rejection_says_what_and_where() {
+    let run = panal(&["verify", "--json", "--program", "no_check", REJECTED]);
+    assert_eq!(run.code, Some(1));
+    let answer = &run.json()[0];
+    assert_eq!(answer["verdict"], "reject");
+    let error = &answer["error"];
+    assert_eq!(error["class"], "null_pointer");
+    assert_eq!(error["instruction_text"], "w0 = *(u32 *)(r0 + 4)");
+    assert_eq!(
+        error["linux_message"],
+        "R0 invalid mem access 'map_value_or_null'"
+    );
+    let source = &error["source"];
+    assert!(
+        source["file"]
+            .as_str()
+            .is_some_and(|f| f.ends_with("rejected.bpf.c"))
+    );
+    assert!(
+        source["text"]
+            .as_str()
+            .is_some_and(|t| t.contains("return pair->right;"))
+    );
+    // The line that the source really has there.
+    let path = common::root().join("crates/cli/tests/objects/rejected.bpf.c");
+    let text = std::fs::read_to_string(path).expect("the source");
+    let line = text
+        .lines()
+        .position(|l| l.contains("return pair->right;"))
+        .expect("the line")
+        + 1;
+    assert_eq!(source["line"], json!(line));
+}
+
+#[test]
+fn a_rejection_is_explained_in_text() {
+    let run = panal(&["verify", REJECTED]);
+    assert_eq!(run.code, Some(1));
+    for part in [
+        "accept fine (xdp, ",
+        "reject no_check (xdp, ",
+        "error[null_pointer]: ",
+        "return pair->right;",
+        "note: Linux says: R0 invalid mem access 'map_value_or_null'",
+        "1 accepted, 2 rejected, 0 without a verdict",
+    ] {
+        assert!(run.stdout.contains(part), "no {part:?} in\n{}", run.stdout);
+    }
+}
+
+#[test]
+fn the_log_is_linux_s_on_demand() {
+    let without = panal(&["verify", "--program", "fine", REJECTED]);
+    assert!(
+        !without.stdout.contains("processed 34 insns"),
+        "{}",
+        without.stdout
+    );
+    let with = panal(&["verify", "--log=2", "--program", "fine", REJECTED]);
+    assert!(with.stdout.contains("(bf) r6 = r1"), "{}", with.stdout);
+    let lines = with
+        .stdout
+        .lines()
+        .filter(|l| l.trim_start().starts_with("processed "))
+        .count();
+    assert_eq!(lines, 1, "{}", with.stdout);
+}
+
+#[test]
+fn accepted_objects_are_exit_code_0_and_the_worst_of_several_counts() {
+    let good = "bench/programs/pass.bpf.o";
+    assert_eq!(panal(&["verify", good]).code, Some(0));
+    assert_eq!(panal(&["verify", good, REJECTED]).code, Some(1));
+    assert_eq!(panal(&["verify", REJECTED, "no/such/file.o"]).code, Some(2));
+}
+
+#[test]
+fn a_program_that_no_object_has_is_an_error() {
+    let run = panal(&["verify", "--program", "nope", REJECTED]);
+    assert_eq!(
+        run.problem(),
+        format!("{REJECTED}: no program `nope`; there are fine, no_check, forever")
+    );
+    let both = panal(&[
+        "verify",
+        "--program",
+        "nope",
+        REJECTED,
+        "bench/programs/pass.bpf.o",
+    ]);
+    assert_eq!(both.problem(), "no program `nope` in any of the objects");
+    // It is enough when one of them has it.
+    let one = panal(&[
+        "verify",
+        "--program",
+        "pass",
+        REJECTED,
+        "bench/programs/pass.bpf.o",
+    ]);
+    assert_eq!(one.code, Some(0), "{}", one.stderr);
+}
+
+#[test]
+fn every_object_of_xdp_tools_gets_a_verdict() {
+    let Some(objects) = common::xdp_tools() else {
+        println!("skipped: Debian's xdp-tools is not installed");
+        return;
+    };
+    let pass = objects
+        .iter()
+        .find(|path| path.ends_with("xdp-dispatcher.o"))
+        .expect("installed");
+    let target = format!("{pass}:xdp_pass");
+    let mut arguments = vec!["verify", "--json", "--target", &target];
+    arguments.extend(objects.iter().map(String::as_str));
+    let run = panal(&arguments);
+    for answer in run.json() {
+        assert_eq!(answer["verdict"], "accept", "{answer}");
+    }
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+}

@@ -165,6 +165,10 @@ fn registers(
             if !precise && exactness == Exactness::NotExact {
                 return true;
             }
+            if old.id == 0 {
+                // Nothing hung on a link: what links the new one only says more.
+                return old.num.includes(&new.num);
+            }
             let add = RegState::ADD_CONST;
             if old.id & add != new.id & add || (old.id & add != 0 && old.off != new.off) {
                 return false;

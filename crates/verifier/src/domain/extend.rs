@@ -41,6 +41,15 @@ impl Scalar {
         self.sync();
     }
 
+    /// Swaps the low `bytes` bytes (2, 4 or 8) and sets the rest to zero. Only bits survive this.
+    pub fn swap_bytes(&mut self, bytes: u32) {
+        *self = Scalar {
+            bits: self.bits.swap_bytes(bytes),
+            ..Scalar::UNKNOWN
+        };
+        self.sync();
+    }
+
     /// Sign-extends the low `bytes` bytes (1, 2 or 4) to 64 bits.
     pub fn sign_extend(&mut self, bytes: u32) {
         let shift = 64 - bytes * 8;

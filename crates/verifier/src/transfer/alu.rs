@@ -1,6 +1,6 @@
 //! Arithmetic and moves on numbers; what touches pointers goes to [`super::pointer`].
 
-use panal_isa::{AluOp, Operand, Reg, Size, Width};
+use panal_isa::{AluOp, ByteOrder, Operand, Reg, Size, Width};
 
 use super::{pointer, read_ok, write_ok};
 use crate::{
@@ -231,11 +231,20 @@ pub fn negate(st: &mut State, width: Width, dst: Reg) -> Check {
     Ok(())
 }
 
-/// Byte order conversion: gives any number.
-pub fn swap(st: &mut State, dst: Reg) -> Check {
+/// Byte order conversion: bits are known as before, in other places.
+pub fn swap(st: &mut State, order: ByteOrder, size: Size, dst: Reg) -> Check {
     read_ok(st, dst)?;
     write_ok(dst)?;
-    *st.reg_mut(dst) = RegState::UNKNOWN;
+    let reg = st.reg_mut(dst);
+    if !reg.is_scalar() {
+        *reg = RegState::UNKNOWN;
+        return Ok(());
+    }
+    unlink(reg);
+    match order {
+        ByteOrder::Little => reg.num.truncate(size.bytes()),
+        ByteOrder::Big | ByteOrder::Swap => reg.num.swap_bytes(size.bytes()),
+    }
     Ok(())
 }
 

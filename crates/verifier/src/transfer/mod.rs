@@ -45,7 +45,7 @@ pub fn step(env: &mut Env<'_>, st: &mut State, instruction: &Instruction) -> Che
             src,
         } => alu::binary(env, st, width, op, dst, src)?,
         Instruction::Neg { width, dst } => alu::negate(st, width, dst)?,
-        Instruction::Endian { dst, .. } => alu::swap(st, dst)?,
+        Instruction::Endian { order, size, dst } => alu::swap(st, order, size, dst)?,
         Instruction::MovSx {
             width,
             from,

@@ -9,6 +9,27 @@ use crate::{
     ObjectArray, PercpuArray, PerfEventArray, Queue, RedirectArray, RingBuf, map_in_map, redirect,
 };
 
+/// Whether [`create_map`] makes maps of this type.
+pub fn is_supported(map_type: MapType) -> bool {
+    !matches!(
+        map_type,
+        MapType::Unspec
+            | MapType::StackTrace
+            | MapType::Sockmap
+            | MapType::Sockhash
+            | MapType::CgroupStorage
+            | MapType::PercpuCgroupStorage
+            | MapType::ReuseportSockarray
+            | MapType::SkStorage
+            | MapType::StructOps
+            | MapType::InodeStorage
+            | MapType::TaskStorage
+            | MapType::UserRingbuf
+            | MapType::CgrpStorage
+            | MapType::Arena
+    )
+}
+
 /// Creates a map. `inner` is the template of a map of maps.
 ///
 /// # Errors
@@ -56,4 +77,23 @@ pub fn create_map(
             ));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cage, Cpus};
+
+    #[test]
+    fn what_is_supported_is_made_and_what_is_not_is_refused() {
+        let cage = Cage::new(1 << 26).expect("64 MiB of address space");
+        let host = MapHost::new(cage, Arc::new(Cpus::new(1)));
+        for map_type in MapType::ALL {
+            let refused = match create_map(&host, &MapDef::new(*map_type, 4, 8, 4096), None) {
+                Ok(_) => false,
+                Err(error) => error.detail.contains("are not supported"),
+            };
+            assert_eq!(refused, !is_supported(*map_type), "{map_type}");
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! `BPF_PROG_LOAD`
 
-use std::time::Instant;
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
+use panal_isa::{Instruction, Slot};
 use panal_uapi::{
     Errno, MapType, ProgType,
     kernel::{LoadError, Loaded, ProgSpec, VerifierStats},
+    report::{Class, Place, Rejection},
 };
 use panal_verifier::{MapDescription, Outcome, ProgramTypes, Proof, Request, Tied};
 use panal_vm::{Executable, LowerError};
@@ -13,7 +17,7 @@ use panal_vm::{Executable, LowerError};
 use super::{
     fail,
     linkage::ProgramLinkage,
-    resolve::{self, Resolved},
+    resolve::{self, Resolved, Unresolved},
 };
 use crate::{
     PanalKernel,
@@ -36,6 +40,39 @@ const GPL: [&str; 6] = [
 
 fn failed(errno: Errno, detail: impl Into<String>) -> LoadError {
     LoadError::Failed(fail(COMMAND, errno, detail))
+}
+
+/// An instruction that names a descriptor which is no map: the verifier's no, as on Linux.
+fn unresolved(error: Unresolved, code: &[Slot]) -> LoadError {
+    let Unresolved {
+        slot,
+        errno,
+        detail,
+    } = error;
+    let Some(slot) = slot else {
+        return failed(errno, detail);
+    };
+    let instruction = Instruction::decode(code, slot)
+        .map_or_else(|_| String::new(), |instruction| instruction.to_string());
+    let rejection = Rejection {
+        class: Class::InvalidInstruction,
+        errno,
+        message: detail.clone(),
+        linux_message: detail.clone(),
+        place: Some(Place {
+            slot: slot as u32,
+            instruction,
+            source: None,
+        }),
+        notes: Vec::new(),
+        help: None,
+    };
+    LoadError::Rejected {
+        errno,
+        rejection: Some(Box::new(rejection)),
+        log: format!("{detail}\n"),
+        stats: None,
+    }
 }
 
 /// What a load names, found and checked.
@@ -86,7 +123,7 @@ fn prepare(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Prepared, LoadError>
         ),
     };
     let resolved = resolve::resolve(fds, &spec.code, &spec.fd_array, &spec.bind_maps)
-        .map_err(|e| failed(e.errno, e.detail))?;
+        .map_err(|e| unresolved(e, &spec.code))?;
     let gpl = GPL.contains(&spec.license.as_str());
     Ok(Prepared {
         name,

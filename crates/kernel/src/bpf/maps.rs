@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use panal_btf::TypeId;
 use panal_maps::{
     CreateError, HashOfMaps, MapDef, Object, ObjectArray, PerfEventArray, RedirectArray, RingBuf,
-    create_map, fits_template, syscall,
+    create_map, describe_map, fits_template, is_supported, syscall,
 };
 use panal_uapi::{
     AttachType, Errno, MapType,
@@ -117,8 +117,13 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
         spin_lock: special.spin_lock,
     };
     let template = inner.as_ref().map(|map| map.core.base().def());
-    let core = create_map(&kernel.shared.map_host, &def, template)
-        .map_err(|CreateError { errno, detail }| fail(CREATE, errno, in_map(detail)))?;
+    let described = kernel.shared.config.verify_only && !is_supported(def.map_type);
+    let core = if described {
+        describe_map(&def)
+    } else {
+        create_map(&kernel.shared.map_host, &def, template)
+    };
+    let core = core.map_err(|CreateError { errno, detail }| fail(CREATE, errno, in_map(detail)))?;
     let new = NewMap {
         name: name.as_str().into(),
         types,

@@ -26,6 +26,8 @@ pub(super) struct Resolved {
 
 /// Why descriptors could not be resolved.
 pub(super) struct Unresolved {
+    /// The instruction that names the descriptor; `None` for maps that were only bound.
+    pub slot: Option<usize>,
     pub errno: Errno,
     pub detail: String,
 }
@@ -62,16 +64,14 @@ pub(super) fn resolve(
                 .ok()
                 .and_then(|i| fd_array.get(i));
             fd.map(Fd::number).ok_or_else(|| Unresolved {
+                slot: Some(slot),
                 errno: Errno::EPROTO,
-                detail: format!(
-                    "slot {slot}: fd_idx {} without fd_array entry",
-                    instruction.imm
-                ),
+                detail: format!("fd_idx {} without fd_array entry", instruction.imm),
             })?
         } else {
             instruction.imm
         };
-        let map = find(fds, fd, slot)?;
+        let map = find(fds, fd, Some(slot))?;
         let index = place(&mut resolved.maps, map)?;
         let kind = if with_value {
             PSEUDO_MAP_IDX_VALUE
@@ -83,16 +83,17 @@ pub(super) fn resolve(
         slot += 2;
     }
     for fd in bound {
-        let map = find(fds, fd.number(), 0)?;
+        let map = find(fds, fd.number(), None)?;
         place(&mut resolved.maps, map)?;
     }
     Ok(resolved)
 }
 
-fn find(fds: &FdTable, fd: i32, slot: usize) -> Result<Arc<Map>, Unresolved> {
+fn find(fds: &FdTable, fd: i32, slot: Option<usize>) -> Result<Arc<Map>, Unresolved> {
     fds.map(fd).map_err(|errno| Unresolved {
+        slot,
         errno,
-        detail: format!("slot {slot}: fd {fd} is not pointing to valid bpf_map"),
+        detail: format!("fd {fd} is not pointing to valid bpf_map"),
     })
 }
 
@@ -102,6 +103,7 @@ fn place(maps: &mut Vec<Arc<Map>>, map: Arc<Map>) -> Result<usize, Unresolved> {
     }
     if maps.len() >= MAPS_MOST {
         return Err(Unresolved {
+            slot: None,
             errno: Errno::E2BIG,
             detail: format!(
                 "The total number of maps per program has reached the limit of {MAPS_MOST}"

@@ -19,10 +19,6 @@ pub fn tests() -> Vec<Trial> {
             Ok::<(), Failed>(())
         })
     };
-    if !has_verifier() {
-        println!("skipped: the examples, until the kernel has its verifier");
-        return Vec::new();
-    }
     vec![
         test("opensnoop_tells_paths_and_results", opensnoop),
         test("opensnoop_keeps_to_its_settings", opensnoop_settings),
@@ -31,14 +27,6 @@ pub fn tests() -> Vec<Trial> {
         test("the_guard_only_reports_when_told_so", guard_reports),
         test("the_guard_follows_its_rules", guard_rules),
     ]
-}
-
-fn has_verifier() -> bool {
-    let kernel = PanalKernel::new().expect("kernel");
-    let loaded = open("opensnoop.bpf.o")
-        .prepare(&kernel)
-        .and_then(|p| p.load());
-    !loaded.is_err_and(|error| error.to_string().contains("there is no verifier yet"))
 }
 
 fn open(name: &str) -> Open {

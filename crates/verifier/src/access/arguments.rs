@@ -12,6 +12,7 @@ use panal_uapi::{
 use super::{AccessKind, context::invalid};
 use crate::{
     Tied,
+    domain::Scalar,
     env::Env,
     error::{Check, Reject, reject},
     state::{BtfRef, BtfType, PtrFlags, RegKind, RegState},
@@ -162,6 +163,17 @@ pub fn check(env: &mut Env<'_>, off: i32, size: u32, access: AccessKind) -> Chec
             Returned::Number => return Ok(RegState::UNKNOWN),
             Returned::NotSmall(name) => {
                 return Err(why(format!("ret type {name} not allowed for fmod_ret")));
+            }
+            Returned::Type(_)
+                if env.request.attach_type == Some(AttachType::LsmMac)
+                    && !hook.returns_nothing() =>
+            {
+                // What the programs before it decided: as restricted as its own decision.
+                let (min, max) = match lsm_hooks::is_bool(hook.name) {
+                    true => (0, 1),
+                    false => (-4095, 0),
+                };
+                return Ok(RegState::scalar(Scalar::signed_range(min, max)));
             }
             Returned::Type(ty) => ty,
         },

@@ -181,7 +181,13 @@ pub fn check(env: &mut Env<'_>, off: i32, size: u32, access: AccessKind) -> Chec
     let (_, underneath) = hook.btf.resolve(ty);
     let target = match underneath.kind {
         Kind::Int { size, .. } | Kind::Enum { size, .. } if size <= 8 => {
-            return Ok(RegState::UNKNOWN);
+            let is_result = number == count;
+            let lsm = env.request.attach_type == Some(AttachType::LsmMac);
+            return Ok(if is_result && lsm {
+                result_so_far(&hook)
+            } else {
+                RegState::UNKNOWN
+            });
         }
         Kind::Struct { .. } | Kind::Union { .. } => return Ok(RegState::UNKNOWN),
         Kind::Ptr(target) => target,
@@ -198,6 +204,16 @@ pub fn check(env: &mut Env<'_>, off: i32, size: u32, access: AccessKind) -> Chec
         return Err(why(format!("func '{}' size {size} must be 8", hook.name)));
     }
     pointer(env, &hook, number, target)
+}
+
+/// What a security hook returns so far: what its programs may return.
+fn result_so_far(hook: &Hook<'_>) -> RegState {
+    let (min, max) = if lsm_hooks::is_bool(hook.name) {
+        (0, 1)
+    } else {
+        (-4095, 0)
+    };
+    RegState::scalar(Scalar::signed_range(min, max))
 }
 
 fn also(text: alloc::string::String, refusal: Reject) -> Reject {

@@ -1,7 +1,8 @@
 //! BTF: hostile bytes are refused or become types that every question can be asked of.
 
 use panal_btf::{
-    Btf, BtfExt, Builder, Kind, TypeId,
+    Btf, BtfExt, Builder, Encoding, EnumValue, Kind, Linkage, Member, Param, SecVar, TypeId,
+    VarLinkage,
     core_relo::Relocator,
     value::{Json, Literal, encode_untyped},
 };
@@ -10,14 +11,123 @@ use panal_isa::Slot;
 /// More types than this are not asked about: the mutations of one input should stay quick.
 const MAX_TYPES: u32 = 256;
 
-/// Bytes as a `.BTF` section, and as a literal where they are UTF-8.
+/// Bytes as a `.BTF` section, as choices of types, and as a literal where they are UTF-8.
 pub fn btf(data: &[u8]) {
+    chosen(data);
     if let Ok(text) = core::str::from_utf8(data)
         && let Ok(literal) = Literal::parse(text)
     {
         let _ = encode_untyped(16, &literal);
     }
-    let Ok(btf) = Btf::parse(data) else { return };
+    if let Ok(btf) = Btf::parse(data) {
+        explore(btf, data);
+    }
+}
+
+/// Types chosen by bytes, of which those stay that go with the ones before.
+fn chosen(data: &[u8]) {
+    let mut builder = Builder::new();
+    for choice in data.chunks_exact(6).take(24) {
+        let mut longer = builder.clone();
+        add(&mut longer, choice);
+        if longer.finish().is_ok() {
+            builder = longer;
+        }
+    }
+    let btf = builder.finish().expect("every prefix was valid");
+    explore(btf, data);
+}
+
+fn add(builder: &mut Builder, choice: &[u8]) {
+    let [kind, a, b, c, d, e] = choice.try_into().unwrap_or_default();
+    let count = builder.next().0;
+    let id = |n: u8| TypeId(u32::from(n) % (count + 2));
+    let name = ["", "a", "b", "a___x", "int"][usize::from(e) % 5];
+    let member = |n: u8, at: u8| Member {
+        name: ["", "x", "y", "a"][usize::from(e >> 3) % 4].into(),
+        ty: id(n),
+        bit_offset: u32::from(at) * if at & 1 == 0 { 8 } else { 1 },
+        bits: if at & 3 == 1 { at >> 2 & 0xf } else { 0 },
+    };
+    let members = || [member(a, c), member(b, d)].into();
+    let size = u32::from(d) * 4;
+    builder.add(
+        name,
+        match kind % 17 {
+            0 => Kind::Int {
+                size: 1 << (a % 5),
+                bits: b,
+                offset: c % 8,
+                encoding: Encoding {
+                    signed: d & 1 != 0,
+                    char: d & 7 == 2,
+                    bool: d & 7 == 4,
+                },
+            },
+            1 => Kind::Ptr(id(a)),
+            2 => Kind::Array {
+                element: id(a),
+                index: id(b),
+                len: u32::from(c) << (d % 25),
+            },
+            3 | 4 => Kind::Struct {
+                size,
+                members: members(),
+            },
+            5 => Kind::Union {
+                size,
+                members: members(),
+            },
+            6 => Kind::Enum {
+                size: 1 << (a % 4),
+                signed: b & 1 != 0,
+                wide: b & 2 != 0,
+                values: [EnumValue {
+                    name: "A".into(),
+                    value: (c as i8).into(),
+                }]
+                .into(),
+            },
+            7 => Kind::Fwd { union: a & 1 != 0 },
+            8 => Kind::Typedef(id(a)),
+            9 => Kind::Const(id(a)),
+            10 => Kind::Volatile(id(a)),
+            11 => Kind::TypeTag {
+                ty: id(a),
+                attribute: b & 1 != 0,
+            },
+            12 => Kind::FuncProto {
+                ret: id(a),
+                params: [b, c]
+                    .map(|n| Param {
+                        name: "p".into(),
+                        ty: id(n),
+                    })
+                    .into(),
+            },
+            13 => Kind::Func {
+                proto: id(a),
+                linkage: Linkage::Global,
+            },
+            14 => Kind::Var {
+                ty: id(a),
+                linkage: VarLinkage::Static,
+            },
+            15 => Kind::DataSec {
+                size,
+                vars: [SecVar {
+                    ty: id(a),
+                    offset: b.into(),
+                    size: c.into(),
+                }]
+                .into(),
+            },
+            _ => Kind::Float { size: 1 << (a % 5) },
+        },
+    );
+}
+
+fn explore(btf: Btf, data: &[u8]) {
     let bytes = btf.to_bytes().expect("what was parsed can be written");
     let again = Btf::parse(&bytes).expect("what was written can be parsed");
     assert_eq!(again.to_bytes().unwrap(), bytes);

@@ -10,6 +10,7 @@ mod capture;
 mod isa;
 mod loader;
 mod object;
+mod sound;
 mod verified;
 
 pub use btf::{btf, core_relo};
@@ -17,6 +18,7 @@ pub use capture::capture;
 pub use isa::isa;
 pub use loader::loader;
 pub use object::object;
+pub use sound::sound;
 pub use verified::verified;
 
 /// A target's function.
@@ -30,5 +32,6 @@ pub const BODIES: &[(&str, Body)] = &[
     ("object", object),
     ("capture", capture),
     ("loader", loader),
+    ("sound", sound),
     ("verified", verified),
 ];

@@ -5,28 +5,16 @@ use std::sync::Arc;
 use panal_uapi::{Errno, MapType};
 
 use crate::{
-    Array, BloomFilter, CreateError, HashMap, HashOfMaps, LpmTrie, Map, MapDef, MapHost,
-    ObjectArray, PercpuArray, PerfEventArray, Queue, RedirectArray, RingBuf, map_in_map, redirect,
+    Array, BloomFilter, CreateError, HashMap, LpmTrie, Map, MapDef, MapHost, ObjectArray,
+    ObjectHash, PercpuArray, PerfEventArray, Queue, RedirectArray, RingBuf, StackTrace, Storage,
+    map_in_map, redirect,
 };
 
 /// Whether [`create_map`] makes maps of this type.
 pub fn is_supported(map_type: MapType) -> bool {
     !matches!(
         map_type,
-        MapType::Unspec
-            | MapType::StackTrace
-            | MapType::Sockmap
-            | MapType::Sockhash
-            | MapType::CgroupStorage
-            | MapType::PercpuCgroupStorage
-            | MapType::ReuseportSockarray
-            | MapType::SkStorage
-            | MapType::StructOps
-            | MapType::InodeStorage
-            | MapType::TaskStorage
-            | MapType::UserRingbuf
-            | MapType::CgrpStorage
-            | MapType::Arena
+        MapType::Unspec | MapType::StructOps | MapType::UserRingbuf | MapType::Arena
     )
 }
 
@@ -52,9 +40,11 @@ pub fn create_map(
         MapType::Hash | MapType::PercpuHash | MapType::LruHash | MapType::LruPercpuHash => {
             Arc::new(HashMap::new(host, def)?)
         }
-        MapType::ProgArray | MapType::CgroupArray | MapType::Xskmap => {
-            Arc::new(ObjectArray::new(host, def)?)
-        }
+        MapType::ProgArray
+        | MapType::CgroupArray
+        | MapType::Xskmap
+        | MapType::Sockmap
+        | MapType::ReuseportSockarray => Arc::new(ObjectArray::new(host, def)?),
         MapType::PerfEventArray => Arc::new(PerfEventArray::new(host, def)?),
         MapType::ArrayOfMaps => {
             map_in_map::check_template(inner)?;
@@ -62,7 +52,7 @@ pub fn create_map(
         }
         MapType::HashOfMaps => {
             map_in_map::check_template(inner)?;
-            Arc::new(HashOfMaps::new(host, def)?)
+            Arc::new(ObjectHash::new(host, def)?)
         }
         MapType::Ringbuf => Arc::new(RingBuf::new(host, def)?),
         MapType::LpmTrie => Arc::new(LpmTrie::new(host, def)?),
@@ -70,6 +60,14 @@ pub fn create_map(
         MapType::BloomFilter => Arc::new(BloomFilter::new(def)?),
         MapType::Devmap | MapType::Cpumap => Arc::new(RedirectArray::new(host, def)?),
         MapType::DevmapHash => Arc::new(redirect::devmap_hash(host, def)?),
+        MapType::Sockhash => Arc::new(ObjectHash::new(host, def)?),
+        MapType::StackTrace => Arc::new(StackTrace::new(def)?),
+        MapType::SkStorage
+        | MapType::InodeStorage
+        | MapType::TaskStorage
+        | MapType::CgrpStorage
+        | MapType::CgroupStorage
+        | MapType::PercpuCgroupStorage => Arc::new(Storage::new(host, def)?),
         other => {
             return Err(CreateError::new(
                 Errno::EINVAL,

@@ -185,8 +185,7 @@ pub(crate) const ACCESS_FLAGS: MapFlags = MapFlags::RDONLY
     .union(MapFlags::RDONLY_PROG)
     .union(MapFlags::WRONLY_PROG);
 
-/// Refuses flags outside `allowed`, and the contradiction of a map that programs can neither read
-/// nor write.
+/// Refuses flags outside `allowed`, and contradictions.
 pub(crate) fn check_flags(def: &MapDef, allowed: MapFlags) -> Result<(), CreateError> {
     let bad = def.flags.bits() & !allowed.bits();
     if bad != 0 {
@@ -195,6 +194,11 @@ pub(crate) fn check_flags(def: &MapDef, allowed: MapFlags) -> Result<(), CreateE
             def.map_type
         )));
     }
+    check_contradictions(def)
+}
+
+/// Refuses maps that user space, or programs, could neither read nor write.
+pub(crate) fn check_contradictions(def: &MapDef) -> Result<(), CreateError> {
     if def.flags.contains(MapFlags::RDONLY | MapFlags::WRONLY) {
         return Err(CreateError::invalid(
             "BPF_F_RDONLY and BPF_F_WRONLY exclude each other",

@@ -1,4 +1,5 @@
-//! Arrays of objects: `PROG_ARRAY`, `PERF_EVENT_ARRAY`, `CGROUP_ARRAY`, `ARRAY_OF_MAPS`, `XSKMAP`.
+//! Arrays of objects: `PROG_ARRAY`, `PERF_EVENT_ARRAY`, `CGROUP_ARRAY`, `ARRAY_OF_MAPS`, `XSKMAP`,
+//! `SOCKMAP`, `REUSEPORT_SOCKARRAY`.
 //!
 //! User space stores descriptors and reads ids; the kernel resolves the descriptors and calls
 //! [`ObjectArray::set`].
@@ -17,6 +18,7 @@ use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 use crate::{
     Cpus, CreateError, Map, MapBase, MapDef, MapHost, Object, OnCpu, array,
     map::{index_key, next_index},
+    socket_map,
 };
 
 /// An array of objects.
@@ -30,20 +32,25 @@ pub struct ObjectArray {
 impl ObjectArray {
     /// Creates one (`fd_array_map_alloc_check`).
     pub fn new(host: &MapHost, def: &MapDef) -> Result<ObjectArray, CreateError> {
-        array::check(def)?;
-        if def.value_size != 4 {
-            return Err(CreateError::invalid(format!(
-                "value_size {} of an array of descriptors: it must be 4",
-                def.value_size
-            )));
-        }
-        if def
-            .flags
-            .intersects(MapFlags::RDONLY_PROG | MapFlags::WRONLY_PROG)
-        {
-            return Err(CreateError::invalid(
-                "program access flags on an array of descriptors",
-            ));
+        match def.map_type {
+            MapType::Sockmap | MapType::ReuseportSockarray => socket_map::check(def)?,
+            _ => {
+                array::check(def)?;
+                if def.value_size != 4 {
+                    return Err(CreateError::invalid(format!(
+                        "value_size {} of an array of descriptors: it must be 4",
+                        def.value_size
+                    )));
+                }
+                if def
+                    .flags
+                    .intersects(MapFlags::RDONLY_PROG | MapFlags::WRONLY_PROG)
+                {
+                    return Err(CreateError::invalid(
+                        "program access flags on an array of descriptors",
+                    ));
+                }
+            }
         }
         let slots =
             crate::zeroed::zeroed(def.max_entries as usize).ok_or_else(CreateError::no_memory)?;

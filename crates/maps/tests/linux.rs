@@ -41,6 +41,12 @@ const TYPES: &[MapType] = &[
     MapType::Stack,
     MapType::Ringbuf,
     MapType::BloomFilter,
+    MapType::StackTrace,
+    MapType::Sockmap,
+    MapType::Sockhash,
+    MapType::ReuseportSockarray,
+    MapType::CgroupStorage,
+    MapType::PercpuCgroupStorage,
 ];
 
 /// Definitions good and bad: (type, key, value, entries, flags, extra).
@@ -55,7 +61,7 @@ fn definitions() -> Vec<MapDef> {
     for &map_type in TYPES {
         let base = u32::from(map_type == MapType::LpmTrie);
         for key in [0, 1, 4, 5, 8, 260, 261] {
-            for value in [0, 1, 4, 8, 12, 32769] {
+            for value in [0, 1, 4, 8, 12, 1016, 1024, 4096, 4097, 32769] {
                 for entries in [0, 1, 3] {
                     add(map_type, key, value, entries, base, 0);
                 }
@@ -66,6 +72,8 @@ fn definitions() -> Vec<MapDef> {
             MapType::Ringbuf => (0, 0, 4096),
             MapType::Queue | MapType::Stack | MapType::BloomFilter => (0, 4, 4),
             MapType::LpmTrie => (8, 4, 4),
+            MapType::StackTrace => (4, 32, 4),
+            MapType::CgroupStorage | MapType::PercpuCgroupStorage => (16, 8, 0),
             _ => (4, 4, 4),
         };
         for bit in (0..16).filter(|b| *b != 2) {

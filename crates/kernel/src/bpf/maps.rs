@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use panal_btf::TypeId;
 use panal_maps::{
-    CreateError, HashOfMaps, MapDef, Object, ObjectArray, PerfEventArray, RedirectArray, RingBuf,
+    CreateError, MapDef, Object, ObjectArray, ObjectHash, PerfEventArray, RedirectArray, RingBuf,
     create_map, describe_map, fits_template, is_supported, syscall,
 };
 use panal_uapi::{
@@ -237,7 +237,7 @@ fn set_map(
     let any = map.core.as_any();
     if let Some(array) = any.downcast_ref::<ObjectArray>() {
         array.set(key, object, flags)
-    } else if let Some(hash) = any.downcast_ref::<HashOfMaps>() {
+    } else if let Some(hash) = any.downcast_ref::<ObjectHash>() {
         hash.set(key, object, flags)
     } else {
         Err(Errno::EINVAL)

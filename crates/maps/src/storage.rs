@@ -1,0 +1,206 @@
+//! Values that belong to an object of the kernel: `TASK_STORAGE`, `SK_STORAGE`, `INODE_STORAGE`,
+//! `CGRP_STORAGE`, and the elder `CGROUP_STORAGE` and `PERCPU_CGROUP_STORAGE`.
+//!
+//! The kernel names owners by a number of its own and says when one is gone.
+
+use std::{any::Any, ptr::NonNull};
+
+use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
+
+use crate::{
+    CreateError, HashMap, Map, MapBase, MapDef, MapHost,
+    def::{ACCESS_FLAGS, PERCPU_VALUE_MOST, check_flags, check_not_zero},
+};
+
+/// Most owners that have a value at once.
+const OWNERS_MOST: u32 = 1 << 20;
+/// Most bytes of a cgroup's value (`KMALLOC_MAX_SIZE` less a header).
+const CGROUP_VALUE_MOST: u32 = (4 << 20) - 64;
+/// Most bytes of another owner's value (`BPF_LOCAL_STORAGE_MAX_VALUE_SIZE`).
+const LOCAL_VALUE_MOST: u32 = u16::MAX as u32 - 88;
+
+fn of_cgroup(def: &MapDef) -> bool {
+    matches!(
+        def.map_type,
+        MapType::CgroupStorage | MapType::PercpuCgroupStorage
+    )
+}
+
+fn check_cgroup(def: &MapDef) -> Result<(), CreateError> {
+    if !matches!(def.key_size, 8 | 16) {
+        return Err(CreateError::invalid(
+            "key_size of a cgroup storage: 8 or 16",
+        ));
+    }
+    check_not_zero(&[("value_size", def.value_size)])?;
+    let most = match def.map_type {
+        MapType::PercpuCgroupStorage => PERCPU_VALUE_MOST,
+        _ => CGROUP_VALUE_MOST,
+    };
+    if def.value_size > most {
+        return Err(CreateError::new(
+            Errno::E2BIG,
+            format!("value_size above {most}"),
+        ));
+    }
+    check_flags(def, MapFlags::NUMA_NODE | ACCESS_FLAGS)
+}
+
+fn check_local(def: &MapDef) -> Result<(), CreateError> {
+    check_flags(def, MapFlags::NO_PREALLOC | MapFlags::CLONE)?;
+    check_not_zero(&[("value_size", def.value_size)])?;
+    if !def.flags.contains(MapFlags::NO_PREALLOC) || def.key_size != 4 {
+        return Err(CreateError::invalid(
+            "a storage has BPF_F_NO_PREALLOC and keys of 4 bytes",
+        ));
+    }
+    if def.value_size > LOCAL_VALUE_MOST {
+        return Err(CreateError::new(
+            Errno::E2BIG,
+            "value_size of a storage above 64 KiB",
+        ));
+    }
+    Ok(())
+}
+
+fn check(def: &MapDef) -> Result<(), CreateError> {
+    if of_cgroup(def) {
+        check_cgroup(def)?;
+    } else {
+        check_local(def)?;
+    }
+    if def.max_entries != 0 {
+        return Err(CreateError::invalid(
+            "max_entries of a storage: owners are not counted",
+        ));
+    }
+    Ok(())
+}
+
+/// Values by owner.
+pub struct Storage {
+    base: MapBase,
+    values: HashMap,
+}
+
+impl Storage {
+    /// Creates one (`bpf_local_storage_map_alloc_check`, `cgroup_storage_map_alloc`).
+    pub fn new(host: &MapHost, def: &MapDef) -> Result<Storage, CreateError> {
+        check(def)?;
+        let values = MapDef {
+            map_type: match def.map_type {
+                MapType::PercpuCgroupStorage => MapType::PercpuHash,
+                _ => MapType::Hash,
+            },
+            key_size: 8,
+            max_entries: OWNERS_MOST,
+            flags: MapFlags::NO_PREALLOC,
+            ..def.clone()
+        };
+        Ok(Storage {
+            base: MapBase::new(def.clone()),
+            values: HashMap::new(host, &values)?,
+        })
+    }
+
+    /// The value of an owner (`bpf_*_storage_get` without a flag, `bpf_get_local_storage`).
+    pub fn get(&self, owner: u64, cpu: u32) -> Option<NonNull<u8>> {
+        self.values.lookup(&owner.to_ne_bytes(), cpu)
+    }
+
+    /// The value of an owner; made from `initial` (or zeros) if it has none
+    /// (`BPF_LOCAL_STORAGE_GET_F_CREATE`).
+    pub fn get_or_create(
+        &self,
+        owner: u64,
+        initial: Option<&[u8]>,
+        cpu: u32,
+    ) -> Option<NonNull<u8>> {
+        if let Some(value) = self.get(owner, cpu) {
+            return Some(value);
+        }
+        let zeros = vec![0; self.base.def().value_size as usize];
+        let initial = initial.filter(|v| v.len() == zeros.len()).unwrap_or(&zeros);
+        match self
+            .values
+            .update(&owner.to_ne_bytes(), initial, update::BPF_NOEXIST, cpu)
+        {
+            Ok(()) | Err(Errno::EEXIST) => self.get(owner, cpu),
+            Err(_) => None,
+        }
+    }
+
+    /// Removes the value of an owner (`bpf_*_storage_delete`, or because the owner is gone).
+    pub fn remove(&self, owner: u64) -> Result<(), Errno> {
+        self.values.delete(&owner.to_ne_bytes())
+    }
+
+    /// `BPF_MAP_LOOKUP_ELEM` with the owner behind the key.
+    pub fn read(&self, owner: u64, out: &mut [u8]) -> Result<(), Errno> {
+        self.values.user_lookup(&owner.to_ne_bytes(), out)
+    }
+
+    /// `BPF_MAP_UPDATE_ELEM` with the owner behind the key.
+    pub fn write(&self, owner: u64, value: &[u8], flags: u64) -> Result<(), Errno> {
+        self.values.user_update(&owner.to_ne_bytes(), value, flags)
+    }
+}
+
+impl Map for Storage {
+    fn base(&self) -> &MapBase {
+        &self.base
+    }
+
+    fn lookup(&self, _key: &[u8], _cpu: u32) -> Option<NonNull<u8>> {
+        None
+    }
+
+    fn user_value_size(&self) -> usize {
+        self.values.user_value_size()
+    }
+
+    /// Only the kernel knows the owner behind a key: see [`Storage::read`].
+    fn user_lookup(&self, _key: &[u8], _out: &mut [u8]) -> Result<(), Errno> {
+        Err(if of_cgroup(self.base.def()) {
+            Errno::ENOENT
+        } else {
+            Errno::EBADF
+        })
+    }
+
+    fn user_update(&self, _key: &[u8], _value: &[u8], _flags: u64) -> Result<(), Errno> {
+        Err(if of_cgroup(self.base.def()) {
+            Errno::ENOENT
+        } else {
+            Errno::EBADF
+        })
+    }
+
+    fn delete(&self, _key: &[u8]) -> Result<(), Errno> {
+        Err(if of_cgroup(self.base.def()) {
+            Errno::EINVAL
+        } else {
+            Errno::EBADF
+        })
+    }
+
+    fn next_key(&self, _key: Option<&[u8]>, _out: &mut [u8]) -> Result<(), Errno> {
+        Err(if of_cgroup(self.base.def()) {
+            Errno::ENOENT
+        } else {
+            Errno::ENOTSUPP
+        })
+    }
+
+    fn holds(&self, address: u64, len: u64, write: bool) -> bool {
+        self.values.holds(address, len, write)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn memory(&self) -> u64 {
+        self.values.memory()
+    }
+}

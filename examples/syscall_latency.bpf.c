@@ -13,6 +13,9 @@
 // Only this process; 0 for all.
 const volatile __u32 only_pid = 0;
 
+// By this name user space knows that it is the number of a system call.
+typedef __u32 syscall_nr;
+
 struct histogram {
 	__u64 count;
 	__u64 total_ns;
@@ -35,7 +38,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 512);
-	__type(key, __u32); // number of the system call
+	__type(key, syscall_nr);
 	__type(value, struct histogram);
 } latencies SEC(".maps");
 

@@ -20,6 +20,9 @@ pub struct Column {
     width: usize,
 }
 
+/// The typedef that marks numbers of system calls.
+const SYSCALL: &str = "syscall_nr";
+
 /// How a member is shown, where its type says more than its bytes.
 #[derive(Clone, Copy, PartialEq)]
 enum Kinds {
@@ -30,6 +33,8 @@ enum Kinds {
     Ipv4,
     Ipv6,
     Ethernet,
+    /// `syscall_nr`: the number of a system call.
+    Syscall,
 }
 
 /// The columns of a struct; `None` when the type is none, or too large for a table.
@@ -70,10 +75,37 @@ fn collect(btf: &Btf, id: TypeId, base: u32, depth: u32, out: &mut Vec<Column>) 
     Some(())
 }
 
+/// Whether a type is called as numbers of system calls are.
+pub fn is_syscall(btf: &Btf, id: TypeId) -> bool {
+    kind(btf, id) == Kinds::Syscall
+}
+
+/// The name of a system call, as its tracepoints have it; the number if it has none.
+pub fn syscall(number: u32) -> String {
+    syscall_name(number).map_or_else(|| number.to_string(), str::to_owned)
+}
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+fn syscall_name(number: u32) -> Option<&'static str> {
+    panal_kernel::hooks::tree::syscall_table::name(number)
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+fn syscall_name(_: u32) -> Option<&'static str> {
+    None
+}
+
 fn kind(btf: &Btf, id: TypeId) -> Kinds {
     match typedef(btf, id) {
         "__be16" => return Kinds::Network16,
         "__be32" => return Kinds::Ipv4,
+        SYSCALL => return Kinds::Syscall,
         _ => {}
     }
     let ty = btf.resolve(id).1;
@@ -97,7 +129,7 @@ fn typedef(btf: &Btf, id: TypeId) -> &str {
     loop {
         match btf.kind(id) {
             Kind::Typedef(inner)
-                if matches!(btf.name(id), "__be16" | "__be32")
+                if matches!(btf.name(id), "__be16" | "__be32" | SYSCALL)
                     || btf.kind(*inner).modified().is_none() =>
             {
                 return btf.name(id);
@@ -117,6 +149,7 @@ fn width(btf: &Btf, id: TypeId, kind: Kinds) -> usize {
         Kinds::Ipv4 => 15,
         Kinds::Ipv6 => 24,
         Kinds::Ethernet => 17,
+        Kinds::Syscall => 16,
         Kinds::Plain => match (&btf.resolve(id).1.kind, btf.size_of(id).unwrap_or(0)) {
             (Kind::Array { .. }, size) => (size as usize).min(16),
             (Kind::Enum { .. }, _) => 12,
@@ -159,6 +192,7 @@ fn cell(column: &Column, value: &Value, bytes: &[u8]) -> String {
     let bytes = bytes.get(column.offset..).unwrap_or(&[]);
     let special = match column.kind {
         Kinds::Plain => None,
+        Kinds::Syscall => bytes.first_chunk().map(|b| syscall(u32::from_ne_bytes(*b))),
         Kinds::Network16 => bytes
             .first_chunk()
             .map(|b| u16::from_be_bytes(*b).to_string()),

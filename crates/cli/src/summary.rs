@@ -16,6 +16,7 @@ use panal_uapi::{MapType, kernel::Kernel};
 
 use crate::{
     error::Problem,
+    fields,
     output::{self, HEADING, NAME, Painted},
     text::clean,
 };
@@ -48,7 +49,7 @@ pub fn print(loaded: &Loaded<'_>, json: bool, out: &mut impl Write) -> Result<()
         {
             continue;
         }
-        let elements = read(loaded.kernel(), map, &types)?;
+        let mut elements = read(loaded.kernel(), map, &types)?;
         if elements.is_empty() {
             continue;
         }
@@ -57,7 +58,11 @@ pub fn print(loaded: &Loaded<'_>, json: bool, out: &mut impl Write) -> Result<()
             continue;
         }
         writeln!(out, "\n{}", Painted(HEADING, &map.plan.name))?;
+        if types.histogram {
+            elements.sort_by_cached_key(|(_, value)| std::cmp::Reverse(total(value)));
+        }
         for (key, value) in &elements {
+            let key = &types.named(key);
             match slots(value).filter(|_| types.histogram) {
                 Some(slots) => print_histogram(key, value, &slots, out)?,
                 None => writeln!(
@@ -77,6 +82,22 @@ struct Types<'a> {
     key: Option<TypeId>,
     value: Option<TypeId>,
     histogram: bool,
+}
+
+impl Types<'_> {
+    /// The key as people read it.
+    fn named(&self, key: &Value) -> Value {
+        let is_syscall = self.key.is_some_and(|ty| fields::is_syscall(self.btf, ty));
+        match key.as_number().map(u32::try_from) {
+            Some(Ok(number)) if is_syscall => Value::Text(fields::syscall(number)),
+            _ => key.clone(),
+        }
+    }
+}
+
+/// All of a histogram's counters together.
+fn total(value: &Value) -> u128 {
+    slots(value).map_or(0, |slots| slots.iter().map(|slot| u128::from(*slot)).sum())
 }
 
 /// Whether elements can be walked through.
@@ -205,18 +226,11 @@ fn print_histogram(
             .collect(),
         _ => Vec::new(),
     };
-    let count: u128 = slots.iter().map(|slot| u128::from(*slot)).sum();
-    let rest = if rest.is_empty() {
-        String::new()
-    } else {
-        format!(", {}", rest.join(", "))
+    let rest = match rest.is_empty() {
+        true => format!("count {}", total(value)),
+        false => rest.join(", "),
     };
-    writeln!(
-        out,
-        "{} (count {count}{})",
-        Painted(NAME, show(key)),
-        clean(&rest)
-    )?;
+    writeln!(out, "{} ({})", Painted(NAME, show(key)), clean(&rest))?;
     let most = slots.iter().copied().max().unwrap_or(0).max(1);
     let first = slots.iter().position(|slot| *slot > 0).unwrap_or(0);
     let last = slots.iter().rposition(|slot| *slot > 0).unwrap_or(0);

@@ -50,6 +50,7 @@ pub fn play(root: &str) -> i32 {
     directories(&mut out);
     openat2(&mut out);
     many(&mut out);
+    names(&mut out);
     sockets(&mut out);
     print!("{out}");
     0
@@ -305,6 +306,126 @@ fn openat2(out: &mut String) {
         24,
     );
     try_one("file", (libc::O_CREAT | libc::O_RDWR) as u64, 0o640, 0, 24);
+}
+
+/// Every change of names, and what it leaves.
+fn names(out: &mut String) {
+    let c = |path: &str| CString::new(path).expect("path");
+    let mut done = |what: &str, path: &str, result: libc::c_int| {
+        let why = if result == 0 { 0 } else { errno() };
+        let _ = writeln!(out, "{what} {path}: {why}");
+    };
+    // SAFETY: valid strings throughout.
+    unsafe {
+        for (path, mode) in [
+            ("fresh-directory", 0o777),
+            ("fresh-directory", 0o777),
+            ("slash-directory/", 0o700),
+            ("nothing/new", 0o777),
+            ("file", 0o777),
+            ("dangling", 0o777),
+            (".", 0o777),
+            ("..", 0o777),
+            ("/", 0o777),
+            ("", 0o777),
+            ("closed/new", 0o777),
+            ("file/new", 0o777),
+            ("to-directory/made", 0o750),
+            ("./dotted/.", 0o777),
+            ("loop/x", 0o777),
+        ] {
+            done("mkdir", path, libc::mkdir(c(path).as_ptr(), mode));
+        }
+        let rename = |a: &str, b: &str| libc::rename(c(a).as_ptr(), c(b).as_ptr());
+        for (a, b) in [
+            ("fresh-directory", "renamed-directory"),
+            ("masked-22", "renamed-file"),
+            ("nothing", "x"),
+            ("file", "nothing/x"),
+            ("renamed-file", "directory"),
+            ("renamed-directory", "file"),
+            ("directory", "directory/deeper/x"),
+            (".", "x"),
+            ("renamed-file", "renamed-directory/"),
+            ("link", "renamed-link"),
+            ("renamed-link", "link"),
+            ("file", "file"),
+            ("closed/file", "x"),
+            ("", "x"),
+            ("renamed-directory/", "again-directory/"),
+        ] {
+            done("rename", &format!("{a} {b}"), rename(a, b));
+        }
+        let noreplace = libc::RENAME_NOREPLACE;
+        let here = libc::AT_FDCWD;
+        let (a, b) = (c("renamed-file"), c("file"));
+        let result = libc::syscall(
+            libc::SYS_renameat2,
+            here,
+            a.as_ptr(),
+            here,
+            b.as_ptr(),
+            noreplace,
+        );
+        done("renameat2", "noreplace", result as libc::c_int);
+        for path in [
+            "renamed-file",
+            "renamed-file",
+            "directory",
+            "dangling",
+            "link/",
+            "file/",
+            ".",
+            "..",
+            "/",
+            "",
+            "closed/file",
+            "nothing/x",
+            "again-directory/",
+            "x/../link",
+        ] {
+            done("unlink", path, libc::unlink(c(path).as_ptr()));
+        }
+        for path in [
+            "again-directory",
+            "slash-directory/",
+            "directory",
+            "file",
+            "to-directory",
+            ".",
+            "..",
+            "/",
+            "",
+            "nothing",
+            "directory/.",
+            "directory/..",
+            "closed",
+        ] {
+            done("rmdir", path, libc::rmdir(c(path).as_ptr()));
+        }
+        let unlinkat = libc::unlinkat(here, c("file").as_ptr(), 0x1000);
+        done("unlinkat", "flags", unlinkat);
+        for (path, length) in [
+            ("file", 5),
+            ("file", -1),
+            ("directory", 0),
+            ("nothing", 0),
+            ("secret", 0),
+            ("", 0),
+        ] {
+            done("truncate", path, libc::truncate(c(path).as_ptr(), length));
+        }
+    }
+    let mut left: Vec<_> = fs::read_dir(".")
+        .expect("directory")
+        .map(|e| e.expect("entry"))
+        .map(|e| {
+            let meta = e.path().symlink_metadata().expect("stat");
+            format!("{:?} {:o}", e.file_name(), meta.permissions().mode())
+        })
+        .collect();
+    left.sort();
+    let _ = writeln!(out, "{left:#?}");
 }
 
 /// As many descriptors as the limit allows, and one more.

@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 use libtest_mimic::{Failed, Trial};
 use panal_kernel::hooks::{
     Command, ExitStatus,
-    tree::{Demand, Guards, Request, supervise},
+    tree::{Change, Demand, Guards, Request, supervise},
 };
 use panal_uapi::Errno;
 
@@ -34,12 +34,14 @@ pub fn tests() -> Vec<Trial> {
         test("a_fifo_waits_without_stopping_the_others", fifo),
         test("return_values_of_guarded_calls_are_told", told),
         test("a_root_directory_of_its_own_is_kept", own_root),
+        test("denied_changes_of_names_do_not_happen", changes),
         test("ways_around_are_closed", bypasses),
         test("the_supervisor_cannot_be_opened", supervisor),
     ]
 }
 
 const ALL: Guards = Guards {
+    change: true,
     open: true,
     connect: true,
     bind: true,
@@ -235,6 +237,48 @@ fn own_root() {
         .filter(|path| *path == "/file")
         .count();
     assert_eq!(inside, 7, "a policy sees paths as the task does");
+}
+
+fn changes() {
+    let place = place("changes");
+    let make = format!(
+        "cd {place} && mkdir -p yes no && chmod 777 yes no && for d in yes no; do
+            echo x >$d/file; echo y >$d/other; mkdir $d/empty; chmod 777 $d/*; done"
+    );
+    let made = std::process::Command::new("/bin/sh")
+        .args(["-c", &make])
+        .status();
+    assert!(made.expect("sh").success());
+    let script = format!(
+        "cd {place}
+        rm -f no/file && exit 1
+        rmdir no/empty && exit 2
+        mkdir no/new && exit 3
+        mv no/other no/moved && exit 4
+        mv yes/other no/moved && exit 5
+        mv no/other yes/moved && exit 6
+        rm -f yes/file && mv yes/other yes/moved && rmdir yes/empty && mkdir yes/new || exit 7
+        [ -f no/file -a -f no/other -a -d no/empty -a ! -e no/new -a ! -e no/moved ] || exit 8
+        [ ! -e yes/file -a -f yes/moved -a ! -e yes/empty -a -d yes/new ] || exit 9
+        exit 0"
+    );
+    let forbidden = format!("{place}/no").into_bytes();
+    let policy: Policy = Box::new(move |request| {
+        let Request::Change(change) = request else {
+            return Ok(());
+        };
+        let denied = match change {
+            Change::Unlink(name) | Change::RemoveDirectory(name) => name.directory == forbidden,
+            Change::MakeDirectory(name, _) => name.directory == forbidden,
+            Change::Rename { from, to, .. } => {
+                from.directory == forbidden || to.directory == forbidden
+            }
+            Change::Truncate { path, .. } => path.starts_with(&forbidden),
+        };
+        if denied { Err(Errno::EPERM) } else { Ok(()) }
+    });
+    let (status, _) = guarded(&sh(&format!("({script}) 2>/dev/null")), ALL, policy);
+    assert_eq!(status, ExitStatus::Code(0));
 }
 
 fn bypasses() {

@@ -12,10 +12,10 @@ use crate::{
 };
 
 use super::{
-    hook_points::{Attached, List, Tracepoint},
+    hook_points::{Attached, CHANGES, List, Tracepoint},
     objects::Objects,
     records,
-    request::{AddressRequest, OpenRequest, Request},
+    request::{AddressRequest, Change, OpenRequest, Request},
     supervisor,
     traced::Traced,
     watcher::{Syscall, Watcher},
@@ -228,6 +228,50 @@ impl Dispatcher {
         .unwrap_or(Err(Errno::EPERM))
     }
 
+    fn change(&self, task: &Traced, change: &Change<'_>) -> Result<(), Errno> {
+        let hook = match change {
+            Change::Unlink(_) => "path_unlink",
+            Change::RemoveDirectory(_) => "path_rmdir",
+            Change::MakeDirectory(..) => "path_mkdir",
+            Change::Rename { .. } => "path_rename",
+            Change::Truncate { .. } => "path_truncate",
+        };
+        let list = CHANGES
+            .iter()
+            .zip(&self.attached.changes)
+            .find(|(name, _)| **name == hook);
+        let Some((_, list)) = list.filter(|(_, list)| !list.is_empty()) else {
+            return Ok(());
+        };
+        self.on_cpu(task, |session, current| {
+            let mut objects = Objects(session);
+            let arguments = match change {
+                Change::Unlink(name) | Change::RemoveDirectory(name) => {
+                    let (directory, dentry) = objects.name(name);
+                    vec![directory.address(), dentry.address()]
+                }
+                Change::MakeDirectory(name, mode) => {
+                    let (directory, dentry) = objects.name(name);
+                    vec![directory.address(), dentry.address(), u64::from(*mode)]
+                }
+                Change::Rename { from, to, flags } => {
+                    let (old_directory, old) = objects.name(from);
+                    let (new_directory, new) = objects.name(to);
+                    vec![
+                        old_directory.address(),
+                        old.address(),
+                        new_directory.address(),
+                        new.address(),
+                        u64::from(*flags),
+                    ]
+                }
+                Change::Truncate { path, inode } => vec![objects.path(path, inode).0.address()],
+            };
+            Self::ask(session, list, current, &arguments)
+        })
+        .unwrap_or(Err(Errno::EPERM))
+    }
+
     fn address(
         &self,
         task: &Traced,
@@ -378,6 +422,7 @@ impl Watcher for Dispatcher {
         let attached = &self.attached;
         match request {
             Request::Open(open) => self.open(task, open),
+            Request::Change(change) => self.change(task, change),
             Request::Connect(request) => {
                 let kinds = (CgroupInet4Connect, CgroupInet6Connect);
                 self.address(task, &attached.socket_connect, kinds, request)

@@ -41,6 +41,15 @@ const GUARDED: &[Guarded] = &[
     },
 ];
 
+/// Security hooks on names, by what they are asked: see [`super::request::Change`].
+pub(super) const CHANGES: [&str; 5] = [
+    "path_unlink",
+    "path_rmdir",
+    "path_mkdir",
+    "path_rename",
+    "path_truncate",
+];
+
 const PROCESS: [&str; 3] = [
     "sched_process_fork",
     "sched_process_exec",
@@ -63,7 +72,9 @@ pub(crate) fn offers(point: &HookPoint) -> bool {
         HookPoint::RawTracepoint(name) => {
             RAW_SYSCALLS.contains(&name.as_str()) || PROCESS.contains(&name.as_str())
         }
-        HookPoint::Lsm(name) => GUARDED.iter().any(|guarded| guarded.lsm == name),
+        HookPoint::Lsm(name) => {
+            CHANGES.contains(&name.as_str()) || GUARDED.iter().any(|guarded| guarded.lsm == name)
+        }
         HookPoint::Cgroup(kind) => GUARDED.iter().any(|guarded| guarded.cgroup.contains(kind)),
         _ => false,
     }
@@ -111,6 +122,8 @@ pub(super) struct Attached {
     pub file_open: List,
     pub socket_connect: List,
     pub socket_bind: List,
+    /// In the order of [`CHANGES`].
+    pub changes: [List; 5],
     /// Some program may look at the task's `task_struct`.
     pub wants_task: bool,
     kernel: PanalKernel,
@@ -143,6 +156,7 @@ impl Attached {
             file_open: lsm("file_open"),
             socket_connect: lsm("socket_connect"),
             socket_bind: lsm("socket_bind"),
+            changes: CHANGES.map(lsm),
             wants_task,
             kernel: kernel.clone(),
         }
@@ -168,6 +182,7 @@ impl Attached {
                 (guarded.guard)(&mut guards);
             }
         }
+        guards.change = self.changes.iter().any(|list| !list.is_empty());
         Demand {
             enter: set(&self.enter, &self.any_enter),
             exit: set(&self.exit, &self.any_exit),

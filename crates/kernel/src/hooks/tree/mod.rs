@@ -13,6 +13,7 @@ mod filter;
 mod hook_points;
 mod launch;
 mod memory;
+mod names;
 mod notify;
 mod objects;
 mod open;
@@ -28,7 +29,7 @@ mod traced;
 mod watcher;
 
 pub(crate) use hook_points::offers;
-pub use request::{AddressRequest, Guards, Inode, OpenRequest, Request};
+pub use request::{AddressRequest, Change, Guards, Inode, Name, OpenRequest, Request};
 pub use supervisor::supervise;
 pub use traced::{Identity, Tasks, Traced};
 pub use watcher::{Demand, Syscall, SyscallSet, Watcher};

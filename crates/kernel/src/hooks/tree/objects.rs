@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    request::{AddressRequest, Inode, OpenRequest},
+    request::{AddressRequest, Inode, Name, OpenRequest},
     traced::{Identity, Traced},
     watcher::Syscall,
 };
@@ -110,42 +110,52 @@ impl Objects<'_, '_> {
     }
 
     fn file(&mut self, path: &[u8], flags: i32, inode: Option<Inode>) -> Ptr<File> {
-        let known = inode.unwrap_or(Inode {
+        let made = Inode {
             mode: libc::S_IFREG,
             ..Inode::default()
-        });
-        let device = kernel_device(known.device);
-        let root = self.place(|d: &mut Dentry, at| d.d_parent = Ptr::to(at));
-        let sb = self.place(|s: &mut SuperBlock, _| {
-            s.s_dev = device;
-            s.s_root = root;
-        });
-        let inode_object = self.place(|i: &mut KernelInode, _| {
-            i.i_ino = known.number;
-            i.i_mode = known.mode as u16;
-            i.i_uid = KUid { val: known.uid };
-            i.i_gid = KGid { val: known.gid };
-            i.i_nlink = known.links;
-            i.i_size = i64::try_from(known.size).unwrap_or(i64::MAX);
-            i.i_sb = sb;
-        });
-        let dentry = self.dentries(path, root, sb, inode_object);
-        let mnt = self.place(|m: &mut VfsMount, _| {
-            m.mnt_root = root;
-            m.mnt_sb = sb;
-        });
+        };
+        let (location, f_inode) = self.location(path, &inode.unwrap_or(made));
         let created = if inode.is_none() { CREATED } else { 0 };
         let file = self.place(|f: &mut File, _| {
             f.f_mode = ((flags as u32).wrapping_add(1) & 3) | created;
             f.f_flags = flags as u32 | LARGE;
-            f.f_path = Path { mnt, dentry };
-            f.f_inode = inode_object;
+            f.f_path = location;
+            f.f_inode = f_inode;
         });
         if file.address() != 0 {
             let at = file.address() + std::mem::offset_of!(File, f_path) as u64;
             self.0.name_path(at, &String::from_utf8_lossy(path));
         }
         file
+    }
+
+    /// What a `struct path` holds for a path, and its inode.
+    fn location(&mut self, path: &[u8], inode: &Inode) -> (Path, Ptr<KernelInode>) {
+        let device = kernel_device(inode.device);
+        let root = self.place(|d: &mut Dentry, at| d.d_parent = Ptr::to(at));
+        let sb = self.place(|s: &mut SuperBlock, _| {
+            s.s_dev = device;
+            s.s_root = root;
+        });
+        let inode = self.inode(inode, sb);
+        let dentry = self.dentries(path, root, sb, inode);
+        let mnt = self.place(|m: &mut VfsMount, _| {
+            m.mnt_root = root;
+            m.mnt_sb = sb;
+        });
+        (Path { mnt, dentry }, inode)
+    }
+
+    fn inode(&mut self, inode: &Inode, sb: Ptr<SuperBlock>) -> Ptr<KernelInode> {
+        self.place(|i: &mut KernelInode, _| {
+            i.i_ino = inode.number;
+            i.i_mode = inode.mode as u16;
+            i.i_uid = KUid { val: inode.uid };
+            i.i_gid = KGid { val: inode.gid };
+            i.i_nlink = inode.links;
+            i.i_size = i64::try_from(inode.size).unwrap_or(i64::MAX);
+            i.i_sb = sb;
+        })
     }
 
     /// A `dentry` for every name of a path; that of the last.
@@ -173,6 +183,38 @@ impl Objects<'_, '_> {
             });
         }
         parent
+    }
+
+    /// The `path` of a directory and the `dentry` of a name in it.
+    pub fn name(&mut self, name: &Name<'_>) -> (Ptr<Path>, Ptr<Dentry>) {
+        let directory = Inode {
+            mode: libc::S_IFDIR,
+            ..Inode::default()
+        };
+        let (path, location) = self.path(name.directory, &directory);
+        let inode = match &name.inode {
+            Some(inode) => self.inode(inode, Ptr::NULL),
+            None => Ptr::NULL,
+        };
+        let text = self.text(name.name);
+        let dentry = self.place(|d: &mut Dentry, _| {
+            d.d_parent = location.dentry;
+            d.d_name.name = text;
+            d.d_name.len = name.name.len() as u32;
+            d.d_inode = inode;
+        });
+        (path, dentry)
+    }
+
+    /// A `struct path`, and what it holds.
+    pub fn path(&mut self, path: &[u8], inode: &Inode) -> (Ptr<Path>, Path) {
+        let (location, _) = self.location(path, inode);
+        let object = self.place(|p: &mut Path, _| *p = location);
+        if object.address() != 0 {
+            self.0
+                .name_path(object.address(), &String::from_utf8_lossy(path));
+        }
+        (object, location)
     }
 
     /// The `socket` and the `sockaddr` of a connect or bind.

@@ -282,21 +282,6 @@ fn open(directory: i32, path: &[u8], flags: i32, mode: u32) -> Result<OwnedFd, E
     }
 }
 
-impl Inode {
-    fn of(info: &libc::stat) -> Self {
-        Inode {
-            number: info.st_ino,
-            mode: info.st_mode,
-            uid: info.st_uid,
-            gid: info.st_gid,
-            device: info.st_dev,
-            #[allow(clippy::unnecessary_cast)] // narrower on aarch64
-            links: info.st_nlink as u32,
-            size: u64::try_from(info.st_size).unwrap_or(0),
-        }
-    }
-}
-
 /// Whether the acting rights allow to open a file with these flags.
 fn may_access(file: BorrowedFd<'_>, flags: i32) -> Result<(), Errno> {
     let wanted = match flags & libc::O_ACCMODE {

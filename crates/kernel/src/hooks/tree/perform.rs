@@ -14,10 +14,10 @@ use panal_uapi::Errno;
 
 use super::{
     acting::Actor,
-    address,
+    address, names,
     notify::{Listener, Notification},
     open,
-    request::Request,
+    request::{Guards, Request},
     traced::{Tasks, Traced},
     watcher::{Demand, Watcher},
 };
@@ -108,7 +108,8 @@ impl Performer {
             libc::SYS_connect | libc::SYS_bind => {
                 address::perform(&mut self.actor, &task, call, &asked)
             }
-            _ => open::perform(&mut self.actor, &task, call, &asked),
+            _ if Guards::opens(call.number) => open::perform(&mut self.actor, &task, call, &asked),
+            _ => names::perform(&mut self.actor, &task, call, &asked),
         };
         match outcome {
             Ok(Done::Later(act)) => self.later(notification, act),

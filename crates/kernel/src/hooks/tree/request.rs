@@ -11,6 +11,8 @@ pub struct Guards {
     pub connect: bool,
     /// Binding sockets to addresses.
     pub bind: bool,
+    /// Changing names, and cutting files off.
+    pub change: bool,
 }
 
 const OPEN: &[libc::c_long] = &[
@@ -20,6 +22,22 @@ const OPEN: &[libc::c_long] = &[
     libc::SYS_creat,
     libc::SYS_openat,
     libc::SYS_openat2,
+];
+
+const CHANGE: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_unlink,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_rmdir,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_mkdir,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_rename,
+    libc::SYS_unlinkat,
+    libc::SYS_mkdirat,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_truncate,
 ];
 
 /// Ways to the same end that no filter sees or no supervisor can make: they fail with `EPERM` as
@@ -38,6 +56,7 @@ impl Guards {
             (self.open, OPEN),
             (self.connect, &[libc::SYS_connect]),
             (self.bind, &[libc::SYS_bind]),
+            (self.change, CHANGE),
         ];
         Self::numbers(
             chosen
@@ -45,6 +64,11 @@ impl Guards {
                 .filter(|(wanted, _)| *wanted)
                 .flat_map(|(_, calls)| *calls),
         )
+    }
+
+    /// Whether this is a call that opens files.
+    pub(super) fn opens(number: u32) -> bool {
+        OPEN.contains(&libc::c_long::from(number))
     }
 
     /// The system calls that are refused because they would go around.
@@ -70,6 +94,46 @@ pub enum Request<'a> {
     Connect(AddressRequest<'a>),
     /// A socket is bound.
     Bind(AddressRequest<'a>),
+    /// A name is changed, or a file cut off.
+    Change(Change<'a>),
+}
+
+/// A name in a directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    /// Absolute path of the directory, as in [`OpenRequest::path`].
+    pub directory: &'a [u8],
+    /// The name in it, without a slash.
+    pub name: &'a [u8],
+    /// What it names; `None` when nothing.
+    pub inode: Option<Inode>,
+}
+
+/// A change of names, or of a file's length.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// `unlink`
+    Unlink(Name<'a>),
+    /// `rmdir`
+    RemoveDirectory(Name<'a>),
+    /// `mkdir`, with the mode before the umask.
+    MakeDirectory(Name<'a>, u32),
+    /// `rename`
+    Rename {
+        /// The old name.
+        from: Name<'a>,
+        /// The new one.
+        to: Name<'a>,
+        /// `RENAME_*`
+        flags: u32,
+    },
+    /// `truncate`
+    Truncate {
+        /// The file's absolute path.
+        path: &'a [u8],
+        /// The file.
+        inode: Inode,
+    },
 }
 
 /// A file to be opened.
@@ -113,4 +177,20 @@ pub struct AddressRequest<'a> {
     pub protocol: i32,
     /// The `sockaddr`, at most 128 bytes; may be changed.
     pub address: &'a mut Vec<u8>,
+}
+
+impl Inode {
+    /// From what stat(2) says.
+    pub(super) fn of(info: &libc::stat) -> Self {
+        Inode {
+            number: info.st_ino,
+            mode: info.st_mode,
+            uid: info.st_uid,
+            gid: info.st_gid,
+            device: info.st_dev,
+            #[allow(clippy::unnecessary_cast)] // narrower on aarch64
+            links: info.st_nlink as u32,
+            size: u64::try_from(info.st_size).unwrap_or(0),
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    ffi::CString,
+    ffi::{CStr, CString},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
@@ -341,6 +341,18 @@ pub(super) fn stat(fd: BorrowedFd<'_>) -> Result<libc::stat, Errno> {
     let mut info: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `info` is a valid place.
     match unsafe { libc::fstat(fd.as_raw_fd(), &mut info) } {
+        0 => Ok(info),
+        _ => Err(last_errno()),
+    }
+}
+
+/// What fstatat(2) says of a name in a directory, links not followed.
+pub(super) fn stat_at(directory: BorrowedFd<'_>, name: &CStr) -> Result<libc::stat, Errno> {
+    // SAFETY: an all-zero stat is valid.
+    let mut info: libc::stat = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: the name ends with a zero, `info` is a valid place.
+    match unsafe { libc::fstatat(directory.as_raw_fd(), name.as_ptr(), &mut info, flags) } {
         0 => Ok(info),
         _ => Err(last_errno()),
     }

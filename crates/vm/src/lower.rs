@@ -3,6 +3,8 @@
 mod emit;
 mod instruction;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use alloc::{string::String, vec::Vec};
 

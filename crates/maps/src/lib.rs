@@ -51,5 +51,5 @@ pub use perf::PerfEventArray;
 pub use queue::Queue;
 pub use redirect::RedirectArray;
 pub use ringbuf::{RingBuf, RingDirectory};
-pub use stack_trace::StackTrace;
+pub use stack_trace::{StackTrace, flags as stack_trace_flags};
 pub use storage::Storage;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// A guard around a command: it may read what it likes, but write only below certain directories and
-// connect only to certain networks. What is denied fails with EPERM, and is reported.
+// A guard around a command: it may read what it likes, but write, make, rename and remove files only
+// below certain directories, and connect only to certain networks. What is denied fails with EPERM, and is reported.
 //
 //   panal run examples/guard.bpf.o -- make install
 //   panal run examples/guard.bpf.o --map writable=/home/me/project:1 \
@@ -109,15 +109,22 @@ static __always_inline int verdict(void)
 static __always_inline bool is_below_tmp(const char *path)
 {
 	return path[0] == '/' && path[1] == 't' && path[2] == 'm' && path[3] == 'p' &&
-	       path[4] == '/';
+	       (path[4] == '/' || !path[4]);
 }
 
-// Whether the rule for the path itself, or else for the nearest directory above it, allows to write.
-// Shortens the path to the rule's.
-static __always_inline bool is_writable(struct path_key *key)
+// Whether the rule for the path in `scratch`, or else for the nearest directory above it, allows to
+// write. Shortens the path to the rule's. Global, so that the verifier looks at it once for all callers.
+__noinline int is_writable(void)
 {
-	__u8 *allowed = bpf_map_lookup_elem(&writable, key);
+	__u32 zero = 0;
+	struct path_key *key = bpf_map_lookup_elem(&scratch, &zero);
+	__u8 *allowed;
 
+	if (!key)
+		return 0;
+	if (allow_tmp && is_below_tmp(key->path))
+		return 1;
+	allowed = bpf_map_lookup_elem(&writable, key);
 	for (int i = PATH_LEN - 1; !allowed && i > 0; i--) {
 		char c = key->path[i];
 
@@ -128,36 +135,74 @@ static __always_inline bool is_writable(struct path_key *key)
 	return allowed && *allowed;
 }
 
-SEC("lsm/file_open")
-int BPF_PROG(guard_file_open, struct file *file, int ret)
+// What to return for a change at this path: 0, or -EPERM with a report.
+static __always_inline int check(struct path *path)
 {
 	struct path_key *key;
 	struct event *event;
 	__u32 zero = 0;
 
+	key = bpf_map_lookup_elem(&scratch, &zero);
+	if (!key)
+		return -EPERM;
+	__builtin_memset(key, 0, sizeof(*key));
+	// A path too long for the rules matches none.
+	if (bpf_d_path(path, key->path, sizeof(key->path)) > 0 && is_writable())
+		return 0;
+	event = report(DENIED_WRITE);
+	if (event) {
+		bpf_d_path(path, event->path, sizeof(event->path));
+		bpf_ringbuf_submit(event, 0);
+	}
+	return verdict();
+}
+
+SEC("lsm/file_open")
+int BPF_PROG(guard_file_open, struct file *file, int ret)
+{
 	if (ret)
 		return ret;
 	if (!(file->f_mode & (FMODE_WRITE | FMODE_CREATED)) && !(file->f_flags & O_TRUNC))
 		return 0;
 	if ((file->f_inode->i_mode & S_IFMT) == S_IFCHR)
 		return 0;
-	key = bpf_map_lookup_elem(&scratch, &zero);
-	if (!key)
-		return -EPERM;
-	__builtin_memset(key, 0, sizeof(*key));
-	// A path too long for the rules matches none.
-	if (bpf_d_path(&file->f_path, key->path, sizeof(key->path)) > 0) {
-		if (allow_tmp && is_below_tmp(key->path))
-			return 0;
-		if (is_writable(key))
-			return 0;
-	}
-	event = report(DENIED_WRITE);
-	if (event) {
-		bpf_d_path(&file->f_path, event->path, sizeof(event->path));
-		bpf_ringbuf_submit(event, 0);
-	}
-	return verdict();
+	return check(&file->f_path);
+}
+
+// Names are judged by their directory.
+
+SEC("lsm/path_unlink")
+int BPF_PROG(guard_unlink, struct path *dir, struct dentry *dentry, int ret)
+{
+	return ret ? ret : check(dir);
+}
+
+SEC("lsm/path_rmdir")
+int BPF_PROG(guard_rmdir, struct path *dir, struct dentry *dentry, int ret)
+{
+	return ret ? ret : check(dir);
+}
+
+SEC("lsm/path_mkdir")
+int BPF_PROG(guard_mkdir, struct path *dir, struct dentry *dentry, umode_t mode, int ret)
+{
+	return ret ? ret : check(dir);
+}
+
+SEC("lsm/path_rename")
+int BPF_PROG(guard_rename, struct path *old_dir, struct dentry *old_dentry, struct path *new_dir,
+	     struct dentry *new_dentry, unsigned int flags, int ret)
+{
+	if (ret)
+		return ret;
+	ret = check(old_dir);
+	return ret ? ret : check(new_dir);
+}
+
+SEC("lsm/path_truncate")
+int BPF_PROG(guard_truncate, struct path *path, int ret)
+{
+	return ret ? ret : check(path);
 }
 
 static __always_inline bool is_loopback(const struct network *to)

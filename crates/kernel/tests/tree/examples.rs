@@ -219,12 +219,14 @@ fn guard_rules() {
         "echo x >{place}/a/yes || exit 1
         (echo x >{place}/a/b/no) 2>/dev/null && exit 2
         (echo x >{place}/ab) 2>/dev/null && exit 3
+        mkdir {place}/a/new && mv {place}/a/yes {place}/a/new/ && rm -r {place}/a/new || exit 4
+        rmdir {place}/a/b 2>/dev/null || exit 5
+        rmdir {place}/a 2>/dev/null && exit 6
+        mkdir {place}/new 2>/dev/null && exit 7
         exit 0"
     );
     let (status, records, _) = run(&kernel, open("guard.bpf.o"), set_up, &sh(&script));
     assert_eq!(status, ExitStatus::Code(0));
-    assert_eq!(
-        denials(&records),
-        [(1, format!("{place}/a/b/no")), (1, format!("{place}/ab"))]
-    );
+    let denied = ["/a/b/no", "/ab", "", ""].map(|name| (1, format!("{place}{name}")));
+    assert_eq!(denials(&records), denied);
 }

@@ -18,7 +18,7 @@ pub use capture::capture;
 pub use isa::isa;
 pub use loader::loader;
 pub use object::object;
-pub use sound::sound;
+pub use sound::{ranges, sound};
 pub use verified::verified;
 
 /// A target's function.
@@ -33,5 +33,6 @@ pub const BODIES: &[(&str, Body)] = &[
     ("capture", capture),
     ("loader", loader),
     ("sound", sound),
+    ("ranges", ranges),
     ("verified", verified),
 ];

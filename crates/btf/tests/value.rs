@@ -54,6 +54,8 @@ const TYPES: &str = "\
 [23] STRUCT 'address' size=16 vlen=1
 	'word' type_id=22 bits_offset=0
 [24] CONST '(anon)' type_id=21
+[25] STRUCT 'path' size=8 vlen=1
+	'path' type_id=6 bits_offset=0
 ";
 
 fn types() -> Btf {
@@ -187,6 +189,8 @@ fn literals_become_bytes_or_say_why_not() {
         ),
         (13, "[16, [10, 1]]", Ok("100000000a010000")),
         (16, "\"fe80::1\"", Ok("fe800000000000000000000000000001")),
+        (25, "/tmp", Ok("2f746d7000000000")),
+        (25, "\"/a b\"", Ok("2f61206200000000")),
         (24, "1", Ok("00000001")),
         (24, "10.0.0.1", Ok("0a000001")),
         (23, "[[1, 2]]", Ok("0000000100000002")),

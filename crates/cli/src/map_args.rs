@@ -6,7 +6,7 @@ use std::{
 };
 
 use panal_btf::{
-    Btf, Kind, TypeId,
+    Btf, TypeId,
     value::{Literal, encode_untyped},
 };
 use panal_loader::{Loaded, LoadedMap, Open};
@@ -253,8 +253,7 @@ fn read_side(side: Side<'_>, text: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The key of an LPM trie: an address with or without a length, or the beginning of a text where the
-/// type is one. IPv4 addresses in a trie of 16 bytes stand behind `::ffff:0:0` (RFC 4291), as sockets
+/// The key of an LPM trie: an address with or without a length. IPv4 addresses in a trie of 16 bytes stand behind `::ffff:0:0` (RFC 4291), as sockets
 /// have them.
 fn prefix_key(side: Side<'_>, text: &str) -> Option<Vec<u8>> {
     let data = side.size.checked_sub(4)?;
@@ -271,46 +270,11 @@ fn prefix_key(side: Side<'_>, text: &str) -> Option<Vec<u8>> {
         (Ok(IpAddr::V4(v4)), 16) => (v4.to_ipv6_mapped().octets().to_vec(), 96),
         (Ok(IpAddr::V6(v6)), 16) => (v6.octets().to_vec(), 0),
         (Ok(_), _) => return None,
-        (Err(_), _) if is_text(side) => return text_key(text, data),
         (Err(_), _) => return None,
     };
     let most = data as u32 * 8;
     let length = length.map_or(Some(most), |length| length.map(|l| l.saturating_add(shift)))?;
     (length <= most).then(|| [&length.to_ne_bytes()[..], &bytes].concat())
-}
-
-/// Whether what follows the length is an array of `char`.
-fn is_text(side: Side<'_>) -> bool {
-    let Some((btf, ty)) = side.ty else {
-        return false;
-    };
-    let member = btf
-        .resolve(ty)
-        .1
-        .kind
-        .members()
-        .and_then(|members| members.get(1));
-    member.is_some_and(|member| match btf.resolve(member.ty).1.kind {
-        Kind::Array { element, .. } => btf.name(btf.resolve(element).0) == "char",
-        _ => false,
-    })
-}
-
-/// A beginning of texts, with its length in bits.
-fn text_key(text: &str, data: usize) -> Option<Vec<u8>> {
-    if text.starts_with('{') {
-        return None;
-    }
-    let text = text
-        .strip_prefix('"')
-        .and_then(|t| t.strip_suffix('"'))
-        .unwrap_or(text);
-    let mut bytes = (u32::try_from(text.len()).ok()? * 8).to_ne_bytes().to_vec();
-    bytes.extend(text.bytes());
-    (text.len() <= data).then(|| {
-        bytes.resize(data + 4, 0);
-        bytes
-    })
 }
 
 /// Addresses have `:` in them, which separates elsewhere: IPv6, with a prefix length or in brackets,

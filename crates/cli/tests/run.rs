@@ -298,3 +298,36 @@ fn a_command_that_cannot_be_run_or_dies_is_exit_code_2() {
         killed.stdout
     );
 }
+
+#[test]
+fn a_guard_denies_what_its_maps_do_not_allow() {
+    let guard = "examples/guard.bpf.o";
+    let target = scratch("guarded", b"");
+    let script = format!("echo changed > {target}");
+    // What the tests may write may lie below /tmp, which the guard allows by itself.
+    let strict = ["run", guard, "--json", "--var", "allow_tmp=false"];
+    let command = ["--", "sh", "-c", &script];
+    let Some(denied) = supervised(&[&strict[..], &command].concat()) else {
+        return;
+    };
+    assert_eq!(denied.code, Some(0), "{}", denied.stderr);
+    assert_eq!(
+        std::fs::read(&target).expect("there"),
+        b"",
+        "nothing was written"
+    );
+    let event = denied
+        .json()
+        .into_iter()
+        .find(|e| e["map"] == "events")
+        .expect("an event");
+    assert_eq!(event["event"]["path"], target.as_str());
+    let folder = std::path::Path::new(&target)
+        .parent()
+        .and_then(|p| p.to_str())
+        .expect("UTF-8");
+    let rule = format!("writable={folder}:1");
+    let allowed = panal(&[&strict[..], &["--map", &rule], &command].concat());
+    assert_eq!((allowed.code, allowed.stderr.as_str()), (Some(0), ""));
+    assert_eq!(std::fs::read(&target).expect("there"), b"changed\n");
+}

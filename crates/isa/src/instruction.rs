@@ -218,7 +218,7 @@ pub enum Imm64 {
         /// Descriptor of the module's BTF, 0 for the kernel itself.
         object: i32,
     },
-    /// The address of a subprogram, relative to the next instruction (`BPF_PSEUDO_FUNC`).
+    /// The address of a subprogram, in slots from the load's own second slot (`BPF_PSEUDO_FUNC`).
     Func(i32),
     /// A map by index into the load's descriptor array (`BPF_PSEUDO_MAP_IDX`).
     MapIndex(u32),

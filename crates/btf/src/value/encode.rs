@@ -132,6 +132,8 @@ impl Btf {
                 out.copy_from_slice(&address);
                 Ok(())
             }
+            // A struct around one thing is written as that thing.
+            _ if let [only] = members => self.put_member(only, literal, out),
             _ => Err(at_top("members expected, as {name: 1}".into())),
         }
     }

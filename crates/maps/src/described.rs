@@ -15,35 +15,18 @@ struct Described(MapBase);
 /// # Errors
 /// `EINVAL` for what Linux refuses of every map of that type.
 pub fn describe_map(def: &MapDef) -> Result<Arc<dyn Map>, CreateError> {
-    let wrong = |detail: &str| Err(CreateError::invalid(format!("{}: {detail}", def.map_type)));
-    match def.map_type {
-        MapType::Unspec => return wrong("no map type"),
-        MapType::SkStorage
-        | MapType::InodeStorage
-        | MapType::TaskStorage
-        | MapType::CgrpStorage => {
-            if def.max_entries != 0 || !def.flags.contains(MapFlags::NO_PREALLOC) {
-                return wrong("local storage wants max_entries 0 and BPF_F_NO_PREALLOC");
-            }
+    let empty = def.key_size == 0 && def.value_size == 0 && def.max_entries != 0;
+    let wrong = match def.map_type {
+        MapType::Unspec => "no map type",
+        MapType::Arena if !empty || !def.flags.contains(MapFlags::MMAPABLE) => {
+            "an arena has neither key nor value, pages as entries, and BPF_F_MMAPABLE"
         }
-        MapType::CgroupStorage | MapType::PercpuCgroupStorage => {
-            if def.max_entries != 0 {
-                return wrong("cgroup storage wants max_entries 0");
-            }
+        MapType::UserRingbuf if !empty || !def.max_entries.is_power_of_two() => {
+            "a ring buffer has neither key nor value, and a power of two as size"
         }
-        MapType::Arena => {
-            if def.key_size != 0 || def.value_size != 0 || def.max_entries == 0 {
-                return wrong("an arena has neither key nor value, and pages as entries");
-            }
-        }
-        MapType::StackTrace => {
-            if def.key_size != 4 || def.value_size % 8 != 0 || def.max_entries == 0 {
-                return wrong("a stack trace map wants 4-byte keys and values of whole addresses");
-            }
-        }
-        _ => {}
-    }
-    Ok(Arc::new(Described(MapBase::new(def.clone()))))
+        _ => return Ok(Arc::new(Described(MapBase::new(def.clone())))),
+    };
+    Err(CreateError::invalid(format!("{}: {wrong}", def.map_type)))
 }
 
 impl Map for Described {

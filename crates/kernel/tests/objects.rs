@@ -124,15 +124,17 @@ fn a_descriptor_that_is_no_map_is_told() {
     );
     spec.code[0].registers |= 1 << 4;
     spec.code[0].imm = 77;
-    let LoadError::Failed(failure) = kernel.prog_load(&spec).unwrap_err() else {
-        panic!("not a failure")
+    let LoadError::Rejected {
+        errno, rejection, ..
+    } = kernel.prog_load(&spec).unwrap_err()
+    else {
+        panic!("not rejected")
     };
-    assert_eq!(failure.errno, Errno::EBADF);
+    assert_eq!(errno, Errno::EBADF);
+    let message = rejection.unwrap().linux_message;
     assert!(
-        failure
-            .detail
-            .contains("fd 77 is not pointing to valid bpf_map"),
-        "{failure}"
+        message.contains("fd 77 is not pointing to valid bpf_map"),
+        "{message}"
     );
 }
 

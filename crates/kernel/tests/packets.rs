@@ -241,7 +241,7 @@ fn the_clock_is_the_captures_unless_it_is_not_wanted() {
         exit";
     let (_fd, program) = load_text(&kernel, ProgType::Xdp, text, &maps);
     let packet = frame(1, 0x0800);
-    let mut last = |capture_clock| {
+    let last = |capture_clock| {
         let options = Options {
             capture_clock,
             ..Options::default()

@@ -18,22 +18,29 @@ implement! {
     BPF_FUNC_loop => r#loop;
 }
 
-/// Keys and values up to this size are copied on the host's stack.
-const SMALL: usize = 128;
-
-/// Copies memory of the cage, since other threads may write it meanwhile, and uses the copy.
+/// Copies memory of the cage, since other threads may write it meanwhile, and uses the copy. Most
+/// keys and values are small: the fewer bytes are cleared first, the better.
 fn with_copy<T>(
     call: &Call<'_>,
     address: u64,
     len: usize,
     act: impl FnOnce(&[u8]) -> T,
 ) -> Result<T, Errno> {
-    if len <= SMALL {
-        let mut small = [0; SMALL];
-        call.read(address, &mut small[..len])?;
-        Ok(act(&small[..len]))
-    } else {
-        Ok(act(&call.read_vec(address, len)?))
+    fn copied<const N: usize, T>(
+        call: &Call<'_>,
+        address: u64,
+        len: usize,
+        act: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Errno> {
+        let mut copy = [0; N];
+        let copy = copy.get_mut(..len).ok_or(Errno::EINVAL)?;
+        call.read(address, copy)?;
+        Ok(act(copy))
+    }
+    match len {
+        0..=16 => copied::<16, T>(call, address, len, act),
+        17..=128 => copied::<128, T>(call, address, len, act),
+        _ => Ok(act(&call.read_vec(address, len)?)),
     }
 }
 

@@ -17,6 +17,7 @@ mod ringbuf;
 mod skb;
 pub(crate) mod skb_shape;
 mod socket;
+mod storage;
 pub(crate) mod tail_call;
 mod task;
 mod time;
@@ -43,6 +44,7 @@ const TABLES: &[&[Implementation]] = &[
     skb::TABLE,
     skb_shape::TABLE,
     socket::TABLE,
+    storage::TABLE,
     task::TABLE,
     time::TABLE,
     trace::TABLE,

@@ -17,6 +17,7 @@ implement! {
     BPF_FUNC_probe_read_kernel_str => probe_read_kernel_str;
     BPF_FUNC_probe_write_user => probe_write_user;
     BPF_FUNC_copy_from_user => copy_from_user;
+    BPF_FUNC_copy_from_user_task => copy_from_user_task;
 }
 
 /// Bytes that fit on the host's own stack; larger reads use the heap.
@@ -113,6 +114,22 @@ fn probe_read_kernel(call: &mut Call<'_>) -> Result<(), Errno> {
 
 fn copy_from_user(call: &mut Call<'_>) -> Result<(), Errno> {
     copy(call, user)
+}
+
+/// Only the current task's memory is at hand.
+fn copy_from_user_task(call: &mut Call<'_>) -> Result<(), Errno> {
+    if call.arg(4) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let task = call.arg(3);
+    let is_current = task != 0 && task == call.host().task.object();
+    copy(call, |call, from, buffer| {
+        if is_current {
+            user(call, from, buffer)
+        } else {
+            Err(Errno::EFAULT)
+        }
+    })
 }
 
 fn probe_read_str(call: &mut Call<'_>) -> Result<u64, Errno> {

@@ -12,6 +12,9 @@ implement! {
     BPF_FUNC_get_current_task_btf => get_current_task_btf;
     BPF_FUNC_get_ns_current_pid_tgid => get_ns_current_pid_tgid;
     BPF_FUNC_get_current_cgroup_id => get_current_cgroup_id;
+    BPF_FUNC_get_current_ancestor_cgroup_id => get_current_ancestor_cgroup_id;
+    BPF_FUNC_current_task_under_cgroup => current_task_under_cgroup;
+    BPF_FUNC_kallsyms_lookup_name => kallsyms_lookup_name;
     BPF_FUNC_get_cgroup_classid => get_cgroup_classid;
     BPF_FUNC_get_retval => get_retval;
     BPF_FUNC_set_retval => set_retval;
@@ -75,6 +78,32 @@ fn own_pid_namespace() -> Option<(u64, u64)> {
 
 fn get_current_cgroup_id(call: &mut Call<'_>) -> u64 {
     call.host().task.cgroup_id()
+}
+
+/// Cgroups have no ancestors here: only level 0, the root, is there.
+fn get_current_ancestor_cgroup_id(call: &mut Call<'_>) -> u64 {
+    const ROOT: u64 = 1;
+    if call.arg32(0) == 0 { ROOT } else { 0 }
+}
+
+/// No cgroup can be put into an array, so none is ever found in one.
+fn current_task_under_cgroup(call: &mut Call<'_>) -> Result<(), Errno> {
+    let entries = call.map(0)?.base().def().max_entries;
+    Err(if call.arg32(1) < entries {
+        Errno::EAGAIN
+    } else {
+        Errno::E2BIG
+    })
+}
+
+/// Panal's kernel has no symbols.
+fn kallsyms_lookup_name(call: &mut Call<'_>) -> Result<(), Errno> {
+    call.zero(call.arg(3), 8)?;
+    Err(if call.arg32(2) == 0 {
+        Errno::ENOENT
+    } else {
+        Errno::EINVAL
+    })
 }
 
 /// No task is in a net_cls class here.

@@ -13,6 +13,7 @@ implement! {
     BPF_FUNC_get_stack => get_stack;
     BPF_FUNC_get_task_stack => get_task_stack;
     BPF_FUNC_get_stackid => get_stackid;
+    BPF_FUNC_get_branch_snapshot => get_branch_snapshot;
     BPF_FUNC_d_path => d_path;
 }
 
@@ -68,6 +69,15 @@ fn get_task_stack(call: &mut Call<'_>) -> Result<(), Errno> {
 
 fn get_stackid(_: &mut Call<'_>) -> Result<(), Errno> {
     Err(Errno::EFAULT)
+}
+
+/// No CPU's branches are recorded.
+fn get_branch_snapshot(call: &mut Call<'_>) -> Result<(), Errno> {
+    Err(if call.arg(2) == 0 {
+        Errno::ENOENT
+    } else {
+        Errno::EINVAL
+    })
 }
 
 /// The path text of a `struct path` that a hook made.

@@ -14,8 +14,11 @@ use super::{
     trace::PtRegs,
 };
 
+/// What describes a type.
+type Described = fn(&mut Types) -> TypeId;
+
 /// One way to describe a parameter.
-type Parameter = (&'static str, fn(&mut Types) -> TypeId);
+type Parameter = (&'static str, Described);
 
 fn pointer<T: super::describe::Describe>(types: &mut Types) -> TypeId {
     types.of::<Ptr<T>>()
@@ -107,7 +110,7 @@ const LSM: &[(&str, &[Parameter])] = &[
 ];
 
 /// Events, without the first `void *`.
-const TRACEPOINTS: &[(&str, &[fn(&mut Types) -> TypeId])] = &[
+const TRACEPOINTS: &[(&str, &[Described])] = &[
     ("sys_enter", &[pointer::<PtRegs>, long]),
     ("sys_exit", &[pointer::<PtRegs>, long]),
     (

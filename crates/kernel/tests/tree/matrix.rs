@@ -451,7 +451,9 @@ fn many(out: &mut String) {
             }
         }
         let _ = writeln!(out, "{open:?} then errno {}", errno());
-        open.iter().for_each(|fd| drop(libc::close(*fd)));
+        open.iter().for_each(|fd| {
+            libc::close(*fd);
+        });
         libc::setrlimit(libc::RLIMIT_NOFILE, &before);
     }
 }

@@ -213,11 +213,12 @@ pub struct Rejected {
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "program {} rejected: ", self.program)?;
-        if let Some(missing) = &self.missing {
-            return write!(f, "it uses {missing}, which the kernel does not have");
-        }
         match &self.rejection {
             Some(rejection) => f.write_str(&rejection.message),
+            None if self.missing.is_some() => {
+                let missing = self.missing.as_deref().unwrap_or_default();
+                write!(f, "it uses {missing}, which the kernel does not have")
+            }
             None => match self
                 .log
                 .trim_end()

@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use panal_btf::{Btf, core_relo::Relocator};
 use panal_isa::Slot;
 use panal_object::{FunctionId, MapId, Relocation, Segment, Target};
-use panal_uapi::kernel::{Fd, Kernel, LoadError, Loaded as KernelLoaded, ProgSpec};
+use panal_uapi::{
+    kernel::{Fd, Kernel, LoadError, Loaded as KernelLoaded, ProgSpec},
+    report::Rejection,
+};
 
 use crate::{
     Error, Loaded, Open, ProgramPlan, Rejected,
@@ -256,11 +259,16 @@ impl<'k> Prepared<'k> {
                     None => last_call(&log),
                 };
                 let missing = poisoned.into_iter().find(|(s, _)| Some(*s) == slot);
+                let missing = missing.map(|(_, what)| what);
+                let rejection = match (rejection, &missing) {
+                    (Some(rejection), Some(what)) => Some(self.explained(*rejection, what)),
+                    (rejection, _) => rejection,
+                };
                 Error::Rejected(Box::new(Rejected {
                     program,
                     errno,
                     rejection,
-                    missing: missing.map(|(_, what)| what),
+                    missing,
                     log,
                     stats,
                 }))
@@ -270,6 +278,17 @@ impl<'k> Prepared<'k> {
                 failure,
             },
         })
+    }
+
+    /// A call of an unknown helper that the loader itself put there, in terms of the source.
+    fn explained(&self, mut rejection: Rejection, what: &str) -> Box<Rejection> {
+        let kernel = self.kernel.name();
+        rejection.message = format!("the program uses {what}, which {kernel} does not have");
+        rejection.help = Some(
+            "ask with bpf_core_field_exists(), bpf_core_type_exists() or bpf_ksym_exists() before"
+                .to_owned(),
+        );
+        Box::new(rejection)
     }
 
     /// Loads every program that was chosen; the first that fails ends it.

@@ -435,6 +435,24 @@ fn functions_and_lines_follow_the_code() {
 }
 
 #[test]
+fn a_rejection_at_a_missing_field_says_what_is_missing() {
+    let mut kernel = kernel();
+    // A verifier that meets the poisoned instruction.
+    kernel.reject_helper = Some(panal_btf::core_relo::POISON_HELPER);
+    let prepared = open("core.bpf.o").prepare(&kernel).unwrap();
+    let program = |name: &str| {
+        let plans = prepared.open().programs();
+        prepared.load_program(plans.iter().find(|p| p.name == name).unwrap().id)
+    };
+    assert!(program("loads").is_ok());
+    let error = program("enums").unwrap_err();
+    assert_eq!(error.blame(), Blame::Source);
+    let text = error.to_string();
+    assert!(text.contains("enum colour"), "{text}");
+    assert!(text.contains("which the kernel does not have"), "{text}");
+}
+
+#[test]
 fn struct_ops_are_refused_by_name() {
     let kernel = kernel();
     let prepared = open("struct_ops.bpf.o").prepare(&kernel).unwrap();

@@ -35,6 +35,8 @@ pub struct Recorder {
     pub version: u32,
     pub config: HashMap<&'static str, &'static str>,
     pub symbols: HashMap<String, u64>,
+    /// Programs that call this helper are rejected, as by Linux: with a log and no more.
+    pub reject_helper: Option<i32>,
     /// Map types that it does not have.
     pub without: Vec<panal_uapi::MapType>,
     pub asked: Mutex<Asked>,
@@ -205,6 +207,21 @@ impl Kernel for Recorder {
     fn prog_load(&self, spec: &ProgSpec) -> Result<Loaded, LoadError> {
         let mut asked = self.asked.lock().unwrap();
         asked.programs.push(spec.clone());
+        let calls = |helper| {
+            spec.code
+                .iter()
+                .position(|s| s.opcode == 0x85 && s.imm == helper)
+        };
+        if let Some((helper, slot)) = self.reject_helper.and_then(|h| Some((h, calls(h)?))) {
+            let log =
+                format!("{slot}: (85) call unknown#{helper}\ninvalid func unknown#{helper}\n");
+            return Err(LoadError::Rejected {
+                errno: Errno::EINVAL,
+                rejection: None,
+                log,
+                stats: None,
+            });
+        }
         let fd = self.fd(&mut asked);
         Ok(Loaded {
             fd,

@@ -176,7 +176,8 @@ fn find(program: &OsStr) -> Result<PathBuf, StartError> {
         };
         match check(&path) {
             Ok(()) => return Ok(path),
-            Err(e) if e.raw_os_error() == Some(libc::EACCES) => refused = refused.or(Some(e)),
+            // It is there and cannot be executed; a directory that cannot be searched has nothing.
+            Err(e) if path.exists() => refused = refused.or(Some(e)),
             Err(_) => {}
         }
     }

@@ -27,6 +27,9 @@ pub fn play() {
         "matrix" => crate::matrix::play(&arg(0)),
         "connect" => connect(arg(0).parse().expect("port")),
         "io_uring" => io_uring(),
+        "supervise" => crate::support::run(&crate::support::sh(&arg(0)), Default::default())
+            .0
+            .code(),
         "chroot" => chroot(&arg(0)),
         other => panic!("no actor {other}"),
     };

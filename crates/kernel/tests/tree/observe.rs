@@ -37,6 +37,8 @@ pub fn tests() -> Vec<Trial> {
         test("counts_agree_with_strace", strace),
         test("all_system_calls_at_once", everything),
         test("a_new_name_is_known", renamed),
+        test("the_tree_dies_with_its_supervisor", orphaned),
+        test("everything_again_as_an_ordinary_user", as_ordinary_user),
         test("a_signal_handler_runs_while_calls_are_told", signals),
     ]
 }
@@ -287,5 +289,56 @@ fn signals() {
     for exit in [&["openat"][..], &[]] {
         let (status, _) = run(&sh(script), demand(&["openat"], exit));
         assert_eq!(status, ExitStatus::Code(50));
+    }
+}
+
+/// Kills a supervisor, and waits for the end of what it supervised.
+fn orphaned() {
+    let mut supervisor = std::process::Command::new(std::env::current_exe().expect("own path"))
+        .args(["actor", "supervise", "echo $$; exec sleep 100"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("supervisor");
+    let mut line = String::new();
+    let out = supervisor.stdout.take().expect("output");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("line");
+    let child: u32 = line.trim().parse().expect("process id");
+    assert!(std::fs::exists(format!("/proc/{child}")).expect("procfs"));
+    supervisor.kill().expect("kill");
+    supervisor.wait().expect("wait");
+    let gone = || match std::fs::read_to_string(format!("/proc/{child}/stat")) {
+        Ok(stat) => stat.contains(") Z"),
+        Err(_) => true,
+    };
+    for _ in 0..200 {
+        if gone() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("process {child} outlived its supervisor");
+}
+
+/// Root's supervisor has rights that others lack: the same again without them.
+fn as_ordinary_user() {
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: these tests run as an ordinary user already");
+        return;
+    }
+    let binary = scratch("ordinary").join("tree");
+    std::fs::copy(std::env::current_exe().expect("own path"), &binary).expect("copy");
+    for part in ["observe::", "policy::"] {
+        let output = std::process::Command::new(&binary)
+            .arg(part)
+            .uid(65534)
+            .gid(65534)
+            .current_dir("/")
+            .output()
+            .expect("started");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}{errors}");
+        assert!(text.contains("test result: ok"), "{text}");
     }
 }

@@ -24,7 +24,8 @@ const POLL: Duration = Duration::from_millis(10);
 /// once at the end: ring buffers are emptied there.
 ///
 /// The terminal's interrupt and quit signals are for the command: this process ignores them until
-/// the tree has ended. If this process dies, so does the tree.
+/// the tree has ended (and so do processes that it starts otherwise meanwhile, unless it sees to
+/// it). If this process dies, so does the tree.
 ///
 /// # Errors
 /// [`StartError`] when the command did not begin to run.

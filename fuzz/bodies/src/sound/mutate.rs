@@ -32,7 +32,7 @@ const NUMBERS: [i32; 24] = [
 
 /// Takes five bytes a change: two for the instruction, one for what, two for the value. Most
 /// results are refused; all are well-formed as far as their length goes.
-pub(super) fn apply(slots: &mut Vec<Slot>, changes: &[u8]) {
+pub(super) fn apply(slots: &mut [Slot], changes: &[u8]) {
     for change in changes.chunks_exact(5).take(16) {
         if slots.is_empty() {
             return;

@@ -79,7 +79,7 @@ impl Choices<'_> {
     }
 
     fn operand(&mut self) -> Operand {
-        if self.byte() % 3 == 0 {
+        if self.byte().is_multiple_of(3) {
             Operand::Reg(self.reg())
         } else {
             Operand::Imm(self.imm())
@@ -312,7 +312,7 @@ fn stack(choices: &mut Choices) -> Instruction {
             src: Operand::Reg(reg),
         },
         _ => {
-            let signed = size != Size::DW && choices.byte() % 2 == 0;
+            let signed = size != Size::DW && choices.byte().is_multiple_of(2);
             Instruction::Load {
                 size,
                 signed,

@@ -234,7 +234,11 @@ fn part(code: &mut Vec<Instruction>, chosen: &mut Choices<'_>) {
                 cond: chosen.pick(&CONDITIONS),
                 dst: number,
                 src,
-                offset: if chosen.byte().is_multiple_of(3) { 1 } else { i16::MAX },
+                offset: if chosen.byte().is_multiple_of(3) {
+                    1
+                } else {
+                    i16::MAX
+                },
             });
         }
         // The pointer moves by a number.

@@ -106,10 +106,15 @@ impl World {
             self.rng.below(64),
             self.rng.pick(&[0, 1, 4, 13, 14, 20, 34, 60, PACKET]),
         );
-        for block in [&self.packet, &self.stack] {
-            let bytes: Vec<u8> = (0..block.len()).map(|_| self.rng.next() as u8).collect();
-            write(block.address(), &bytes);
-        }
+        let bytes: Vec<u8> = (0..self.packet.len())
+            .map(|_| self.rng.next() as u8)
+            .collect();
+        write(self.packet.address(), &bytes);
+        // What an earlier run left on the stack must not matter: anything will do.
+        write(
+            self.stack.address(),
+            &vec![self.rng.next() as u8; self.stack.len()],
+        );
         self.fill_context();
         for map in &mut self.maps {
             (map.elements, map.removed, map.used) = (vec![], vec![], 0);
@@ -123,7 +128,6 @@ impl World {
                     map.used += 1;
                     map.elements.push((key, element));
                 }
-                let _ = index;
             }
             for (_, element) in &map.elements {
                 let bytes: Vec<u8> = (0..map.shape.value_size)

@@ -56,6 +56,8 @@ const TYPES: &str = "\
 [24] CONST '(anon)' type_id=21
 [25] STRUCT 'path' size=8 vlen=1
 	'path' type_id=6 bits_offset=0
+[26] STRUCT 'v4' size=4 vlen=1
+	'v4' type_id=21 bits_offset=0
 ";
 
 fn types() -> Btf {
@@ -122,6 +124,13 @@ fn what_was_read_can_be_written_as_text() {
 fn numbers_in_network_order_are_read_as_such() {
     let value = types().decode(TypeId(24), &[0, 0, 1, 2]).unwrap();
     assert_eq!(value, Value::Unsigned(258));
+    let words = types().decode(
+        TypeId(23),
+        &[0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    );
+    assert_eq!(words.unwrap().to_string(), "{word: [1, 256, 0, 0]}");
+    let member = types().decode(TypeId(26), &[0, 0, 1, 2]).unwrap();
+    assert_eq!(member.to_string(), "{v4: 258}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! A record's type is found in the object's types, in this order: the struct that the map's own
 //! definition gives as its value (`__type(value, struct event)`); the struct that is called as the
-//! map, without a final `s` (`struct event` for `events`); `struct event`. A record that is too short
+//! map, without a final `s` or `es`
+//! (`struct event` for `events`); `struct event`. A record that is too short
 //! for it, and one without a type, is shown as bytes.
 
 use std::{io::Write, sync::Arc};
@@ -154,8 +155,9 @@ impl Events {
 fn record(loaded: &Loaded<'_>, map: &LoadedMap) -> Option<Record> {
     let btf = loaded.object().btf()?;
     let declared = loaded.object().map(map.plan.id).definition.value_type;
-    let singular = map.plan.name.strip_suffix('s').unwrap_or(&map.plan.name);
-    let by_name = [map.plan.name.as_str(), singular, "event"];
+    let name = map.plan.name.as_str();
+    let without = |ending| name.strip_suffix(ending).unwrap_or(name);
+    let by_name = [name, without("s"), without("es"), "event"];
     let ty = declared.filter(|ty| is_struct(btf, *ty)).or_else(|| {
         by_name
             .iter()

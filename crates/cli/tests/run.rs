@@ -331,3 +331,66 @@ fn a_guard_denies_what_its_maps_do_not_allow() {
     assert_eq!((allowed.code, allowed.stderr.as_str()), (Some(0), ""));
     assert_eq!(std::fs::read(&target).expect("there"), b"changed\n");
 }
+
+const EVENTS: &str = "crates/cli/tests/objects/events.bpf.o";
+
+#[test]
+fn records_are_printed_by_their_types() {
+    let input = scratch("one.pcap", &pcap(&[frame([10, 0, 0, 1])]));
+    let run = panal(&["run", EVENTS, "--pcap", &input]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let rows: Vec<Vec<&str>> = run
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    // The type that the map declares; the one called as the map; none.
+    for expected in [
+        &["MAC", "PROTO", "WAY", "NUMBER"][..],
+        &["02:00:00:00:00:fe", "2048", "WAY_OUT", "-5"],
+        &["V4", "PORT", "NAME", "V6"],
+        &["10.0.0.1", "8080", "\u{fffd}[2Jname", "2001:db8::1"],
+        &["bytes:", "09000000"],
+    ] {
+        assert!(
+            rows.iter().any(|row| row == expected),
+            "no {expected:?} in\n{}",
+            run.stdout
+        );
+    }
+    assert!(
+        run.stdout.contains("bpf_trace_printk: key 9"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout
+            .contains("\ncounts\n9: {packets: 1, octets: 60}\n"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        !run.stdout.contains("silent"),
+        "only what is tagged is printed"
+    );
+    assert!(!run.stdout.contains('\x1b'), "no record moves the cursor");
+}
+
+#[test]
+fn records_are_json_lines_by_their_types() {
+    let input = scratch("one-json.pcap", &pcap(&[frame([10, 0, 0, 1])]));
+    let lines = panal(&["run", EVENTS, "--pcap", &input, "--json"]).json();
+    let of = |map: &str| {
+        lines
+            .iter()
+            .find(|line| line["map"] == map)
+            .expect("its line")
+    };
+    assert_eq!(of("samples")["event"]["proto"], 2048);
+    assert_eq!(of("samples")["event"]["way"], "WAY_OUT");
+    assert_eq!(of("addresses")["event"]["port"], 8080);
+    assert_eq!(of("addresses")["event"]["name"], "\u{1b}[2Jname");
+    assert_eq!(of("bytes")["bytes"], "09000000");
+    assert_eq!(of("counts")["value"]["octets"], 60);
+    assert!(lines.iter().any(|line| line["trace"] == "key 9"));
+}

@@ -273,13 +273,17 @@ fn plan(id: MapId, map: &panal_object::Map) -> Result<MapPlan, Error> {
         Origin::StructOps(ops) => ops.autocreate,
         _ => true,
     };
+    // A ring buffer's value type only tells readers what its records are.
+    let described = matches!(map_type, MapType::Ringbuf | MapType::UserRingbuf)
+        && (definition.key_type.is_some() || definition.value_type.is_some());
+    let size = |given| if described { 0 } else { given };
     Ok(MapPlan {
         id,
         name,
         create,
         map_type,
-        key_size: definition.key_size,
-        value_size: definition.value_size,
+        key_size: size(definition.key_size),
+        value_size: size(definition.value_size),
         max_entries: definition.max_entries,
         flags: MapFlags::from_bits_retain(definition.flags),
         numa_node: definition.numa_node,

@@ -144,7 +144,8 @@ impl Decoder<'_> {
                 self.left = self.left.checked_sub(1)?;
                 bitfield(ty, rest, member)
             } else {
-                self.value(id, rest, flexible && index + 1 == members.len())?
+                // The type as declared: its name may say in which order its bytes are.
+                self.value(member.ty, rest, flexible && index + 1 == members.len())?
             };
             values.push((member.name.clone(), value));
         }

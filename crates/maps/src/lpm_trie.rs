@@ -28,13 +28,63 @@ const WORDS_MOST: usize = DATA_MOST as usize / 8;
 /// Nodes in a chunk.
 const CHUNK: usize = 256;
 
-/// A node: a prefix with a value, or a fork between two prefixes.
-struct Node {
-    children: [AtomicU32; 2],
-    /// Bits of the prefix.
-    bits: AtomicU32,
-    /// Element of the pool plus one; 0 for a fork.
-    value: AtomicU32,
+/// A node: a prefix with a value, or a fork between two prefixes. Its cells stand side by side, so
+/// that a step of a walk touches one cache line.
+#[derive(Clone, Copy)]
+struct Node<'a>(&'a [AtomicU64]);
+
+/// Cells of a node before its prefix: links to the 0 side and the 1 side in the halves of the
+/// first; bits of the prefix, and element of the pool plus one (0 for a fork), in those of the
+/// second.
+const CELLS: usize = 2;
+
+impl<'a> Node<'a> {
+    fn child(self, side: usize) -> Link {
+        (self.0[0].load(Ordering::Acquire) >> (32 * side)) as u32
+    }
+
+    /// Writers only: they exclude each other.
+    fn set_child(self, side: usize, link: Link) {
+        let other = self.0[0].load(Ordering::Relaxed) & !(0xffff_ffff << (32 * side));
+        self.0[0].store(other | u64::from(link) << (32 * side), Ordering::Release);
+    }
+
+    /// Bits of the prefix, and the element plus one.
+    fn head(self) -> (u32, u32) {
+        let head = self.0[1].load(Ordering::Relaxed);
+        (head as u32, (head >> 32) as u32)
+    }
+
+    fn bits(self) -> u32 {
+        self.head().0
+    }
+
+    fn value(self) -> u32 {
+        self.head().1
+    }
+
+    fn set_value(self, value: u32) {
+        self.0[1].store(
+            u64::from(self.bits()) | u64::from(value) << 32,
+            Ordering::Relaxed,
+        );
+    }
+
+    fn words(self) -> &'a [AtomicU64] {
+        &self.0[CELLS..]
+    }
+
+    fn write(self, prefix: &Prefix, value: u32, children: [Link; 2]) {
+        let [left, right] = children.map(u64::from);
+        self.0[0].store(left | right << 32, Ordering::Relaxed);
+        self.0[1].store(
+            u64::from(prefix.bits) | u64::from(value) << 32,
+            Ordering::Relaxed,
+        );
+        for (own, new) in self.words().iter().zip(prefix.words) {
+            own.store(new, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Node number plus one; 0 is none.
@@ -48,11 +98,11 @@ struct Prefix {
     bits: u32,
 }
 
-/// Nodes, their prefixes' words beside them.
+/// All nodes, in chunks that are made as they are needed.
 struct Nodes {
-    words: usize,
-    chunks: Box<[AtomicPtr<Node>]>,
-    prefixes: Box<[AtomicPtr<AtomicU64>]>,
+    /// Cells of a node.
+    stride: usize,
+    chunks: Box<[AtomicPtr<AtomicU64>]>,
 }
 
 struct Writer {
@@ -76,94 +126,92 @@ pub struct LpmTrie {
 
 impl Nodes {
     fn new(capacity: usize, words: usize) -> Option<Nodes> {
-        let chunks = capacity.div_ceil(CHUNK);
+        let chunks = zeroed(capacity.div_ceil(CHUNK))?;
         Some(Nodes {
-            words,
-            chunks: zeroed(chunks)?,
-            prefixes: zeroed(chunks)?,
+            stride: CELLS + words,
+            chunks,
         })
     }
 
     /// Sees to it that a node's memory is there.
     fn back(&self, number: u32) -> Result<(), Errno> {
-        let chunk = number as usize / CHUNK;
-        let slot = self.chunks.get(chunk).ok_or(Errno::ENOSPC)?;
+        let slot = self
+            .chunks
+            .get(number as usize / CHUNK)
+            .ok_or(Errno::ENOSPC)?;
         if slot.load(Ordering::Relaxed).is_null() {
-            let prefixes = zeroed::<AtomicU64>(CHUNK * self.words).ok_or(Errno::ENOMEM)?;
-            let nodes: Box<[Node]> = (0..CHUNK)
-                .map(|_| Node {
-                    children: [AtomicU32::new(0), AtomicU32::new(0)],
-                    bits: AtomicU32::new(0),
-                    value: AtomicU32::new(0),
-                })
-                .collect();
-            self.prefixes[chunk].store(Box::into_raw(prefixes).cast(), Ordering::Release);
-            slot.store(Box::into_raw(nodes).cast(), Ordering::Release);
+            let cells = zeroed::<AtomicU64>(CHUNK * self.stride).ok_or(Errno::ENOMEM)?;
+            slot.store(Box::into_raw(cells).cast(), Ordering::Release);
         }
         Ok(())
     }
 
-    fn get(&self, link: Link) -> Option<(&Node, &[AtomicU64])> {
+    #[inline]
+    fn get(&self, link: Link) -> Option<Node<'_>> {
         let number = link.checked_sub(1)? as usize;
-        let (chunk, index) = (number / CHUNK, number % CHUNK);
-        let nodes = self.chunks.get(chunk)?.load(Ordering::Acquire);
-        if nodes.is_null() {
+        let chunk = self.chunks.get(number / CHUNK)?.load(Ordering::Acquire);
+        if chunk.is_null() {
             return None;
         }
-        // SAFETY: chunks have `CHUNK` nodes and as many prefixes; they live as long as `self`. The
-        // prefixes were stored before the nodes.
+        // SAFETY: a chunk has cells for `CHUNK` nodes and lives as long as `self`.
         unsafe {
-            let prefixes = self.prefixes[chunk].load(Ordering::Acquire);
-            let words = prefixes.add(index * self.words);
-            Some((
-                &*nodes.add(index),
-                std::slice::from_raw_parts(words, self.words),
-            ))
+            let cells = chunk.add(number % CHUNK * self.stride);
+            Some(Node(std::slice::from_raw_parts(cells, self.stride)))
         }
     }
 }
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        for (nodes, prefixes) in self.chunks.iter_mut().zip(&mut self.prefixes) {
-            let (nodes, prefixes) = (*nodes.get_mut(), *prefixes.get_mut());
-            if !nodes.is_null() {
-                // SAFETY: both came from boxes of these lengths.
-                unsafe {
-                    drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(
-                        nodes, CHUNK,
-                    )));
-                    let len = CHUNK * self.words;
-                    drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(
-                        prefixes, len,
-                    )));
-                }
+        for chunk in &mut self.chunks {
+            let chunk = *chunk.get_mut();
+            if !chunk.is_null() {
+                let cells = std::ptr::slice_from_raw_parts_mut(chunk, CHUNK * self.stride);
+                // SAFETY: from a box of this length.
+                drop(unsafe { Box::from_raw(cells) });
             }
         }
     }
 }
 
-impl Prefix {
-    /// The bit after the first `at` bits.
-    fn bit(&self, at: u32) -> usize {
-        let word = self.words.get(at as usize / 64).copied().unwrap_or(0);
-        (word >> (63 - at % 64) & 1) as usize
-    }
+/// The bit after the first `at` bits.
+#[inline]
+fn bit(words: &[u64], at: u32) -> usize {
+    let word = words.get(at as usize / 64).copied().unwrap_or(0);
+    (word >> (63 - at % 64) & 1) as usize
+}
 
-    /// How many leading bits agree with a node's, at most `limit`.
-    #[inline]
-    fn common(&self, words: &[AtomicU64], limit: u32) -> u32 {
-        let mut count = 0;
-        for (own, other) in self.words.iter().zip(words) {
-            let same = (own ^ other.load(Ordering::Relaxed)).leading_zeros();
-            count += same;
-            if same < 64 || count >= limit {
-                break;
-            }
+/// How many leading bits agree with a node's, at most `limit`.
+#[inline]
+fn common(words: &[u64], node: &[AtomicU64], limit: u32) -> u32 {
+    let mut count = 0;
+    for (own, other) in words.iter().zip(node) {
+        let same = (own ^ other.load(Ordering::Relaxed)).leading_zeros();
+        count += same;
+        if same < 64 || count >= limit {
+            break;
         }
-        count.min(limit)
     }
+    count.min(limit)
+}
 
+/// An address as words, first byte highest.
+#[inline]
+fn read_words<const N: usize>(data: &[u8]) -> [u64; N] {
+    let mut words = [0; N];
+    for (word, chunk) in words.iter_mut().zip(data.chunks(8)) {
+        *word = match chunk.try_into() {
+            Ok(whole) => u64::from_be_bytes(whole),
+            Err(_) => chunk
+                .iter()
+                .enumerate()
+                .fold(0, |w, (i, b)| w | u64::from(*b) << (56 - 8 * i)),
+        };
+    }
+    words
+}
+
+impl Prefix {
     fn cut(mut self, bits: u32) -> Prefix {
         self.bits = bits;
         for (i, word) in self.words.iter_mut().enumerate() {
@@ -178,12 +226,12 @@ impl Prefix {
         self
     }
 
-    fn of(bits: u32, words: &[AtomicU64]) -> Prefix {
+    fn of(node: Node<'_>) -> Prefix {
         let mut prefix = Prefix {
             words: [0; WORDS_MOST],
-            bits,
+            bits: node.bits(),
         };
-        for (own, other) in prefix.words.iter_mut().zip(words) {
+        for (own, other) in prefix.words.iter_mut().zip(node.words()) {
             *own = other.load(Ordering::Relaxed);
         }
         prefix
@@ -255,21 +303,16 @@ impl LpmTrie {
         }
         let (bits, data) = key.split_first_chunk::<4>()?;
         let bits = u32::from_ne_bytes(*bits);
-        let mut words = [0; WORDS_MOST];
-        for (word, chunk) in words.iter_mut().zip(data.chunks(8)) {
-            let mut bytes = [0; 8];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            *word = u64::from_be_bytes(bytes);
-        }
+        let words = read_words(data);
         (bits <= self.most).then_some(Prefix { words, bits })
     }
 
     /// Walks as a reader: the element of the longest prefix.
-    fn longest(&self, key: &Prefix) -> Option<u32> {
+    fn longest(&self, key: &[u64], bits: u32) -> Option<u32> {
         loop {
             let sequence = self.sequence.load(Ordering::Acquire);
             if sequence & 1 == 0 {
-                let found = self.walk(key);
+                let found = self.walk(key, bits);
                 fence(Ordering::Acquire);
                 if self.sequence.load(Ordering::Relaxed) == sequence {
                     return found;
@@ -279,26 +322,26 @@ impl LpmTrie {
         }
     }
 
-    fn walk(&self, key: &Prefix) -> Option<u32> {
+    #[inline]
+    fn walk(&self, key: &[u64], key_bits: u32) -> Option<u32> {
         let mut found = 0;
         let mut link = self.root.load(Ordering::Acquire);
         // A writer at work may show a circle: no way is longer than an address has bits.
         for _ in 0..=self.most {
-            let Some((node, words)) = self.nodes.get(link) else {
+            let Some(node) = self.nodes.get(link) else {
                 break;
             };
-            let bits = node.bits.load(Ordering::Relaxed);
-            if bits > key.bits || key.common(words, bits) < bits {
+            let (bits, value) = node.head();
+            if bits > key_bits || common(key, node.words(), bits) < bits {
                 break;
             }
-            let value = node.value.load(Ordering::Relaxed);
             if value != 0 {
                 found = value;
             }
             if bits >= self.most {
                 break;
             }
-            link = node.children[key.bit(bits)].load(Ordering::Acquire);
+            link = node.child(bit(key, bits));
         }
         found.checked_sub(1)
     }
@@ -312,15 +355,15 @@ impl LpmTrie {
         let mut steps = vec![(0, 0)];
         let mut link = self.root.load(Ordering::Relaxed);
         loop {
-            let Some((node, words)) = self.nodes.get(link) else {
+            let Some(node) = self.nodes.get(link) else {
                 return Way {
                     steps,
                     end: 0,
                     common: 0,
                 };
             };
-            let bits = node.bits.load(Ordering::Relaxed);
-            let common = key.common(words, bits.min(key.bits));
+            let bits = node.bits();
+            let common = common(&key.words, node.words(), bits.min(key.bits));
             if common < bits || bits == key.bits {
                 return Way {
                     steps,
@@ -328,16 +371,17 @@ impl LpmTrie {
                     common,
                 };
             }
-            let side = key.bit(bits);
+            let side = bit(&key.words, bits);
             steps.push((link, side));
-            link = node.children[side].load(Ordering::Relaxed);
+            link = node.child(side);
         }
     }
 
-    fn place(&self, (parent, side): (Link, usize)) -> &AtomicU32 {
+    /// Writers only: puts a link into a place.
+    fn set_place(&self, (parent, side): (Link, usize), link: Link) {
         match self.nodes.get(parent) {
-            Some((node, _)) => &node.children[side],
-            None => &self.root,
+            Some(node) => node.set_child(side, link),
+            None => self.root.store(link, Ordering::Release),
         }
     }
 
@@ -359,16 +403,8 @@ impl LpmTrie {
     }
 
     fn write_node(&self, link: Link, prefix: &Prefix, value: u32, children: [Link; 2]) {
-        let Some((node, words)) = self.nodes.get(link) else {
-            return;
-        };
-        node.bits.store(prefix.bits, Ordering::Relaxed);
-        node.value.store(value, Ordering::Relaxed);
-        for (own, new) in words.iter().zip(prefix.words) {
-            own.store(new, Ordering::Relaxed);
-        }
-        for (own, new) in node.children.iter().zip(children) {
-            own.store(new, Ordering::Relaxed);
+        if let Some(node) = self.nodes.get(link) {
+            node.write(prefix, value, children);
         }
     }
 
@@ -379,24 +415,24 @@ impl LpmTrie {
         way: &Way,
         element: u32,
     ) -> Result<(), Errno> {
-        let place = self.place(way.steps.last().copied().unwrap_or((0, 0)));
+        let place = way.steps.last().copied().unwrap_or((0, 0));
         let link = self.take_node(writer)?;
         if way.end == 0 {
             self.change(|| {
                 self.write_node(link, key, element + 1, [0, 0]);
-                place.store(link, Ordering::Release);
+                self.set_place(place, link);
             });
         } else if way.common == key.bits {
             // The new prefix is shorter: what stood here moves below it.
-            let Some((_, words)) = self.nodes.get(way.end) else {
+            let Some(node) = self.nodes.get(way.end) else {
                 return Err(Errno::ENOENT);
             };
-            let below = Prefix::of(0, words).bit(key.bits);
+            let below = bit(&Prefix::of(node).words, key.bits);
             let mut children = [0, 0];
             children[below] = way.end;
             self.change(|| {
                 self.write_node(link, key, element + 1, children);
-                place.store(link, Ordering::Release);
+                self.set_place(place, link);
             });
         } else {
             let fork = match self.take_node(writer) {
@@ -407,11 +443,11 @@ impl LpmTrie {
                 }
             };
             let mut children = [way.end, way.end];
-            children[key.bit(way.common)] = link;
+            children[bit(&key.words, way.common)] = link;
             self.change(|| {
                 self.write_node(link, key, element + 1, [0, 0]);
                 self.write_node(fork, &key.cut(way.common), 0, children);
-                place.store(fork, Ordering::Release);
+                self.set_place(place, fork);
             });
         }
         writer.entries += 1;
@@ -423,16 +459,12 @@ impl LpmTrie {
     fn first_below(&self, link: Link) -> Option<Link> {
         let mut link = link;
         let mut best = None;
-        while let Some((node, _)) = self.nodes.get(link) {
-            if node.value.load(Ordering::Relaxed) != 0 {
+        while let Some(node) = self.nodes.get(link) {
+            if node.value() != 0 {
                 best = Some(link);
             }
-            let left = node.children[0].load(Ordering::Relaxed);
-            link = if left != 0 {
-                left
-            } else {
-                node.children[1].load(Ordering::Relaxed)
-            };
+            let left = node.child(0);
+            link = if left != 0 { left } else { node.child(1) };
         }
         best
     }
@@ -443,23 +475,20 @@ impl LpmTrie {
             return self.first_below(root);
         };
         let way = self.way(key);
-        let exact = self.nodes.get(way.end).is_some_and(|(node, _)| {
-            node.bits.load(Ordering::Relaxed) == key.bits
-                && way.common == key.bits
-                && node.value.load(Ordering::Relaxed) != 0
+        let exact = self.nodes.get(way.end).is_some_and(|node| {
+            node.bits() == key.bits && way.common == key.bits && node.value() != 0
         });
         if !exact {
             return self.first_below(root);
         }
         for &(parent, side) in way.steps.iter().rev() {
-            let (node, _) = self.nodes.get(parent)?;
-            if side == 0 {
-                let right = node.children[1].load(Ordering::Relaxed);
-                if let Some(next) = self.first_below(right) {
-                    return Some(next);
-                }
+            let node = self.nodes.get(parent)?;
+            if side == 0
+                && let Some(next) = self.first_below(node.child(1))
+            {
+                return Some(next);
             }
-            if node.value.load(Ordering::Relaxed) != 0 {
+            if node.value() != 0 {
                 return Some(parent);
             }
         }
@@ -473,7 +502,21 @@ impl Map for LpmTrie {
     }
 
     fn lookup(&self, key: &[u8], _cpu: u32) -> Option<NonNull<u8>> {
-        Some(self.pool.value(self.longest(&self.prefix(key)?)?))
+        if key.len() != self.base.def().key_size as usize {
+            return None;
+        }
+        let (bits, data) = key.split_first_chunk::<4>()?;
+        let bits = u32::from_ne_bytes(*bits);
+        if bits > self.most {
+            return None;
+        }
+        // Addresses of IPv4, IPv6 and Ethernet are short.
+        let element = if data.len() <= 16 {
+            self.longest(&read_words::<2>(data), bits)
+        } else {
+            self.longest(&read_words::<WORDS_MOST>(data), bits)
+        };
+        Some(self.pool.value(element?))
     }
 
     fn update(&self, key: &[u8], value: &[u8], flags: u64, _cpu: u32) -> Result<(), Errno> {
@@ -485,10 +528,9 @@ impl Map for LpmTrie {
         }
         let mut writer = self.writer();
         let way = self.way(&prefix);
-        let existing = self.nodes.get(way.end).filter(|(node, _)| {
-            way.common == prefix.bits && node.bits.load(Ordering::Relaxed) == prefix.bits
-        });
-        let old = existing.map_or(0, |(node, _)| node.value.load(Ordering::Relaxed));
+        let fits = |node: &Node<'_>| way.common == prefix.bits && node.bits() == prefix.bits;
+        let existing = self.nodes.get(way.end).filter(fits);
+        let old = existing.map_or(0, Node::value);
         if old != 0 && flags == update::BPF_NOEXIST {
             return Err(Errno::EEXIST);
         }
@@ -507,9 +549,9 @@ impl Map for LpmTrie {
             bytes::zero(at, def.value_size as usize);
             def.copy_in(at, value);
         }
-        if let Some((node, _)) = existing {
-            let children = [0, 1].map(|i| node.children[i].load(Ordering::Relaxed));
-            self.change(|| self.write_node(way.end, &prefix, element + 1, children));
+        if let Some(node) = existing {
+            let children = [0, 1].map(|side| node.child(side));
+            self.change(|| node.write(&prefix, element + 1, children));
             match old.checked_sub(1) {
                 Some(old) => self.pool.give(old),
                 None => writer.entries += 1,
@@ -527,42 +569,35 @@ impl Map for LpmTrie {
         let prefix = self.prefix(key).ok_or(Errno::EINVAL)?;
         let mut writer = self.writer();
         let way = self.way(&prefix);
-        let (node, _) = self.nodes.get(way.end).ok_or(Errno::ENOENT)?;
-        let element = node.value.load(Ordering::Relaxed);
-        if way.common != prefix.bits
-            || node.bits.load(Ordering::Relaxed) != prefix.bits
-            || element == 0
-        {
+        let node = self.nodes.get(way.end).ok_or(Errno::ENOENT)?;
+        let element = node.value();
+        if way.common != prefix.bits || node.bits() != prefix.bits || element == 0 {
             return Err(Errno::ENOENT);
         }
         writer.entries -= 1;
-        let children = [0, 1].map(|i| node.children[i].load(Ordering::Relaxed));
+        let children = [0, 1].map(|side| node.child(side));
         let mut steps = way.steps;
         let place = steps.pop().unwrap_or((0, 0));
         match children {
             // A fork from now on.
             [left, right] if left != 0 && right != 0 => {
-                self.change(|| node.value.store(0, Ordering::Release));
+                self.change(|| node.set_value(0));
             }
             [0, 0] => {
                 // A fork that loses one of its sides is not needed any more.
-                let parent = self
-                    .nodes
-                    .get(place.0)
-                    .filter(|(parent, _)| parent.value.load(Ordering::Relaxed) == 0);
-                match parent {
-                    Some((parent, _)) => {
-                        let other = parent.children[1 - place.1].load(Ordering::Relaxed);
-                        let above = self.place(steps.pop().unwrap_or((0, 0)));
-                        self.change(|| above.store(other, Ordering::Release));
+                match self.nodes.get(place.0).filter(|parent| parent.value() == 0) {
+                    Some(parent) => {
+                        let other = parent.child(1 - place.1);
+                        let above = steps.pop().unwrap_or((0, 0));
+                        self.change(|| self.set_place(above, other));
                         writer.free.push(place.0 - 1);
                     }
-                    None => self.change(|| self.place(place).store(0, Ordering::Release)),
+                    None => self.change(|| self.set_place(place, 0)),
                 }
                 writer.free.push(way.end - 1);
             }
             [left, right] => {
-                self.change(|| self.place(place).store(left.max(right), Ordering::Release));
+                self.change(|| self.set_place(place, left.max(right)));
                 writer.free.push(way.end - 1);
             }
         }
@@ -574,11 +609,10 @@ impl Map for LpmTrie {
         let _writer = self.writer();
         let key = key.and_then(|key| self.prefix(key));
         let next = self.next_after(key.as_ref()).ok_or(Errno::ENOENT)?;
-        let (node, words) = self.nodes.get(next).ok_or(Errno::ENOENT)?;
-        let bits = node.bits.load(Ordering::Relaxed);
+        let prefix = Prefix::of(self.nodes.get(next).ok_or(Errno::ENOENT)?);
         let (first, data) = out.split_first_chunk_mut::<4>().ok_or(Errno::EINVAL)?;
-        *first = bits.to_ne_bytes();
-        for (chunk, word) in data.chunks_mut(8).zip(Prefix::of(bits, words).words) {
+        *first = prefix.bits.to_ne_bytes();
+        for (chunk, word) in data.chunks_mut(8).zip(prefix.words) {
             chunk.copy_from_slice(&word.to_be_bytes()[..chunk.len()]);
         }
         Ok(())

@@ -147,6 +147,9 @@ impl<'a> Env<'a> {
                 self.maps[entry].inner = Some(MapRef((self.maps.len() - 1) as u16));
             }
         }
+        for &map in &self.map_index {
+            crate::calls::check_use(self, self.map(map))?;
+        }
         Ok(())
     }
 

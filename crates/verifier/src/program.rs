@@ -282,9 +282,14 @@ impl Program {
             Some(Instruction::Branch { .. } | Instruction::MayGoto { .. }) => {
                 (Some(slot + 1), self.jump_target(slot))
             }
-            Some(_) if self.is_throw(slot) => (None, None),
+            // What follows an exception counts as reached, but there may be nothing.
+            Some(_) if self.is_throw(slot) && self.ends_subprogram(slot) => (None, None),
             Some(i) => (Some(slot + i.slots()), None),
         }
+    }
+
+    fn ends_subprogram(&self, slot: usize) -> bool {
+        self.subprograms.iter().any(|s| s.end == slot + 1)
     }
 
     /// Whether a 64-bit immediate load takes a subprogram's address.

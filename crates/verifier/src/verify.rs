@@ -82,6 +82,7 @@ fn check(env: &mut Env<'_>) -> Check<u32> {
             "unprivileged programs are not supported by this verifier"
         ));
     }
+    crate::access::attach::check(env)?;
     transfer::check_map_loads(env)?;
     cfg::check(env)?;
     liveness::registers(env);

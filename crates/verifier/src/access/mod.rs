@@ -3,6 +3,7 @@
 //! [`context`] and [`btf`] follow declarative data; the rest is arithmetic on bounds.
 
 pub mod arguments;
+pub mod attach;
 pub mod btf;
 mod btf_safe;
 pub mod context;

@@ -83,13 +83,6 @@ const RCU: PtrFlags = PtrFlags::RCU;
 const ALLOC: PtrFlags = PtrFlags::ALLOC;
 const PERCPU: PtrFlags = PtrFlags::PERCPU;
 
-const KEY_VALUE: &[Accepted] = &[
-    (Base::Stack, NONE),
-    (Base::Packet, NONE),
-    (Base::PacketMeta, NONE),
-    (Base::MapKey, NONE),
-    (Base::MapValue, NONE),
-];
 const SOCK: &[Accepted] = &[
     (Base::SockCommon, NONE),
     (Base::Socket, NONE),
@@ -122,18 +115,11 @@ const PERCPU_BTF: &[Accepted] = &[
     (Base::Btf, PERCPU.union(TRUSTED)),
 ];
 const LOCK: &[Accepted] = &[(Base::MapValue, NONE), (Base::Btf, ALLOC)];
-const KPTR_DEST: &[Accepted] = &[
-    (Base::MapValue, NONE),
-    (Base::Btf, ALLOC),
-    (Base::Btf, ALLOC.union(RCU)),
-    (Base::Btf, ALLOC.union(PtrFlags::NON_OWN_REF)),
-    (Base::Btf, ALLOC.union(PtrFlags::NON_OWN_REF).union(RCU)),
-];
+const KPTR_DEST: &[Accepted] = LOCK;
 const DYNPTR: &[Accepted] = &[(Base::Stack, NONE), (Base::Dynptr, NONE)];
 
 fn accepted(kind: ArgKind) -> &'static [Accepted] {
     match kind {
-        ArgKind::MapKey | ArgKind::MapValue => KEY_VALUE,
         ArgKind::Scalar | ArgKind::MemSize | ArgKind::MemSizeOrZero | ArgKind::AllocSize => {
             &[(Base::Scalar, NONE)]
         }
@@ -144,7 +130,7 @@ fn accepted(kind: ArgKind) -> &'static [Accepted] {
         ArgKind::Socket => &[(Base::Socket, NONE)],
         ArgKind::Btf(_) | ArgKind::KptrXchgSource => BTF,
         ArgKind::SpinLock => LOCK,
-        ArgKind::Mem | ArgKind::FixedMem(_) => MEM,
+        ArgKind::Mem | ArgKind::FixedMem(_) | ArgKind::MapKey | ArgKind::MapValue => MEM,
         ArgKind::RingbufMem => &[(Base::Mem, PtrFlags::RINGBUF)],
         ArgKind::PercpuBtf => PERCPU_BTF,
         ArgKind::Func => &[(Base::Func, NONE)],

@@ -138,7 +138,11 @@ fn check_type(env: &mut Env<'_>, st: &State, call: &mut Call, reg: Reg, arg: Arg
     let RegKind::Btf(ty) = state.kind else {
         return Ok(());
     };
-    if matches!(arg.kind, ArgKind::Mem | ArgKind::FixedMem(_)) {
+    let memory = matches!(
+        arg.kind,
+        ArgKind::Mem | ArgKind::FixedMem(_) | ArgKind::MapKey | ArgKind::MapValue
+    );
+    if memory {
         if !arg.flags.contains(ArgFlags::RDONLY) {
             return Err(reject!(
                 Permission,

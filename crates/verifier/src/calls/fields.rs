@@ -129,8 +129,8 @@ pub struct Fields {
     list: Vec<Field>,
 }
 
-/// More than Linux allows in one value (`BTF_FIELDS_MAX`), but bounded.
-const MAX_FIELDS: usize = 64;
+/// Special fields in one value (`BTF_FIELDS_MAX`).
+const MAX_FIELDS: usize = 11;
 /// Types looked at in one value.
 const MAX_STEPS: usize = 4096;
 
@@ -220,6 +220,19 @@ struct Finder<'a> {
 impl Finder<'_> {
     fn finish(mut self) -> Fields {
         self.list.sort_by_key(|f| f.offset);
+        const SINGLE: [Special; 6] = [
+            Special::SpinLock,
+            Special::ResSpinLock,
+            Special::Timer,
+            Special::Workqueue,
+            Special::TaskWork,
+            Special::Refcount,
+        ];
+        let doubled = |kind: &Special| self.list.iter().filter(|f| f.kind == *kind).count() > 1;
+        // A type with too many special fields, or two locks, counts as having none.
+        if self.list.len() > MAX_FIELDS || SINGLE.iter().any(doubled) {
+            self.list.clear();
+        }
         Fields { list: self.list }
     }
 
@@ -253,7 +266,7 @@ impl Finder<'_> {
 
     /// A member: `owner` and `index` say where its declaration tags are.
     fn member(&mut self, owner: TypeId, index: usize, ty: TypeId, at: u32) {
-        if self.list.len() >= MAX_FIELDS {
+        if self.list.len() > MAX_FIELDS {
             return;
         }
         let btf = self.btf;
@@ -280,7 +293,7 @@ impl Finder<'_> {
                 );
                 for i in 0..if interesting { len } else { 0 } {
                     self.steps += 1;
-                    if self.steps > MAX_STEPS || self.list.len() >= MAX_FIELDS {
+                    if self.steps > MAX_STEPS || self.list.len() > MAX_FIELDS {
                         return;
                     }
                     self.member(

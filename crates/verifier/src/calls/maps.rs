@@ -6,15 +6,17 @@ use panal_isa::Reg;
 use panal_uapi::{
     AttachType, MapType, ProgType,
     helpers::{fits_map, id::*, is_socket_map_change},
-    kernel::MapFlags,
+    kernel::{MapFlags, ProgFlags},
 };
 
 use super::{
     MapSeen,
+    fields::Special,
     helper::{Call, label},
 };
 use crate::{
-    env::Env,
+    access::context,
+    env::{Env, Map},
     error::{Check, reject},
     precision,
     state::{MapRef, RegKind, RegState, State},
@@ -69,6 +71,85 @@ pub fn check_compatibility(env: &Env<'_>, call: &Call) -> Check {
         "`bpf_{}` does not work with a map of type {map_type}",
         call.helper.name
     )))
+}
+
+/// Whether the program may use a map at all.
+pub fn check_use(env: &Env<'_>, map: &Map<'_>) -> Check {
+    let prog_type = context::effective_type(env);
+    let tracing = matches!(
+        prog_type,
+        ProgType::Kprobe
+            | ProgType::Tracepoint
+            | ProgType::PerfEvent
+            | ProgType::RawTracepoint
+            | ProgType::RawTracepointWritable
+    );
+    let has = |kinds: &[Special]| kinds.iter().any(|&kind| map.fields.has(kind));
+    let refused = |who: &str, what: &str| {
+        Err(reject!(
+            NotAllowed,
+            EINVAL,
+            "{who} progs cannot use {what} yet"
+        ))
+    };
+    if tracing && has(&[Special::ListHead, Special::RbRoot]) {
+        return refused("tracing", "bpf_{list_head,rb_root}");
+    }
+    if has(&[Special::SpinLock, Special::ResSpinLock]) {
+        if prog_type == ProgType::SocketFilter {
+            return refused("socket filter", "bpf_spin_lock");
+        }
+        if tracing {
+            return refused("tracing", "bpf_spin_lock");
+        }
+    }
+    if tracing && has(&[Special::Timer]) {
+        return refused("tracing", "bpf_timer");
+    }
+    if tracing && has(&[Special::Workqueue]) {
+        return refused("tracing", "bpf_wq");
+    }
+    if map.desc.map_type == MapType::StructOps {
+        return Err(reject!(
+            NotAllowed,
+            EINVAL,
+            "bpf_struct_ops map cannot be used in prog"
+        ));
+    }
+    let sleepable = env.request.flags.contains(ProgFlags::SLEEPABLE);
+    if sleepable && !fits_sleepable(map.desc.map_type) {
+        return Err(reject!(
+            NotAllowed,
+            EINVAL,
+            "Sleepable programs can only use array, hash, ringbuf and local storage maps"
+        ));
+    }
+    Ok(())
+}
+
+/// Map types that sleepable programs may use.
+fn fits_sleepable(map_type: MapType) -> bool {
+    matches!(
+        map_type,
+        MapType::Hash
+            | MapType::LruHash
+            | MapType::Array
+            | MapType::PercpuHash
+            | MapType::PercpuArray
+            | MapType::LruPercpuHash
+            | MapType::ArrayOfMaps
+            | MapType::HashOfMaps
+            | MapType::Ringbuf
+            | MapType::UserRingbuf
+            | MapType::InodeStorage
+            | MapType::SkStorage
+            | MapType::TaskStorage
+            | MapType::CgrpStorage
+            | MapType::Queue
+            | MapType::Stack
+            | MapType::Arena
+            | MapType::StructOps
+    )
 }
 
 /// Program types that may put sockets into socket maps and take them out.

@@ -47,6 +47,7 @@ use crate::{
     state::{BtfRef, MapRef, State},
 };
 
+pub use maps::check_use;
 pub use sections::in_rcu;
 
 /// What calls keep per instruction over all paths (constant keys, maps, which kfunc is meant).
@@ -146,5 +147,9 @@ pub fn check_kfunc(env: &mut Env<'_>, st: &mut State, id: i32, object: i16) -> C
 /// It is not.
 pub fn check_dynptr_argument(env: &mut Env<'_>, st: &mut State, reg: panal_isa::Reg) -> Check {
     let _ = env;
+    let state = *st.reg(reg);
+    if matches!(state.kind, crate::state::RegKind::Dynptr { .. }) {
+        args::check_pointer_offset(&state, reg.number(), false)?;
+    }
     stack_objects::use_dynptr(st, reg, None, true).map(|_| ())
 }

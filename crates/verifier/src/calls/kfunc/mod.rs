@@ -12,6 +12,7 @@ mod result;
 use panal_btf::{Btf, Kind, Param, Prototype, TypeId};
 use panal_uapi::{
     AttachType, ProgType,
+    kernel::ProgFlags,
     kfuncs::{self, Kfunc, KfuncFlags, Only},
     program_types::KfuncHook,
 };
@@ -68,6 +69,12 @@ impl Meta<'_> {
 
     fn is(&self, flags: KfuncFlags) -> bool {
         self.kfunc.flags.contains(flags)
+    }
+
+    /// Whether it may return null: a further reference to an object that is owned is always had.
+    fn may_return_null(&self) -> bool {
+        let sure = self.name() == "bpf_refcount_acquire_impl" && self.owning;
+        self.is(KfuncFlags::RET_NULL) && !sure
     }
 
     fn param(&self, index: usize) -> Option<&Param> {
@@ -142,12 +149,15 @@ fn is_allowed(env: &Env<'_>, kfunc: &Kfunc) -> bool {
         Only::Lsm => env.request.prog_type == ProgType::Lsm,
         Only::Iterator => env.request.attach_type == Some(AttachType::TraceIter),
     };
+    // Metadata of the device can be had only by programs that are bound to it.
+    let bound = !kfunc.name.starts_with("bpf_xdp_metadata_")
+        || env.request.flags.contains(ProgFlags::XDP_DEV_BOUND_ONLY);
     let session = !kfunc.name.starts_with("bpf_session_")
         || matches!(
             env.request.attach_type,
             Some(AttachType::TraceKprobeSession | AttachType::TraceUprobeSession)
         );
-    hook && only && session
+    hook && only && session && bound
 }
 
 /// What can be said of a call without knowing its arguments.

@@ -55,14 +55,14 @@ fn pointer(
     if !value.is_pointer() {
         return Ok(value);
     }
-    if meta.is(KfuncFlags::RET_NULL) {
+    if meta.may_return_null() {
         value.flags |= PtrFlags::MAYBE_NULL;
         value.id = env.new_id();
     }
     if meta.is(KfuncFlags::ACQUIRE) {
         let id = env.new_id();
         st.refs.acquire(id, env.slot);
-        if meta.is(KfuncFlags::RET_NULL) {
+        if meta.may_return_null() {
             value.id = id;
         }
         value.ref_id = id;

@@ -378,8 +378,25 @@ fn undo(
         Instruction::Store { base, src, .. } => {
             undo_store(wanted, *base, stack, src)?;
         }
-        Instruction::Atomic { base, src, .. } => {
-            undo_store(wanted, *base, stack, &Operand::Reg(*src))?;
+        Instruction::Atomic { op, base, src, .. } => {
+            let fetched = match op {
+                AtomicOp::CmpXchg => Some(Reg::R0),
+                AtomicOp::Xchg
+                | AtomicOp::Add { fetch: true }
+                | AtomicOp::Or { fetch: true }
+                | AtomicOp::And { fetch: true }
+                | AtomicOp::Xor { fetch: true } => Some(*src),
+                _ => None,
+            };
+            match fetched {
+                Some(reg) if wanted.has(reg) => {
+                    wanted.remove(reg);
+                    if let Some((frame, bit)) = stack {
+                        wanted.slots[frame] |= bit;
+                    }
+                }
+                _ => undo_store(wanted, *base, stack, &Operand::Reg(*src))?,
+            }
         }
         Instruction::Branch {
             dst,

@@ -9,7 +9,8 @@ use super::{Scalar, Tnum};
 
 impl Scalar {
     /// `self = self op other`. Division, remainder and shifts by something unknown give any number
-    /// (as on Linux 6.18).
+    /// (all 64 bits of it, as on
+    /// Linux 6.18).
     pub fn apply(&mut self, op: AluOp, width: Width, other: &Scalar) {
         match op {
             AluOp::Mov => *self = *other,
@@ -21,9 +22,15 @@ impl Scalar {
             AluOp::Xor => self.xor(other),
             AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => match shift_amount(width, other) {
                 Some(shift) => self.shift(op, width, shift),
-                None => *self = Scalar::UNKNOWN,
+                None => {
+                    *self = Scalar::UNKNOWN;
+                    return;
+                }
             },
-            AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod => *self = Scalar::UNKNOWN,
+            AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod => {
+                *self = Scalar::UNKNOWN;
+                return;
+            }
         }
         match width {
             Width::W32 => self.zero_extend32(),

@@ -121,7 +121,7 @@ fn any_common_bit(a: &Scalar, b: &Scalar, width: Width) -> Option<bool> {
 }
 
 /// Narrows both sides of a comparison by its outcome. A contradiction (the outcome cannot be) makes
-/// a side unknown again rather than wrong; the caller need not care.
+/// the intervals of a side unknown again, as on Linux: the path is dead, so nothing said of it is wrong.
 pub fn refine(a: &mut Scalar, b: &mut Scalar, cond: Condition, width: Width, holds: bool) {
     if holds {
         narrow(a, b, cond, width);
@@ -134,7 +134,7 @@ pub fn refine(a: &mut Scalar, b: &mut Scalar, cond: Condition, width: Width, hol
     for n in [a, b] {
         n.sync();
         if n.is_contradictory() {
-            *n = Scalar::UNKNOWN;
+            n.forget_ranges();
         }
     }
 }

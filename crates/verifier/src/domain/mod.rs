@@ -10,3 +10,6 @@ mod tnum;
 pub use compare::{branch_taken, refine};
 pub use scalar::Scalar;
 pub use tnum::Tnum;
+
+#[cfg(test)]
+mod tests;

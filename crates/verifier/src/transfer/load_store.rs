@@ -185,11 +185,24 @@ pub fn atomic(
     }
     memory::check_alignment(env, &ptr, off, size.bytes(), true)?;
     memory::check_read(env, st, base, off, size.bytes(), false)?;
+    // What is fetched from the stack may be a register that was spilled there.
+    let fetched = match result {
+        Some(_) => Some(memory::check_read(env, st, base, off, size.bytes(), true)?),
+        None => None,
+    };
+    if fetched.is_some_and(|v| v.is_pointer()) && !matches!(ptr.kind, RegKind::Stack { .. }) {
+        return Err(reject!(
+            SpecialObject,
+            EACCES,
+            "kptr in map can only be accessed using BPF_MEM instruction mode"
+        ));
+    }
     note_kind(env, &ptr, true)?;
     memory::check_write(env, st, base, off, size.bytes(), Stored::Unknown)?;
-    if let Some(result) = result {
-        let mut value = RegState::UNKNOWN;
-        value.num.truncate(size.bytes());
+    if let (Some(result), Some(mut value)) = (result, fetched) {
+        if value.is_scalar() {
+            value.num.truncate(size.bytes());
+        }
         *st.reg_mut(result) = value;
     }
     Ok(())

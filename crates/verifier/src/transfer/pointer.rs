@@ -26,7 +26,9 @@ pub fn arithmetic(
     reversed: bool,
 ) -> Check {
     let n = dst.number();
-    if num.smin > num.smax || num.umin > num.umax {
+    // Bounds that contradict each other come from a path that cannot be.
+    let dead = num.is_const() && (num.smin != num.smax || num.umin != num.umax);
+    if dead || num.smin > num.smax || num.umin > num.umax {
         *st.reg_mut(dst) = RegState::UNKNOWN;
         return Ok(());
     }

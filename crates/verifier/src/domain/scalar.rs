@@ -206,6 +206,23 @@ impl Scalar {
         self.smax = self.smax.min((value | (mask & !SIGN)) as i64);
         self.umin = self.umin.max(value);
         self.umax = self.umax.min(value | mask);
+        if mask != 0 || self.umin != value || self.umax != value {
+            self.single_value();
+        }
+    }
+
+    /// Known bits and the unsigned interval may have only one number in common.
+    fn single_value(&mut self) {
+        let next = self.bits.next_above(self.umin);
+        if self.bits.contains(self.umin) {
+            if next > self.umax {
+                *self = Scalar::constant(self.umin);
+            }
+        } else if next == self.bits.max() {
+            *self = Scalar::constant(next);
+        } else if next <= self.umax && self.bits.next_above(next) > self.umax {
+            *self = Scalar::constant(next);
+        }
     }
 
     pub(super) fn range32_from_bits(&mut self) {

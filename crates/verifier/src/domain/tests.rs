@@ -396,3 +396,13 @@ fn chains_of_random_operations_contain_the_concrete_result() {
         }
     }
 }
+
+#[test]
+fn the_next_member_is_the_least_above_at_5_bits() {
+    for t in tnums(5) {
+        for n in 0..40u64 {
+            let least = members(t).filter(|&m| m > n).min().unwrap_or(t.max());
+            assert_eq!(t.next_above(n), least, "{t:?} {n}");
+        }
+    }
+}

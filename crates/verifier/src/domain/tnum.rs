@@ -194,6 +194,32 @@ impl Tnum {
         }
     }
 
+    /// The least member above `n`; the greatest member where there is none.
+    pub const fn next_above(self, n: u64) -> u64 {
+        let greatest = self.max();
+        if n >= greatest {
+            return greatest;
+        }
+        let n = n + 1;
+        let differ = (n ^ self.value) & !self.mask;
+        if differ == 0 {
+            return n;
+        }
+        // The highest known bit in which `n` is no member; below it everything may be chosen anew.
+        let bit = 1u64 << (63 - differ.leading_zeros());
+        let below = bit | (bit - 1);
+        if self.value & bit != 0 {
+            return (n & !below) | (self.value & below);
+        }
+        // `n` has a one where members have a zero: an unknown zero above it must become one.
+        let free = self.mask & !n & !below;
+        if free == 0 {
+            return greatest;
+        }
+        let up = free & free.wrapping_neg();
+        (n & !(up | (up - 1))) | up | (self.value & (up - 1))
+    }
+
     /// Whether some number may be a member of both.
     pub const fn overlaps(self, other: Tnum) -> bool {
         let known = !self.mask & !other.mask;

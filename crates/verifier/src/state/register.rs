@@ -223,7 +223,13 @@ pub struct RegState {
 
 impl RegState {
     /// Flag in `id` of a number: it is the value of the others *plus* `off`.
-    pub const ADD_CONST: u32 = 1 << 31;
+    pub const ADD_CONST64: u32 = 1 << 31;
+
+    /// The same, of which only the low 32 bits were kept.
+    pub const ADD_CONST32: u32 = 1 << 30;
+
+    /// Either.
+    pub const ADD_CONST: u32 = Self::ADD_CONST64 | Self::ADD_CONST32;
 
     /// Unreadable.
     pub const NOT_INIT: RegState = RegState {

@@ -68,7 +68,7 @@ pub fn binary(
     };
     match (left.is_scalar(), right.is_scalar()) {
         (true, true) => {
-            numbers(st, width, op, dst, &right);
+            numbers(st, width, op, dst, &right, src == Operand::Reg(dst));
             Ok(())
         }
         (false, true) => {
@@ -126,20 +126,29 @@ pub fn symbol(op: AluOp) -> &'static str {
     }
 }
 
-fn numbers(st: &mut State, width: Width, op: AluOp, dst: Reg, right: &RegState) {
+fn numbers(st: &mut State, width: Width, op: AluOp, dst: Reg, right: &RegState, itself: bool) {
     let left = st.reg_mut(dst);
     left.num.apply(op, width, &right.num);
     // `r1 = r2; r1 += 8` keeps r1 at a known distance from r2, once.
-    let delta = right.num.as_const().filter(|&d| d <= i32::MAX as u64);
+    let known = match width {
+        Width::W64 => right.num.as_const(),
+        Width::W32 if right.num.is_const32() => Some(i64::from(right.num.u32_min as i32) as u64),
+        Width::W32 => None,
+    };
+    let delta = known
+        .and_then(|d| i32::try_from(d as i64).ok())
+        .and_then(|d| match op {
+            AluOp::Add => Some(d),
+            AluOp::Sub => d.checked_neg(),
+            _ => None,
+        });
     match delta {
-        Some(delta)
-            if op == AluOp::Add
-                && width == Width::W64
-                && left.id != 0
-                && left.id & RegState::ADD_CONST == 0 =>
-        {
-            left.id |= RegState::ADD_CONST;
-            left.off = delta as i32;
+        Some(delta) if left.id != 0 && left.id & RegState::ADD_CONST == 0 && !itself => {
+            left.id |= match width {
+                Width::W64 => RegState::ADD_CONST64,
+                Width::W32 => RegState::ADD_CONST32,
+            };
+            left.off = delta;
         }
         _ => unlink(left),
     }

@@ -64,10 +64,10 @@ fn both_ways(
         Operand::Imm(_) => None,
     };
     if src_reg.is_some() && right.is_scalar() && right.id != 0 {
-        linked::collect(st, right.id, &mut linked);
+        linked::collect(env, st, right.id, &mut linked);
     }
     if left.is_scalar() && left.id != 0 {
-        linked::collect(st, left.id, &mut linked);
+        linked::collect(env, st, left.id, &mut linked);
     }
     if linked.len() > 1 {
         explore::record(env, st, None, linked);
@@ -79,7 +79,6 @@ fn both_ways(
             cond,
             dst,
             src: src_reg,
-            left,
             right,
             linked: &linked,
         };
@@ -98,7 +97,6 @@ struct Outcome<'a> {
     cond: Condition,
     dst: Reg,
     src: Option<Reg>,
-    left: &'a RegState,
     right: &'a RegState,
     linked: &'a Linked,
 }
@@ -109,12 +107,16 @@ impl Outcome<'_> {
         // The registers themselves: collecting links may have unlinked them.
         let mut left = *st.reg(self.dst);
         let mut right = self.src.map_or(*self.right, |src| *st.reg(src));
-        if self.src == Some(self.dst) {
-            // A number against itself: nothing is learnt that is not known.
-            return;
-        }
-        let _ = self.left;
         domain::refine(&mut left.num, &mut right.num, self.cond, self.width, holds);
+        if self.src == Some(self.dst) {
+            domain::refine(
+                &mut left.num,
+                &mut right.num,
+                Condition::Eq,
+                Width::W64,
+                true,
+            );
+        }
         st.reg_mut(self.dst).num = left.num;
         if let Some(src) = self.src {
             st.reg_mut(src).num = right.num;

@@ -6,19 +6,25 @@ use panal_isa::{AluOp, Width};
 
 use crate::{
     domain::Scalar,
+    env::Env,
     explore::{Linked, Place},
     state::{RegState, State},
 };
 
-/// Adds every place whose number is linked by `id`. Those for which there is no room are unlinked.
-pub fn collect(st: &mut State, id: u32, linked: &mut Linked) {
+/// Adds every place that is read later whose number is linked by `id`. Those for which there is no room are unlinked.
+pub fn collect(env: &Env<'_>, st: &mut State, id: u32, linked: &mut Linked) {
     let id = id & !RegState::ADD_CONST;
     for level in 0..st.frames.len() {
         let frame = &st.frames[level];
         let is_linked =
             |reg: &RegState| reg.is_scalar() && reg.id != 0 && reg.id & !RegState::ADD_CONST == id;
+        let at = st
+            .frames
+            .get(level + 1)
+            .map_or(env.slot, |f| f.call_slot as usize);
+        let live = env.aux[at].live_regs;
         let mut unlink_from: Option<()> = None;
-        for number in 0..10u8 {
+        for number in (0..10u8).filter(|n| live & (1 << n) != 0) {
             if is_linked(&frame.regs[usize::from(number)])
                 && !push(
                     linked,
@@ -111,9 +117,17 @@ fn take(reg: &mut RegState, known: &RegState) {
     }
     let distance = |r: &RegState| if r.id & add != 0 { i64::from(r.off) } else { 0 };
     let delta = distance(reg) - distance(known);
-    reg.num = known.num;
-    if delta != 0 {
-        reg.num
-            .apply(AluOp::Add, Width::W64, &Scalar::constant(delta as u64));
+    let cut = |r: &RegState| r.id & RegState::ADD_CONST32 != 0;
+    if delta == 0 && cut(reg) == cut(known) {
+        reg.num = known.num;
+        return;
     }
+    if cut(known) && !cut(reg) {
+        // The upper half of what was cut is not known.
+        return;
+    }
+    let width = if cut(reg) { Width::W32 } else { Width::W64 };
+    reg.num = known.num;
+    reg.num
+        .apply(AluOp::Add, width, &Scalar::constant(delta as u64));
 }

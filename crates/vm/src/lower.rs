@@ -18,7 +18,7 @@ use emit::Emitter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LowerError {
     /// The kernel lacks a helper. The kernel's limit, not the program's mistake.
-    #[error("slot {slot} calls helper #{id}, which this kernel does not implement")]
+    #[error("slot {slot} calls {}, which this kernel does not implement", helper_name(*id))]
     Helper {
         /// The call.
         slot: u32,
@@ -73,6 +73,14 @@ pub enum LowerError {
     /// More slots than a program may have.
     #[error("{0} slots are too many")]
     TooLong(usize),
+}
+
+/// `bpf_map_lookup_elem (#1)`, or only the number of a helper that nobody knows.
+fn helper_name(id: u32) -> String {
+    match panal_uapi::helpers::by_id(id) {
+        Some(helper) => alloc::format!("bpf_{} (#{id})", helper.name),
+        None => alloc::format!("helper #{id}"),
+    }
 }
 
 /// What is lowered: a proof, or slots without one.

@@ -350,13 +350,18 @@ fn tail_calls_replace_the_frame_and_are_counted() {
 
 #[test]
 fn missing_helpers_are_named() {
-    let slots = assemble("call 2\ncall 77\nexit", &mut ()).unwrap().slots;
-    // SAFETY: as above.
-    let error = unsafe { Executable::from_unproven("test", &slots, &Helpers) }.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "slot 1 calls helper #77, which this kernel does not implement"
-    );
+    for (id, name) in [(77, "bpf_rc_repeat (#77)"), (25_000, "helper #25000")] {
+        let slots = assemble(&format!("call 2\ncall {id}\nexit"), &mut ())
+            .unwrap()
+            .slots;
+        // SAFETY: as above.
+        let error = unsafe { Executable::from_unproven("test", &slots, &Helpers) }.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("slot 1 calls ") && text.contains(name),
+            "{text}"
+        );
+    }
 }
 
 struct Trace(Vec<(u32, u64, u32)>, usize);

@@ -1252,6 +1252,14 @@ typedef void (*btf_trace_xdp_cpumap_enqueue)(void *, int, unsigned int, unsigned
 
 typedef void (*btf_trace_xdp_devmap_xmit)(void *, const struct net_device *, const struct net_device *, int, int, int);
 
+struct bpf_dynptr {
+	__u64 __opaque[2];
+};
+
+struct bpf_iter_num {
+	__u64 __opaque[1];
+};
+
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute pop
 #endif

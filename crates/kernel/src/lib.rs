@@ -12,6 +12,7 @@ mod helpers;
 mod host;
 mod ids;
 mod kernel;
+mod kfuncs;
 mod live;
 mod maps;
 mod objects;

@@ -266,3 +266,72 @@ fn xdp_filter_decides_and_counts_as_on_linux() {
         }
     }
 }
+
+/// An open-coded iterator: the kernel functions are found by name and run.
+const SUM: &str = r#"
+    #define SEC(name) __attribute__((section(name), used))
+    #define KFUNC extern __attribute__((section(".ksyms")))
+    struct __sk_buff;
+    struct bpf_iter_num { unsigned long long opaque[1]; } __attribute__((aligned(8)));
+    KFUNC int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end);
+    KFUNC int *bpf_iter_num_next(struct bpf_iter_num *it);
+    KFUNC void bpf_iter_num_destroy(struct bpf_iter_num *it);
+    char LICENSE[] SEC("license") = "GPL";
+    SEC("tc") int sum(struct __sk_buff *ctx)
+    {
+        struct bpf_iter_num it;
+        int *v, total = 0;
+        bpf_iter_num_new(&it, 3, 10);
+        while ((v = bpf_iter_num_next(&it)))
+            total += *v;
+        bpf_iter_num_destroy(&it);
+        return total;
+    }
+"#;
+
+fn compile(source: &str) -> Option<Vec<u8>> {
+    use std::process::{Command, Stdio};
+    let mut clang = Command::new("clang-22")
+        .args([
+            "-g", "-O2", "-target", "bpf", "-mcpu=v3", "-x", "c", "-c", "-", "-o", "-",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    io::Write::write_all(&mut clang.stdin.take()?, source.as_bytes()).ok()?;
+    let output = clang.wait_with_output().ok()?;
+    assert!(
+        output.status.success(),
+        "clang-22 refuses the test's source"
+    );
+    Some(output.stdout)
+}
+
+#[test]
+fn loops_over_numbers_run() {
+    let Some(object) = compile(SUM) else {
+        eprintln!("skipped: no clang-22");
+        return;
+    };
+    let panal = PanalKernel::new().unwrap();
+    let linux = LinuxKernel::new();
+    let kernels: [&dyn Kernel; 2] = [&panal, &linux];
+    for kernel in kernels {
+        let spec = common::map("probe", panal_uapi::MapType::Hash, 4, 8, 1);
+        if let Err(why) = kernel.map_create(&spec) {
+            eprintln!("skipped: {why}");
+            continue;
+        }
+        let open = Open::parse(&object, "sum").unwrap();
+        let loaded = open.prepare(kernel).unwrap().load().unwrap();
+        let run = TestRun {
+            data_in: vec![0; 14],
+            ..TestRun::default()
+        };
+        let result = kernel
+            .prog_test_run(&loaded.programs()[0].fd, &run)
+            .unwrap();
+        assert_eq!(result.retval, (3..10).sum(), "{}", kernel.name());
+    }
+}

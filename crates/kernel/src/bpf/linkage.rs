@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use panal_btf::{Btf, TypeId};
 use panal_isa::Size;
 use panal_uapi::ProgType;
 use panal_vm::{ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
 
-use crate::{helpers, maps::Map, program_types};
+use crate::{helpers, kfuncs, maps::Map, program_types};
 
 pub(super) struct ProgramLinkage<'a> {
     pub prog_type: ProgType,
     pub maps: &'a [Arc<Map>],
+    /// The kernel's types, which give kfuncs their numbers.
+    pub btf: &'a Btf,
 }
 
 impl Linkage for ProgramLinkage<'_> {
@@ -18,8 +21,8 @@ impl Linkage for ProgramLinkage<'_> {
         helpers::implementation(id)
     }
 
-    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
-        None
+    fn kfunc(&self, btf_id: u32) -> Option<KfuncLink> {
+        kfuncs::implementation(self.btf.name(TypeId(btf_id)))
     }
 
     fn map(&self, index: u32) -> Option<MapLink> {

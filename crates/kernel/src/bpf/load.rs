@@ -206,6 +206,7 @@ fn lower(
     let linkage = ProgramLinkage {
         prog_type: proof.prog_type(),
         maps,
+        btf: &config.profile.btf,
     };
     Executable::new(proof, &linkage).map(Some).map_err(refused)
 }
@@ -306,6 +307,7 @@ impl PanalKernel {
         let linkage = ProgramLinkage {
             prog_type: spec.prog_type,
             maps: &prepared.resolved.maps,
+            btf: &self.shared.config.profile.btf,
         };
         // SAFETY: the caller's promise.
         let executable =

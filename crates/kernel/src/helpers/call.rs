@@ -17,6 +17,26 @@ pub(crate) struct Implementation {
     pub function: HelperFn,
 }
 
+/// A safe function of one [`Call`] as machine code calls it.
+macro_rules! entry {
+    ($function:path) => {{
+        unsafe extern "C" fn entry(
+            r1: u64,
+            r2: u64,
+            r3: u64,
+            r4: u64,
+            r5: u64,
+            run: *mut panal_vm::Run,
+        ) -> u64 {
+            // SAFETY: the caller's promise, handed on.
+            let mut call = unsafe { $crate::helpers::call::Call::new([r1, r2, r3, r4, r5], run) };
+            $crate::helpers::call::IntoReturn::into_return($function(&mut call))
+        }
+        entry
+    }};
+}
+pub(crate) use entry;
+
 /// Ties numbers to safe functions of one [`Call`]: `BPF_FUNC_name => function;`. The function is
 /// called as the helper is, which a test compares with the table of signatures.
 macro_rules! implement {
@@ -25,18 +45,7 @@ macro_rules! implement {
             $crate::helpers::call::Implementation {
                 id: panal_uapi::helpers::id::$id,
                 name: $crate::helpers::call::plain_name(stringify!($function)),
-                function: {
-                    unsafe extern "C" fn entry(
-                        r1: u64, r2: u64, r3: u64, r4: u64, r5: u64, run: *mut panal_vm::Run,
-                    ) -> u64 {
-                        // SAFETY: the caller's promise, handed on.
-                        let mut call = unsafe {
-                            $crate::helpers::call::Call::new([r1, r2, r3, r4, r5], run)
-                        };
-                        $crate::helpers::call::IntoReturn::into_return($function(&mut call))
-                    }
-                    entry
-                },
+                function: $crate::helpers::call::entry!($function),
             },
         )*];
     };

@@ -32,15 +32,16 @@ const READ_ONLY: u32 = 1 << 31;
 const LOCAL: u32 = 1;
 const RINGBUF: u32 = 2;
 
-struct Dynptr {
-    data: u64,
-    size: u32,
-    offset: u32,
-    read_only: bool,
+/// A dynptr as it was read.
+pub(crate) struct Dynptr {
+    pub data: u64,
+    pub size: u32,
+    pub offset: u32,
+    pub read_only: bool,
 }
 
 impl Dynptr {
-    fn read(call: &Call<'_>, at: u64) -> Result<Self, Errno> {
+    pub fn read(call: &Call<'_>, at: u64) -> Result<Self, Errno> {
         let mut raw = [0; SIZE];
         call.read(at, &mut raw)?;
         let [

@@ -3,10 +3,10 @@
 //! Signatures stand in [`panal_uapi::helpers`]; here is what they do. A helper that is missing here
 //! can be verified and not run.
 
-mod call;
+pub(crate) mod call;
 mod checksum;
 mod core;
-mod dynptr;
+pub(crate) mod dynptr;
 mod format;
 mod map;
 mod numbers;

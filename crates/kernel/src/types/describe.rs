@@ -84,7 +84,7 @@ impl Types {
     }
 
     /// A type by a name of its own, made at the first asking.
-    fn once(&mut self, name: &str, make: impl FnOnce(&mut Self) -> TypeId) -> TypeId {
+    pub fn once(&mut self, name: &str, make: impl FnOnce(&mut Self) -> TypeId) -> TypeId {
         if let Some(id) = self.named.get(name) {
             return *id;
         }

@@ -37,6 +37,7 @@ fn build() -> Btf {
     trace::describe_all(&mut types);
     contexts::describe(&mut types);
     functions::describe(&mut types);
+    crate::kfuncs::describe(&mut types);
     match types.builder().finish() {
         Ok(btf) => btf,
         // The types are constants of this program; the tests build them.

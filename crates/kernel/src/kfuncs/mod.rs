@@ -1,0 +1,56 @@
+//! The kernel functions that programs may call beside helpers: prototype and implementation of each
+//! stand together. What the verifier knows of them by name is in [`panal_uapi::kfuncs`].
+
+mod dynptr;
+mod iter_num;
+mod sections;
+
+use panal_btf::TypeId;
+use panal_vm::{HelperFn, KfuncLink};
+
+use crate::types::describe::Types;
+
+/// A kernel function.
+pub(crate) struct Kfunc {
+    /// Its name.
+    pub name: &'static str,
+    /// What does it.
+    pub function: HelperFn,
+    /// Its parameters and what it returns, in BTF.
+    pub prototype: fn(&mut Types) -> (Vec<(&'static str, TypeId)>, TypeId),
+}
+
+const TABLES: &[&[Kfunc]] = &[dynptr::TABLE, iter_num::TABLE, sections::TABLE];
+
+/// The implementation of a kernel function by its name.
+pub(crate) fn implementation(name: &str) -> Option<KfuncLink> {
+    let mut all = TABLES.iter().copied().flatten();
+    let found = all.find(|kfunc| kfunc.name == name)?;
+    Some(KfuncLink {
+        function: found.function,
+    })
+}
+
+/// Describes all of them.
+pub(crate) fn describe(types: &mut Types) {
+    for kfunc in TABLES.iter().copied().flatten() {
+        let (parameters, ret) = (kfunc.prototype)(types);
+        types.function(kfunc.name, ret, &parameters);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_function_is_known_to_the_verifier() {
+        for kfunc in TABLES.iter().copied().flatten() {
+            assert!(
+                panal_uapi::kfuncs::by_name(kfunc.name).is_some(),
+                "{}",
+                kfunc.name
+            );
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Sections in which readers see no object die, and in which a program is not interrupted.
+//!
+//! A run is a read section from its start to its end, on a CPU of its own, so there is nothing left
+//! to do.
+
+use panal_btf::TypeId;
+
+use super::Kfunc;
+use crate::{
+    helpers::call::{Call, entry},
+    types::describe::Types,
+};
+
+pub(super) const TABLE: &[Kfunc] = &[
+    Kfunc {
+        name: "bpf_rcu_read_lock",
+        function: entry!(nothing),
+        prototype: void,
+    },
+    Kfunc {
+        name: "bpf_rcu_read_unlock",
+        function: entry!(nothing),
+        prototype: void,
+    },
+    Kfunc {
+        name: "bpf_preempt_disable",
+        function: entry!(nothing),
+        prototype: void,
+    },
+    Kfunc {
+        name: "bpf_preempt_enable",
+        function: entry!(nothing),
+        prototype: void,
+    },
+];
+
+fn void(_: &mut Types) -> (Vec<(&'static str, TypeId)>, TypeId) {
+    (Vec::new(), TypeId::VOID)
+}
+
+fn nothing(_: &mut Call<'_>) {}

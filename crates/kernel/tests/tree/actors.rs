@@ -27,6 +27,7 @@ pub fn play() {
         "matrix" => crate::matrix::play(&arg(0)),
         "connect" => connect(arg(0).parse().expect("port")),
         "io_uring" => io_uring(),
+        "bad-close" => bad_close(arg(0).parse().expect("count")),
         "supervise" => crate::support::run(&crate::support::sh(&arg(0)), Default::default())
             .0
             .code(),
@@ -220,4 +221,13 @@ fn chroot(root: &str) -> i32 {
         Ok(_) => 100,
         Err(_) => 0,
     }
+}
+
+/// Closes a descriptor that is not open.
+fn bad_close(count: u32) -> i32 {
+    for _ in 0..count {
+        // SAFETY: nobody owns this number.
+        unsafe { libc::close(1234) };
+    }
+    0
 }

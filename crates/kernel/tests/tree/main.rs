@@ -11,6 +11,11 @@ mod actors;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
+mod events;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod examples;
 #[cfg(all(
     target_os = "linux",
@@ -49,6 +54,7 @@ fn main() {
         .into_iter()
         .chain(policy::tests())
         .chain(examples::tests())
+        .chain(events::tests())
         .collect();
     libtest_mimic::run(&arguments, tests).exit();
 }

@@ -177,15 +177,23 @@ pub fn sh(script: &str) -> Command {
     ordinary(Command::new("/bin/sh").args(["-c", script]))
 }
 
-/// This binary as an actor, from a place that any user can read.
-pub fn actor(args: &[&str]) -> Command {
+/// This binary, in a place that any user can read.
+pub fn binary() -> &'static std::path::Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
-    let binary = COPY.get_or_init(|| {
+    COPY.get_or_init(|| {
         let copy = scratch("binary").join("tree");
         std::fs::copy(std::env::current_exe().expect("own path"), &copy).expect("copy");
         copy
-    });
-    ordinary(Command::new(binary).arg("actor").args(args.iter().copied()))
+    })
+}
+
+/// This binary as an actor.
+pub fn actor(args: &[&str]) -> Command {
+    ordinary(
+        Command::new(binary())
+            .arg("actor")
+            .args(args.iter().copied()),
+    )
 }
 
 /// A directory that any user can use, made anew; the system's cleaning takes it away.

@@ -282,8 +282,8 @@ fn truncate(
     }))?;
     let at = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let at = at.map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the path ends with a zero.
     actor.act(&identity, || {
+        // SAFETY: the path ends with a zero.
         result(unsafe { libc::truncate(at.as_ptr(), length) })
     })
 }

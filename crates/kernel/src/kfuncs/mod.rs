@@ -10,6 +10,9 @@ use panal_vm::{HelperFn, KfuncLink};
 
 use crate::types::describe::Types;
 
+/// Parameters with their names, and what is returned.
+type Prototype = (Vec<(&'static str, TypeId)>, TypeId);
+
 /// A kernel function.
 pub(crate) struct Kfunc {
     /// Its name.
@@ -17,7 +20,7 @@ pub(crate) struct Kfunc {
     /// What does it.
     pub function: HelperFn,
     /// Its parameters and what it returns, in BTF.
-    pub prototype: fn(&mut Types) -> (Vec<(&'static str, TypeId)>, TypeId),
+    pub prototype: fn(&mut Types) -> Prototype,
 }
 
 const TABLES: &[&[Kfunc]] = &[dynptr::TABLE, iter_num::TABLE, sections::TABLE];

@@ -5,7 +5,7 @@
 
 use panal_btf::TypeId;
 
-use super::Kfunc;
+use super::{Kfunc, Prototype};
 use crate::{
     helpers::call::{Call, entry},
     types::describe::Types,
@@ -34,7 +34,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
 ];
 
-fn void(_: &mut Types) -> (Vec<(&'static str, TypeId)>, TypeId) {
+fn void(_: &mut Types) -> Prototype {
     (Vec::new(), TypeId::VOID)
 }
 

@@ -16,6 +16,7 @@ mod progress;
 mod render;
 mod run;
 mod summary;
+mod target;
 mod text;
 mod types;
 mod verdict;

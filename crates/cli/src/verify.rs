@@ -3,18 +3,15 @@
 use std::{io::Write, path::Path, time::Instant};
 
 use panal_loader::{Open, Prepared, ProgramPlan};
-use panal_uapi::{
-    kernel::{Kernel, LoadTarget},
-    profile::Profile,
-    section::{BtfTarget, Section, Target},
-};
+use panal_uapi::{kernel::Kernel, profile::Profile};
 
 use crate::{
     DONE, REJECTED,
-    args::{KernelName, TargetArg, Verify},
+    args::{KernelName, Verify},
     error::Problem,
     kernels, object, output,
     progress::Progress,
+    target,
     verdict::{self, Outcome, Program, Verdict, duration},
 };
 
@@ -143,19 +140,7 @@ fn object(
     }
     object::unpin(&mut open);
     let kernel = kernels::judge(arguments.kernel, profile)?;
-    let target = arguments.target.as_ref();
-    let target = target
-        .map(|target| load_target(target, kernel.as_ref()))
-        .transpose()?;
-    if let Some(target) = &target {
-        for plan in open
-            .programs_mut()
-            .iter_mut()
-            .filter(|plan| is_for_function(plan))
-        {
-            plan.tied = Some(target.clone());
-        }
-    }
+    target::tie(&mut open, arguments.target.as_ref(), kernel.as_ref(), file)?;
     let plans: Vec<ProgramPlan> = open
         .programs()
         .iter()
@@ -181,35 +166,6 @@ fn object(
         tally.count(program.print(&outcome, arguments.json, out)?);
     }
     Ok(())
-}
-
-/// Whether the program's place is a function, which another program may have.
-fn is_for_function(plan: &ProgramPlan) -> bool {
-    let section = Section::parse(&plan.section).and_then(|section| section.target);
-    let function = BtfTarget::Function;
-    matches!(section, Ok(Target::ProgramFunction(_)))
-        || matches!(section, Ok(Target::Btf { kind, .. }) if kind == function)
-}
-
-/// Loads the program that others are for.
-fn load_target(target: &TargetArg, kernel: &dyn Kernel) -> Result<LoadTarget, Problem> {
-    let TargetArg {
-        object: path,
-        program,
-    } = target;
-    let file = path.display().to_string();
-    let mut open = object::load(path)?;
-    object::choose(path, &mut open, program)?;
-    object::unpin(&mut open);
-    let loaded = crate::load::load(open, kernel, &file, false)?;
-    let found = loaded
-        .program(program)
-        .map_err(|error| crate::load::problem(&file, error))?;
-    let Some(ty) = loaded.object().function(found.plan.id).ty else {
-        let text = format!("{file}: {program} has no types, so nothing can be attached to it");
-        return Err(Problem::Asked(text));
-    };
-    Ok(LoadTarget::Program(found.fd.clone(), ty))
 }
 
 fn prepare<'k>(open: Open, kernel: &'k dyn Kernel, file: &str) -> Result<Prepared<'k>, Problem> {

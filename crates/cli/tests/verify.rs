@@ -153,5 +153,15 @@ fn every_object_of_xdp_tools_gets_a_verdict() {
     for answer in run.json() {
         assert_eq!(answer["verdict"], "accept", "{answer}");
     }
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    // Without a target, an XDP program stands in for it, and that is said.
+    arguments.drain(2..4);
+    let run = panal(&arguments);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("verified as for the entry of an XDP program"),
+        "{}",
+        run.stderr
+    );
 }

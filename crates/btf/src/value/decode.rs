@@ -134,7 +134,7 @@ impl Decoder<'_> {
         for (index, member) in members.iter().enumerate() {
             let start = (member.bit_offset / 8) as usize;
             let rest = bytes.get(start..).unwrap_or(&[]);
-            let (id, ty) = self.btf.resolve(member.ty);
+            let ty = self.btf.resolve(member.ty).1;
             if let (true, Some(inner)) = (member.name.is_empty(), ty.kind.members()) {
                 self.left = self.left.checked_sub(1)?;
                 self.members(inner, rest, false, values)?;

@@ -2,6 +2,7 @@
 //!
 //! `panal-parity fuzz [--seconds N] [--programs N] [--seed S] [--show N]` generates programs: verdict,
 //! return value, packet and maps must agree. A disagreement is shrunk to a minimal text case.
+//! `panal-parity selftests` compiles the Linux selftests' `verifier_*.c` and writes up agreement.
 //! `panal-parity objects FILE...` asks about every program of compiled objects.
 //!
 //! Needs bpf(2) with the right to load programs; without, says "skipped: why".
@@ -10,6 +11,7 @@
 mod ask;
 mod fuzz;
 mod objects;
+mod selftests;
 mod shrink;
 
 use std::process::ExitCode;
@@ -23,7 +25,8 @@ use panal_uapi::{
 };
 
 const USAGE: &str = "usage: panal-parity fuzz [--seconds N] [--programs N] [--seed S] [--show N]
-       panal-parity objects FILE...";
+       panal-parity objects FILE...
+       panal-parity selftests [--out FILE] [NAME...]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -33,7 +36,18 @@ fn main() -> ExitCode {
             PanalKernel::new().map(|panal| fuzz::run(rest, &linux, &panal))
         }
         Some((command, rest)) if command == "objects" => {
-            verifying_as(&linux).map(|panal| objects::run(rest, &linux, &panal))
+            verifying_as(&linux, true).map(|panal| objects::run(rest, &linux, &panal))
+        }
+        Some((command, rest)) if command == "selftests" => {
+            verifying_as(&linux, true).and_then(|judge| {
+                let runner = verifying_as(&linux, false)?;
+                let kernels = selftests::Kernels {
+                    linux: &linux,
+                    judge: &judge,
+                    runner: &runner,
+                };
+                Ok(selftests::run(rest, &kernels))
+            })
         }
         _ => {
             eprintln!("{USAGE}");
@@ -47,7 +61,10 @@ fn main() -> ExitCode {
 }
 
 /// Panal's kernel with the types of the running Linux.
-fn verifying_as(linux: &LinuxKernel) -> Result<PanalKernel, panal_uapi::kernel::Failure> {
+fn verifying_as(
+    linux: &LinuxKernel,
+    only: bool,
+) -> Result<PanalKernel, panal_uapi::kernel::Failure> {
     let profile = Profile {
         name: linux.name(),
         version: linux.version(),
@@ -57,6 +74,6 @@ fn verifying_as(linux: &LinuxKernel) -> Result<PanalKernel, panal_uapi::kernel::
     };
     PanalKernel::builder()
         .profile(profile)
-        .verify_only(true)
+        .verify_only(only)
         .build()
 }

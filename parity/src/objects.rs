@@ -40,6 +40,15 @@ impl Verdict {
 
 /// Asks a kernel about every program of an object file.
 pub fn verdicts(kernel: &dyn Kernel, path: &Path) -> Result<Vec<(String, Verdict)>, String> {
+    verdicts_with(kernel, path, &|_| {})
+}
+
+/// The same, with the object changed first.
+pub fn verdicts_with(
+    kernel: &dyn Kernel,
+    path: &Path,
+    change: &dyn Fn(&mut Open),
+) -> Result<Vec<(String, Verdict)>, String> {
     let bytes = fs::read(path).map_err(|e| e.to_string())?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut open = Open::parse(&bytes, &name).map_err(|e| e.to_string())?;
@@ -47,6 +56,7 @@ pub fn verdicts(kernel: &dyn Kernel, path: &Path) -> Result<Vec<(String, Verdict
     for plan in open.programs_mut() {
         plan.log_level = LOG_STATS;
     }
+    change(&mut open);
     let prepared = open.prepare(kernel).map_err(|e| e.to_string())?;
     let plans = prepared.open().programs();
     let verdict = |plan: &ProgramPlan| match prepared.load_program(plan.id) {

@@ -3,7 +3,6 @@
 
 use alloc::{string::String, vec::Vec};
 
-use panal_isa::Instruction;
 use panal_uapi::MapType;
 
 use crate::{
@@ -55,10 +54,6 @@ pub struct Aux {
     pub live_regs: u16,
     /// Number of the strongly connected component that it is in, 0 for none.
     pub scc: u32,
-    /// Whether it is a call that can be treated as `bpf_fastcall`: spills around it need no stack.
-    pub fastcall_spills: u8,
-    /// Whether it belongs to a pattern of [`Aux::fastcall_spills`].
-    pub fastcall_pattern: bool,
 }
 
 /// Everything but the state of the path.
@@ -200,11 +195,6 @@ impl<'a> Env<'a> {
         self.next_id
     }
 
-    /// The instruction that is being checked.
-    pub fn instruction(&self) -> Option<&Instruction> {
-        self.program.get(self.slot)
-    }
-
     /// Whether this is (or is newer than) Linux `major.minor`.
     pub fn since(&self, major: u32, minor: u32) -> bool {
         self.request.profile.version >= (major << 16 | minor << 8)
@@ -216,8 +206,6 @@ impl<'a> Env<'a> {
 pub struct Log {
     level: u32,
     text: String,
-    /// Text that level 1 keeps only when the program is rejected: dropped at each branch end.
-    mark: usize,
     /// The source line that was printed last.
     pub last_line: Option<usize>,
 }
@@ -273,11 +261,6 @@ impl Log {
         if !self.level2() && len <= self.text.len() {
             self.text.truncate(len);
         }
-    }
-
-    /// Start of what may be dropped.
-    pub fn mark(&self) -> usize {
-        self.mark
     }
 
     /// The text.

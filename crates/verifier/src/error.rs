@@ -65,11 +65,6 @@ impl Reject {
     pub fn into_body(self) -> Body {
         *self.0
     }
-
-    /// All of it.
-    pub fn body(&self) -> &Body {
-        &self.0
-    }
 }
 
 /// `reject!(Class, ERRNO, "linux's message {}", args)`

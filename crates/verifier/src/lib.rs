@@ -4,8 +4,7 @@
 //! `Proof` can be run.
 #![no_std]
 #![forbid(unsafe_code)]
-// Rules are complete before every one of them is used.
-#![allow(dead_code, unused_imports)]
+
 extern crate alloc;
 
 mod access;

@@ -102,14 +102,6 @@ pub fn mark_reg(env: &mut Env<'_>, st: &State, reg: Reg) -> Check {
     Ok(())
 }
 
-/// As [`mark_reg`], for several registers at once.
-///
-/// # Errors
-/// An inconsistency in the verifier itself.
-pub fn mark_regs(env: &mut Env<'_>, st: &State, regs: &[Reg]) -> Check {
-    regs.iter().try_for_each(|&reg| mark_reg(env, st, reg))
-}
-
 /// The verdict depends on the number spilled to this stack slot of a frame.
 ///
 /// # Errors
@@ -415,11 +407,7 @@ fn undo(
             }
             wanted.enter()?;
         }
-        Instruction::PacketLoad { .. } => {
-            if wanted.has(Reg::R0) {
-                return Err(TooHard);
-            }
-        }
+        Instruction::PacketLoad { .. } if wanted.has(Reg::R0) => return Err(TooHard),
         Instruction::Call(target) => undo_call(env, slot, later, *target, wanted)?,
         Instruction::Exit => return undo_exit(env, later, wanted),
         _ => {}

@@ -224,14 +224,10 @@ impl Program {
             .is_some_and(|c| c.no_return)
     }
 
-    /// Slots.
+    /// How many slots there are.
+    #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {
         self.instructions.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.instructions.is_empty()
     }
 
     /// The instruction at a slot.

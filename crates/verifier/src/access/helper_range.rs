@@ -239,7 +239,7 @@ pub fn check_stack(
 /// It overlaps something that must not be overwritten.
 pub fn fill(env: &mut Env<'_>, st: &mut State, raw: RawBuffer) -> Check {
     for at in 0..raw.size {
-        memory::check_write(env, st, raw.reg, at as i32, 1, Stored::Unknown)?;
+        stack::write(env, st, raw.reg, at as i32, 1, Stored::Unknown)?;
     }
     Ok(())
 }

@@ -77,7 +77,7 @@ pub fn check_bounds(
     }
     let (min, max) = reach(&reg, off);
     let end = max.saturating_add(i64::from(size));
-    if min < -FRAME_SIZE || min > -1 || end > 0 {
+    if !(-FRAME_SIZE..0).contains(&min) || end > 0 {
         let text = if is_const {
             alloc::format!("invalid{words} stack R{n} off={min} size={size}")
         } else {

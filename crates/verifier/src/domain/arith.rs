@@ -5,7 +5,7 @@
 
 use panal_isa::{AluOp, Width};
 
-use super::{Scalar, Tnum};
+use super::Scalar;
 
 impl Scalar {
     /// `self = self op other`. Division, remainder and shifts by something unknown give any number
@@ -290,11 +290,4 @@ fn signed_products32(a: [i32; 2], b: [i32; 2]) -> (i32, i32) {
         }
     }
     (min, max)
-}
-
-impl Tnum {
-    /// Whether the sign bit is known to be clear.
-    pub const fn is_non_negative(self) -> bool {
-        (self.value | self.mask) >> 63 == 0
-    }
 }

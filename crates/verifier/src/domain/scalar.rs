@@ -52,6 +52,7 @@ impl Scalar {
     }
 
     /// All of `min..=max`, unsigned.
+    #[cfg(test)]
     pub fn unsigned_range(min: u64, max: u64) -> Scalar {
         let mut s = Scalar {
             umin: min,
@@ -92,12 +93,8 @@ impl Scalar {
         self.bits.subreg().is_const()
     }
 
-    /// Whether nothing is known.
-    pub fn is_unbounded(&self) -> bool {
-        *self == Scalar::UNKNOWN
-    }
-
     /// Whether a number is a member.
+    #[cfg(test)]
     pub const fn contains(&self, v: u64) -> bool {
         self.bits.contains(v)
             && self.umin <= v
@@ -218,9 +215,9 @@ impl Scalar {
             if next > self.umax {
                 *self = Scalar::constant(self.umin);
             }
-        } else if next == self.bits.max() {
-            *self = Scalar::constant(next);
-        } else if next <= self.umax && self.bits.next_above(next) > self.umax {
+        } else if next == self.bits.max()
+            || (next <= self.umax && self.bits.next_above(next) > self.umax)
+        {
             *self = Scalar::constant(next);
         }
     }

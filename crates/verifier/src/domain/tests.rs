@@ -353,7 +353,7 @@ impl Random {
     fn number(&mut self) -> u64 {
         let shift = self.next() % 64;
         let n = self.next() >> shift;
-        if self.next() % 4 == 0 {
+        if self.next() & 3 == 0 {
             n.wrapping_neg()
         } else {
             n

@@ -45,16 +45,6 @@ impl Tnum {
         self.mask == 0
     }
 
-    /// Whether it is this number.
-    pub const fn equals_const(self, value: u64) -> bool {
-        self.is_const() && self.value == value
-    }
-
-    /// Whether nothing is known.
-    pub const fn is_unknown(self) -> bool {
-        self.mask == u64::MAX
-    }
-
     /// Smallest member, unsigned.
     pub const fn min(self) -> u64 {
         self.value
@@ -123,11 +113,6 @@ impl Tnum {
             value: difference & !mask,
             mask,
         }
-    }
-
-    /// Negation.
-    pub const fn neg(self) -> Tnum {
-        Tnum::constant(0).sub(self)
     }
 
     /// Bitwise and.
@@ -264,15 +249,6 @@ impl Tnum {
     /// Whether every member is a multiple of `size` (a power of two, or 0 for "any").
     pub const fn is_aligned(self, size: u64) -> bool {
         size == 0 || (self.value | self.mask) & (size - 1) == 0
-    }
-
-    /// Sign extension from the low `bytes` bytes.
-    pub const fn sign_extend(self, bytes: u32) -> Tnum {
-        if bytes >= 8 {
-            return self;
-        }
-        let shift = 64 - bytes * 8;
-        self.lsh(shift).arsh(shift, 64)
     }
 
     /// Byte swap of the low `bytes` (2, 4, 8), zero-extended.

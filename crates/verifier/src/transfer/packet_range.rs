@@ -90,10 +90,11 @@ fn extend_ranges(st: &mut State, pkt: &RegState, open: bool) {
     }
     let known = pkt.off + i32::from(open);
     st.for_each_reg_mut(|reg| {
-        if reg.id == pkt.id && reg.kind.same_kind(&pkt.kind) {
-            if let RegKind::Packet { range } | RegKind::PacketMeta { range } = &mut reg.kind {
-                *range = (*range).max(known);
-            }
+        let same_base = reg.id == pkt.id && reg.kind.same_kind(&pkt.kind);
+        if let RegKind::Packet { range } | RegKind::PacketMeta { range } = &mut reg.kind
+            && same_base
+        {
+            *range = (*range).max(known);
         }
     });
 }

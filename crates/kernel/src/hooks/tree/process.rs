@@ -4,7 +4,11 @@
 //! One thread is the tracer of the whole tree. A call whose return value is wanted stops twice (the
 //! filter's `SECCOMP_RET_TRACE`, then its exit); every other call of the tree does not stop here.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+};
 
 use crate::hooks::ExitStatus;
 
@@ -81,6 +85,8 @@ pub(super) struct Tracer {
     tasks: Arc<Tasks>,
     /// Calls entered whose exit is awaited.
     in_call: HashMap<u32, Syscall>,
+    /// Tasks that have stopped here before, as every new one does before it runs.
+    seen: HashSet<u32>,
     main: u32,
     status: Option<ExitStatus>,
 }
@@ -97,6 +103,7 @@ impl Tracer {
             demand,
             tasks,
             in_call: HashMap::new(),
+            seen: HashSet::new(),
             main,
             status: None,
         }
@@ -113,6 +120,10 @@ impl Tracer {
     }
 
     fn stopped(&mut self, tid: u32, stop: Stop) {
+        if self.seen.insert(tid) {
+            // Its id may have been another's, about whom somebody asked when it was gone already.
+            self.tasks.remove(tid);
+        }
         let outcome = match stop {
             Stop::Exited(code) => return self.gone(tid, ExitStatus::Code(code)),
             Stop::Signaled(signal, _) => return self.gone(tid, ExitStatus::Signal(signal)),
@@ -220,6 +231,7 @@ impl Tracer {
                 self.in_call.insert(tid, call);
             }
             self.tasks.remove(former);
+            self.seen.remove(&former);
         }
         // The leader may have "exited" before: it lives again.
         self.tasks.remove(tid);
@@ -231,6 +243,7 @@ impl Tracer {
     fn gone(&mut self, tid: u32, status: ExitStatus) {
         self.in_call.remove(&tid);
         self.tasks.remove(tid);
+        self.seen.remove(&tid);
         if tid == self.main {
             self.status = Some(status);
         }

@@ -33,8 +33,9 @@ pub enum DecodeError {
 const MAX_VALUES: u32 = 1 << 20;
 
 impl Btf {
-    /// Reads a value of a type; numbers called `__be16` and the like are in network byte order. Bytes beyond its size fill the flexible array at its end, if it
-    /// has one, and are ignored otherwise.
+    /// Reads a value of a type; numbers called `__be16` and the like are in network byte order.
+    /// Bytes beyond its size fill the flexible array at its end, if it has one, and are ignored
+    /// otherwise.
     pub fn decode(&self, id: TypeId, bytes: &[u8]) -> Result<Value, DecodeError> {
         let need = self.size_of(id).unwrap_or(0);
         if bytes.len() < need as usize {

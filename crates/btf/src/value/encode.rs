@@ -28,7 +28,8 @@ impl Btf {
     /// Beside what the type suggests: IPv4 addresses for 4-byte integers and arrays and IPv6
     /// addresses (or IPv4 ones behind `::ffff:0:0`) for 16 bytes, in network order, as are numbers of
     /// types called `__be16` and the like; MAC addresses for 6-byte arrays; any of them for a
-    /// struct of that size; `ADDRESS/LENGTH` for a struct that begins with the 32-bit prefix length of an LPM trie.
+    /// struct of that size; `ADDRESS/LENGTH` for a struct that begins with the 32-bit prefix length
+    /// of an LPM trie.
     pub fn encode(&self, id: TypeId, literal: &Literal) -> Result<Vec<u8>, EncodeError> {
         let size = self.size_of(id).filter(|&size| size <= MAX_SIZE);
         let size = size.ok_or(at_top(format!(

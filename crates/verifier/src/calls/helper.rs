@@ -217,7 +217,7 @@ fn special(env: &mut Env<'_>, st: &mut State, call: &mut Call) -> Check {
     match call.helper.id {
         BPF_FUNC_tail_call => {
             super::leaks::check(env, st, false, "tail_call")?;
-            fact.key = maps::tail_call_key(env, st)?;
+            fact.key = maps::tail_call_key(env, st, call)?;
         }
         BPF_FUNC_get_local_storage if !st.reg(Reg::R2).is_null() => {
             return Err(reject!(

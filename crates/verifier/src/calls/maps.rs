@@ -197,7 +197,17 @@ pub fn record(env: &mut Env<'_>, _st: &State, call: &Call) -> Check {
 }
 
 /// The key of a tail call, if it is known.
-pub fn tail_call_key(env: &mut Env<'_>, st: &State) -> Check<Option<u64>> {
+pub fn tail_call_key(env: &mut Env<'_>, st: &State, call: &Call) -> Check<Option<u64>> {
+    if call
+        .map
+        .is_none_or(|(map, _)| env.map_type(map) != MapType::ProgArray)
+    {
+        return Err(reject!(
+            NotAllowed,
+            EINVAL,
+            "expected prog array map for tail call"
+        ));
+    }
     let key = st.reg(Reg::R3).as_const();
     if key.is_some() {
         precision::mark_reg(env, st, Reg::R3)?;

@@ -12,6 +12,24 @@ pub use command::{Command, ExitStatus, StartError};
 
 use crate::attach::HookPoint;
 
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+impl crate::PanalKernel {
+    /// Runs a command under the programs that are attached: not possible on this system.
+    ///
+    /// # Errors
+    /// [`StartError::Unsupported`], always.
+    pub fn supervise(
+        &self,
+        _command: &Command,
+        _poll: &mut dyn FnMut(),
+    ) -> Result<ExitStatus, StartError> {
+        Err(StartError::Unsupported)
+    }
+}
+
 /// Whether some hook has events at this point.
 pub(crate) fn offers(point: &HookPoint) -> bool {
     #[cfg(all(

@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod examples;
+mod parity;
 mod run;
 mod test;
 mod tools;
@@ -18,6 +19,9 @@ Commands:
   check     what CI checks besides: format, clippy, documentation, no_std builds
   examples  make the examples' objects anew; --check: compare with the committed ones
   bench     build and run the benchmarks: ratios against other tools, in one run
+  parity    ask Linux and Panal about the verifier selftests, write docs/parity.md
+  fuzz-parity [--seconds N] [--seed S] [--show N]
+            ask Linux and Panal about generated programs
   tools     show which outside tools are here, install what is missing
 
 Options of `test` and `tools`:
@@ -32,6 +36,8 @@ fn main() -> ExitCode {
         Some("check") => check::run(rest),
         Some("examples") => examples::run(rest),
         Some("bench") => bench::run(rest),
+        Some("parity") => parity::selftests(rest),
+        Some("fuzz-parity") => parity::fuzz(rest),
         Some("tools") => tools::run(rest),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");

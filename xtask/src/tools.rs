@@ -71,9 +71,25 @@ pub fn run(args: &[String]) -> Done {
     Ok(())
 }
 
+/// The selftests' sources: large, so only those who ask for them get them.
+const SELFTESTS: Tool = Tool {
+    probe: "/usr/src/linux-source-6.12.tar.xz",
+    package: "linux-source-6.12",
+    purpose: "the verifier's selftests, compiled and asked about",
+};
+
 /// Installs what is missing where that is possible, names it otherwise.
 pub fn provide(install: bool) -> Done {
-    let missing: Vec<&Tool> = TOOLS.iter().filter(|t| !is_here(t)).collect();
+    provide_all(install, TOOLS.iter().collect())
+}
+
+/// The same, with the selftests' sources.
+pub fn provide_selftests() -> Done {
+    provide_all(true, TOOLS.iter().chain([&SELFTESTS]).collect())
+}
+
+fn provide_all(install: bool, wanted: Vec<&Tool>) -> Done {
+    let missing: Vec<&Tool> = wanted.into_iter().filter(|t| !is_here(t)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -165,3 +165,49 @@ fn every_object_of_xdp_tools_gets_a_verdict() {
         run.stderr
     );
 }
+
+/// The instructions of a log, by slot: `6: (bf) r6 = r1`, without what follows a `;`.
+fn logged(log: &str) -> std::collections::BTreeMap<usize, String> {
+    let lines = log.lines().filter_map(|line| {
+        let (slot, text) = line.trim().split_once(": (")?;
+        let text = text.split(';').next().unwrap_or(text).trim_end();
+        Some((slot.parse().ok()?, format!("({text}")))
+    });
+    // Addresses of maps are each kernel's own.
+    lines
+        .filter(|(_, text): &(usize, String)| !text.starts_with("(18)"))
+        .collect()
+}
+
+#[test]
+fn instructions_read_as_in_linux_s_own_log() {
+    for object in [
+        REJECTED,
+        "bench/programs/sort.bpf.o",
+        "examples/firewall.bpf.o",
+    ] {
+        let arguments = ["verify", "--json", "--log=2", object];
+        let linux = panal(&[&arguments[..], &["--kernel", "linux"]].concat()).json();
+        let panal = panal(&arguments).json();
+        if linux.iter().any(|answer| answer["verdict"] == "error") {
+            println!("skipped: {}", linux[0]["error"]["message"]);
+            return;
+        }
+        for (ours, theirs) in panal.iter().zip(&linux) {
+            let log = |answer: &serde_json::Value| logged(answer["log"].as_str().expect("a log"));
+            let (ours, theirs) = (log(ours), log(theirs));
+            let mut both = 0;
+            for (slot, text) in &theirs {
+                if let Some(ours) = ours.get(slot) {
+                    assert_eq!(ours, text, "{object}, instruction {slot}");
+                    both += 1;
+                }
+            }
+            assert!(
+                both > 3,
+                "{object}: only {both} of {} are in both logs",
+                theirs.len()
+            );
+        }
+    }
+}

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod names;
 mod numbers;
 
 pub mod attr;

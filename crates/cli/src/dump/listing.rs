@@ -1,10 +1,10 @@
 //! A function as rows of text: instructions, with names in the place of what relocations will fill.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::collections::BTreeSet;
 
-use panal_isa::{CallTarget, Code, Imm64, Instruction, Names, Style};
+use panal_isa::{CallTarget, Code, Imm64, Instruction, Style};
 use panal_object::{Function, Line, Object, Target};
-use panal_uapi::helpers;
+use panal_uapi::names::KernelNames;
 
 use super::Subject;
 use crate::{error::Problem, text::clean};
@@ -43,14 +43,6 @@ pub struct Listing<'o> {
     pub targets: BTreeSet<usize>,
 }
 
-struct HelperNames;
-
-impl Names for HelperNames {
-    fn helper(&self, id: u32) -> Option<Cow<'_, str>> {
-        helpers::by_id(id).map(|helper| format!("bpf_{}", helper.name).into())
-    }
-}
-
 /// Reads a function's code.
 pub fn read<'o>(subject: &Subject<'o>, function: &'o Function) -> Result<Listing<'o>, Problem> {
     let code = Code::decode(&function.code).map_err(|error| {
@@ -58,7 +50,7 @@ pub fn read<'o>(subject: &Subject<'o>, function: &'o Function) -> Result<Listing
         Problem::Asked(format!("{path}: function {}: {error}", function.name))
     })?;
     let style = Style {
-        names: &HelperNames,
+        names: &KernelNames::default(),
         ..Style::LLVM
     };
     let rows: Vec<Row<'o>> = code

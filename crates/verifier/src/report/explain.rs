@@ -3,7 +3,10 @@
 use alloc::{string::String, vec::Vec};
 
 use panal_isa::{Instruction, Style};
-use panal_uapi::report::{Note, Place, Rejection, Source};
+use panal_uapi::{
+    names::KernelNames,
+    report::{Note, Place, Rejection, Source},
+};
 
 use crate::{env::Env, error::Reject, state::State};
 
@@ -42,10 +45,17 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
 
 /// An instruction with its source line.
 pub fn place(env: &Env<'_>, slot: usize) -> Place {
+    let names = KernelNames {
+        btf: Some(&env.request.profile.btf),
+    };
+    let style = Style {
+        names: &names,
+        ..Style::LLVM
+    };
     let instruction = env
         .program
         .get(slot)
-        .map(|i| alloc::format!("{}", i.text(Some(slot), Style::LLVM)))
+        .map(|i| alloc::format!("{}", i.text(Some(slot), style)))
         .unwrap_or_default();
     Place {
         slot: slot as u32,

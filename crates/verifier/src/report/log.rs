@@ -1,6 +1,7 @@
 //! The log in Linux's manner.
 
 use panal_isa::Style;
+use panal_uapi::names::KernelNames;
 
 use super::state_text;
 use crate::{env::Env, state::State};
@@ -22,7 +23,15 @@ pub fn log_step(env: &mut Env<'_>, st: &State, from_branch: bool) {
     let Some(instruction) = env.program.get(slot).copied() else {
         return;
     };
-    let text = instruction.text(Some(slot), Style::KERNEL);
+    let request = env.request;
+    let names = KernelNames {
+        btf: Some(&request.profile.btf),
+    };
+    let style = Style {
+        names: &names,
+        ..Style::KERNEL
+    };
+    let text = instruction.text(Some(slot), style);
     env.log.write(format_args!("{slot}: {text}\n"));
 }
 

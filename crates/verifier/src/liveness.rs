@@ -80,22 +80,64 @@ pub fn registers(env: &mut Env<'_>) {
                 .map_or((0, 0), |i| uses(&env.program, slot, i))
         })
         .collect();
-    loop {
-        let mut changed = false;
-        for slot in (0..n).rev() {
-            let (a, b) = env.program.successors(slot);
-            let after = [a, b]
-                .into_iter()
-                .flatten()
-                .filter_map(|to| env.aux.get(to))
-                .fold(0, |live, aux| live | aux.live_regs);
-            let (reads, writes) = effects[slot];
-            let before = (after & !writes) | reads;
-            changed |= before != env.aux[slot].live_regs;
-            env.aux[slot].live_regs = before;
+    let predecessors = Predecessors::new(&env.program);
+    // Backwards, so that most slots are seen once.
+    let mut work: Vec<u32> = (0..n as u32).collect();
+    let mut after = alloc::vec![0u16; n];
+    while let Some(slot) = work.pop() {
+        let slot = slot as usize;
+        let (reads, writes) = effects[slot];
+        let before = (after[slot] & !writes) | reads;
+        env.aux[slot].live_regs = before;
+        predecessors.for_each(slot, |p| {
+            let grown = after[p as usize] | before;
+            if grown != after[p as usize] {
+                after[p as usize] = grown;
+                work.push(p);
+            }
+        });
+    }
+}
+
+/// From where each slot is reached within its subprogram.
+#[derive(Debug, Default)]
+struct Predecessors {
+    /// Two at most, for most slots.
+    first: Vec<[u32; 2]>,
+    /// (slot, predecessor), sorted.
+    more: Vec<(u32, u32)>,
+}
+
+impl Predecessors {
+    fn new(program: &Program) -> Predecessors {
+        let n = program.len();
+        let mut first = alloc::vec![[NONE; 2]; n];
+        let mut more = Vec::new();
+        for slot in 0..n {
+            let (a, b) = program.successors(slot);
+            for to in [a, b].into_iter().flatten().filter(|&to| to < n) {
+                match first[to].iter_mut().find(|p| **p == NONE) {
+                    Some(place) => *place = slot as u32,
+                    None => more.push((to as u32, slot as u32)),
+                }
+            }
         }
-        if !changed {
-            break;
+        more.sort_unstable();
+        Predecessors { first, more }
+    }
+
+    fn for_each(&self, slot: usize, mut f: impl FnMut(u32)) {
+        for p in self.first[slot] {
+            if p != NONE {
+                f(p);
+            }
+        }
+        let from = self.more.partition_point(|&(to, _)| (to as usize) < slot);
+        for &(to, p) in &self.more[from..] {
+            if to as usize != slot {
+                break;
+            }
+            f(p);
         }
     }
 }
@@ -111,8 +153,7 @@ pub struct StackLiveness {
     live: Vec<u64>,
     /// Union of `live` over the successors.
     after: Vec<u64>,
-    predecessors: Vec<[u32; 2]>,
-    more_predecessors: Vec<(u32, u32)>,
+    predecessors: Predecessors,
     work: Vec<u32>,
     /// What the instruction under way overwrites.
     current: u64,
@@ -124,25 +165,12 @@ impl StackLiveness {
     /// Prepares the graph.
     pub fn new(program: &Program) -> StackLiveness {
         let n = program.len();
-        let mut predecessors = alloc::vec![[NONE; 2]; n];
-        let mut more_predecessors = Vec::new();
-        for slot in 0..n {
-            let (a, b) = program.successors(slot);
-            for to in [a, b].into_iter().flatten().filter(|&to| to < n) {
-                match predecessors[to].iter_mut().find(|p| **p == NONE) {
-                    Some(place) => *place = slot as u32,
-                    None => more_predecessors.push((to as u32, slot as u32)),
-                }
-            }
-        }
-        more_predecessors.sort_unstable();
         StackLiveness {
             reads: alloc::vec![0; n],
             writes: alloc::vec![u64::MAX; n],
             live: alloc::vec![0; n],
             after: alloc::vec![0; n],
-            predecessors,
-            more_predecessors,
+            predecessors: Predecessors::new(program),
             work: Vec::new(),
             current: 0,
         }
@@ -199,29 +227,14 @@ impl StackLiveness {
                 continue;
             }
             self.live[slot] = before;
-            for p in self.predecessors[slot] {
-                if p != NONE {
-                    self.pass_to(p, before);
+            let (after, work) = (&mut self.after, &mut self.work);
+            self.predecessors.for_each(slot, |p| {
+                let grown = after[p as usize] | before;
+                if grown != after[p as usize] {
+                    after[p as usize] = grown;
+                    work.push(p);
                 }
-            }
-            let from = self
-                .more_predecessors
-                .partition_point(|&(to, _)| (to as usize) < slot);
-            for i in from..self.more_predecessors.len() {
-                let (to, p) = self.more_predecessors[i];
-                if to as usize != slot {
-                    break;
-                }
-                self.pass_to(p, before);
-            }
-        }
-    }
-
-    fn pass_to(&mut self, slot: u32, live: u64) {
-        let after = &mut self.after[slot as usize];
-        if *after | live != *after {
-            *after |= live;
-            self.work.push(slot);
+            });
         }
     }
 }

@@ -37,7 +37,6 @@ struct ProgLoad {
 }
 
 /// What is loaded.
-
 pub struct Load<'a> {
     pub prog_type: ProgType,
     pub attach_type: Option<AttachType>,

@@ -77,6 +77,18 @@ fn tracing(env: &Env<'_>, sleepable: bool) -> Check {
         ]
         .iter()
         .any(|prefix| hook.name.starts_with(prefix));
+    // Only security hooks and functions made for it have a return value that may be replaced.
+    let modifiable = ["security_", "bpf_modify_return_test", "bpf_fentry_test"]
+        .iter()
+        .any(|prefix| hook.name.starts_with(prefix));
+    if env.request.attach_type == Some(AttachType::ModifyReturn) && !modifiable {
+        return Err(reject!(
+            NotAllowed,
+            EINVAL,
+            "{}() is not modifiable",
+            hook.name
+        ));
+    }
     if sleepable && !may_sleep {
         return Err(reject!(
             NotAllowed,

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use panal_uapi::helpers::{Arg, ArgFlags, ArgKind};
 
-use crate::state::{BtfRef, PtrFlags, RegKind, RegState};
+use crate::state::{PtrFlags, RegKind, RegState};
 
 /// A kind of register without its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +158,7 @@ pub fn accepts(arg: Arg, reg: &RegState) -> bool {
         }
         _ => {}
     }
-    Base::of(&reg.kind).is_some_and(|base| accepted(arg.kind).iter().any(|&a| a == (base, flags)))
+    Base::of(&reg.kind).is_some_and(|base| accepted(arg.kind).contains(&(base, flags)))
 }
 
 /// What an argument accepts, as Linux lists it.
@@ -181,9 +181,4 @@ pub fn expected(arg: Arg) -> String {
         list.push_str(base.name());
     }
     list
-}
-
-/// Whether it is an object of the program's own types.
-pub fn is_local_object(reg: &RegState) -> bool {
-    matches!(reg.kind, RegKind::Btf(ty) if ty.btf == BtfRef::Program)
 }

@@ -31,19 +31,11 @@ pub fn argument(call: &mut Call, state: &RegState) -> Check {
         && (other, other_uid) != (map, uid)
     {
         // A timer was given before: it must lie in a value of this very map.
-        return Err(if other != map {
-            reject!(
-                SpecialObject,
-                EINVAL,
-                "timer pointer in R1 map_uid={other_uid} doesn't match map pointer in R2 map_uid={uid}"
-            )
-        } else {
-            reject!(
-                SpecialObject,
-                EINVAL,
-                "timer pointer in R1 map_uid={other_uid} doesn't match map pointer in R2 map_uid={uid}"
-            )
-        });
+        return Err(reject!(
+            SpecialObject,
+            EINVAL,
+            "timer pointer in R1 map_uid={other_uid} doesn't match map pointer in R2 map_uid={uid}"
+        ));
     }
     call.map = Some((map, uid));
     Ok(())

@@ -43,7 +43,7 @@ use panal_uapi::helpers::{self, Traits};
 use crate::{
     access::context,
     env::Env,
-    error::{Check, reject},
+    error::Check,
     state::{BtfRef, MapRef, State},
 };
 

@@ -7,7 +7,7 @@ use crate::{
     access::memory::{self, Stored},
     env::Env,
     error::{Check, reject},
-    state::{DynptrKind, Frame, PtrFlags, RegKind, RegState, SlotType, StackSlot, State},
+    state::{DynptrKind, Frame, RegKind, RegState, SlotType, StackSlot, State},
 };
 
 /// A dynptr that is used.
@@ -46,8 +46,6 @@ fn kind_name(kind: DynptrKind) -> &'static str {
         DynptrKind::Skb => "skb",
         DynptrKind::Xdp => "xdp",
         DynptrKind::SkbMeta => "skb_meta",
-        DynptrKind::File => "file",
-        DynptrKind::Invalid => "<unknown>",
     }
 }
 
@@ -346,9 +344,4 @@ fn destroy_dynptr(st: &mut State, frame: usize, off: i32) -> Check {
         }
     });
     Ok(())
-}
-
-/// Whether a pointer is a slice of a packet.
-pub fn is_packet_slice(state: &RegState) -> bool {
-    state.flags.contains(PtrFlags::PACKET_SLICE)
 }

@@ -65,7 +65,7 @@ fn constant<'a>(env: &mut Env<'a>, st: &mut State, reg: Reg) -> Check<&'a [u8]> 
 pub fn check_snprintf(env: &mut Env<'_>, st: &mut State) -> Check {
     let format = constant(env, st, Reg::R3)?;
     let length = st.reg(Reg::R5).num.bits.value;
-    if length % 8 != 0 {
+    if !length.is_multiple_of(8) {
         return Err(reject!(WrongType, EINVAL, "Invalid format string")
             .because("the arguments of bpf_snprintf are 8 bytes each"));
     }

@@ -33,8 +33,6 @@ pub struct BtfType {
 /// What a dynptr points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DynptrKind {
-    /// Not yet known.
-    Invalid,
     /// Memory of the program (`bpf_dynptr_from_mem`).
     Local,
     /// A ring buffer record.
@@ -45,8 +43,6 @@ pub enum DynptrKind {
     Xdp,
     /// The metadata before a packet.
     SkbMeta,
-    /// A file's contents.
-    File,
 }
 
 /// Where an iterator on the stack is in its life.

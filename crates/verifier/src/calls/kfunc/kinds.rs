@@ -161,7 +161,7 @@ pub fn of_pointer(
     }
     let sized = next.is_some_and(|next| is_size(meta.param(index + 1), next));
     let void = matches!(underneath.kind, Kind::Void);
-    if !is_scalar(btf, target) && !is_scalar_struct(btf, target, 0) && !(sized && void) {
+    if !(is_scalar(btf, target) || is_scalar_struct(btf, target, 0) || sized && void) {
         return Err(reject!(
             WrongType,
             EINVAL,

@@ -429,8 +429,11 @@ fn write_variable(
             zero_kept = true;
             continue;
         }
+        if slot.is_spilled() {
+            forget_spill(slot);
+        }
         slot.reg.kind = RegKind::NotInit;
-        let keeps = zero && kind == SlotType::Zero;
+        let keeps = zero && slot.types[index % 8] == SlotType::Zero;
         zero_kept |= keeps;
         slot.types[index % 8] = if keeps {
             SlotType::Zero

@@ -257,11 +257,12 @@ impl Scalar {
     }
 }
 
-/// The amount of a shift, if it is known and below the width.
+/// The amount of a shift, if it is known and below the width. A 32-bit shift uses the low half
+/// only, but Linux asks all 64 bits to be below 32.
 fn shift_amount(width: Width, by: &Scalar) -> Option<u32> {
     match width {
         Width::W64 if by.is_const() && by.umax < 64 => Some(by.umax as u32),
-        Width::W32 if by.is_const32() && by.u32_max < 32 => Some(by.u32_max),
+        Width::W32 if by.is_const32() && by.umax < 32 => Some(by.u32_max),
         _ => None,
     }
 }

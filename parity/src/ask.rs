@@ -19,13 +19,16 @@ pub enum Answer {
     Failed(String),
 }
 
+/// A map's elements: keys and values.
+pub type Elements = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What a run gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub retval: u32,
     pub data: Vec<u8>,
     /// Every map's elements in order of key.
-    pub maps: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+    pub maps: Vec<Elements>,
 }
 
 impl Answer {
@@ -227,7 +230,7 @@ impl<'k> Judge<'k> {
         Ok(())
     }
 
-    fn contents(&self, map: &Fd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+    fn contents(&self, map: &Fd) -> Result<Elements, String> {
         let mut all = Vec::new();
         for key in self.keys(map)? {
             if let Some(value) = self

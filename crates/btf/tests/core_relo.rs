@@ -139,6 +139,7 @@ fn objects_are_what_their_sources_give() {
                 "-g",
                 "-O2",
                 "-Wno-everything",
+                "-fdebug-compilation-dir=.",
                 "-c",
             ])
             .arg(format!("{name}.c"))

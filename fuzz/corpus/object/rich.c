@@ -1,4 +1,4 @@
-// The source of rich.o: clang-22 -target bpf -g -O2 -c rich.c, then llvm-strip-22 -g.
+// The source of rich.o: clang-22 -target bpf -g -O2 -mcpu=v3 -fdebug-compilation-dir=. -c rich.c, then llvm-strip-22 -g.
 // It has one of everything that an object may ask a loader for.
 #define SEC(name) __attribute__((section(name), used))
 #define CORE __attribute__((preserve_access_index))

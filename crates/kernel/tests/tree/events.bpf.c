@@ -2,7 +2,7 @@
 //
 // One program for each kind of event of a process tree; what they see is counted in `seen`.
 //
-//   clang-22 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Iexamples \
+//   clang-22 -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -fdebug-compilation-dir=. -Iexamples \
 //       -c crates/kernel/tests/tree/events.bpf.c -o crates/kernel/tests/tree/events.bpf.o
 //   llvm-strip-22 -g crates/kernel/tests/tree/events.bpf.o
 #include "vmlinux.h"

@@ -327,7 +327,14 @@ fn as_ordinary_user() {
         return;
     }
     let binary = scratch("ordinary").join("tree");
-    std::fs::copy(std::env::current_exe().expect("own path"), &binary).expect("copy");
+    // Copied by another process: a child that some other thread forks meanwhile would inherit our
+    // descriptor, and a file that is open for writing cannot be executed.
+    let copied = std::process::Command::new("cp")
+        .arg(std::env::current_exe().expect("own path"))
+        .arg(&binary)
+        .status()
+        .expect("cp");
+    assert!(copied.success(), "cp: {copied}");
     for part in ["observe::", "policy::"] {
         let output = std::process::Command::new(&binary)
             .arg(part)

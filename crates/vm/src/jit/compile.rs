@@ -25,13 +25,17 @@ const MAP: [Gpr; 12] = [
     Gpr::R14,
     Gpr::R15,
     Gpr::Rbp,
-    Gpr::R10,
+    TEMP2,
 ];
 /// The run.
 pub const RUN: Gpr = Gpr::R12;
 /// Free between operations.
 pub const TEMP: Gpr = Gpr::R11;
-/// Free between operations; the sixth argument of helpers.
+/// What is left of the run's budget; in the run while the kernel's functions are called. Counting
+/// in memory would make every loop wait for the store before.
+pub const BUDGET: Gpr = Gpr::R10;
+/// Free between operations, and what the lowering uses between two operations of one instruction;
+/// the sixth argument of helpers.
 pub const TEMP2: Gpr = Gpr::R9;
 
 /// The machine register of a program's register.

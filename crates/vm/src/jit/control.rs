@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::{
-    compile::{RUN, Round, StopKind, TEMP, TEMP2, Target, gpr},
+    compile::{BUDGET, RUN, Round, StopKind, TEMP, TEMP2, Target, gpr},
     runtime,
     x86::{Alu, Cc, Gpr, W, at},
 };
@@ -15,15 +15,7 @@ use crate::{
 /// Iterations of a `may_goto` loop in one frame (`BPF_MAX_LOOPS`).
 const MAY_GOTO_LOOPS: i32 = 8 << 20;
 /// Registers that the C calling convention gives away and programs keep across an access.
-const VOLATILE: [Gpr; 7] = [
-    Gpr::Rax,
-    Gpr::Rdi,
-    Gpr::Rsi,
-    Gpr::Rdx,
-    Gpr::Rcx,
-    Gpr::R8,
-    Gpr::R10,
-];
+const VOLATILE: [Gpr; 6] = [Gpr::Rax, Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8];
 /// Registers that the C calling convention keeps.
 const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
 
@@ -48,7 +40,9 @@ impl Round<'_> {
         self.x.load(8, Gpr::Rcx, at(Gpr::Rdx, 24));
         self.x.load(8, Gpr::R8, at(Gpr::Rdx, 32));
         self.x.load(8, Gpr::Rdx, at(Gpr::Rdx, 16));
+        self.take_budget();
         self.x.call(Gpr::Rax);
+        self.give_budget();
         let over = self.x.jmp(true);
         self.leave = self.x.here();
         self.x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
@@ -134,8 +128,7 @@ impl Round<'_> {
         let target = self.target(index, op);
         if self.options.budget && target <= index {
             let steps = (index - target + 1) as i32;
-            self.x
-                .alu_mem_imm(W::Q, Alu::Sub, field(offset_of!(Run, budget)), steps);
+            self.x.alu_imm(W::Q, Alu::Sub, BUDGET, steps);
             self.jump_if(Cc::B, Target::Stop(StopKind::Budget, index));
         }
         target
@@ -163,9 +156,21 @@ impl Round<'_> {
 
     /// Calls a function of the kernel; leaves when the run was stopped meanwhile.
     fn call_outside(&mut self, function: u64) {
+        self.give_budget();
         self.x.mov_imm(TEMP, function);
         self.x.call(TEMP);
+        self.take_budget();
         self.leave_if_stopped();
+    }
+
+    /// Writes the budget to the run: before what is not the program's code.
+    fn give_budget(&mut self) {
+        self.x.store(8, field(offset_of!(Run, budget)), BUDGET);
+    }
+
+    /// Reads the budget back: a helper's callbacks have used it too.
+    fn take_budget(&mut self) {
+        self.x.load(8, BUDGET, field(offset_of!(Run, budget)));
     }
 
     fn leave_if_stopped(&mut self) {
@@ -185,24 +190,24 @@ impl Round<'_> {
         for register in VOLATILE {
             self.x.push(register);
         }
-        self.x.push(TEMP);
-        // Eight pushes: still aligned.
+        // Six pushes: still aligned. The value may be in the second temporary.
         let value = gpr(op.src);
-        self.x.lea(W::Q, TEMP2, at(base, op.off));
+        self.x.lea(W::Q, TEMP, at(base, op.off));
         if store {
             self.x.mov(W::Q, Gpr::Rsi, value);
         } else {
             self.x.mov_imm(Gpr::Rsi, 0);
         }
-        self.x.mov(W::Q, Gpr::Rdi, TEMP2);
+        self.x.mov(W::Q, Gpr::Rdi, TEMP);
         for register in [Gpr::Rdx, Gpr::Rcx, Gpr::R8] {
             self.x.mov_imm(register, 0);
         }
         self.x.mov(W::Q, TEMP2, RUN);
+        self.give_budget();
         self.x.mov_imm(TEMP, op.imm);
         self.x.call(TEMP);
+        self.take_budget();
         self.x.mov(W::Q, TEMP2, Gpr::Rax);
-        self.x.pop(TEMP);
         for register in VOLATILE.into_iter().rev() {
             self.x.pop(register);
         }
@@ -282,6 +287,7 @@ impl Round<'_> {
             StopKind::Stack => runtime::stop_stack,
             StopKind::Unreachable => runtime::stop_unreachable,
         };
+        self.give_budget();
         self.x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
         self.x.mov(W::Q, Gpr::Rdi, RUN);
         self.x.mov_imm(Gpr::Rsi, u64::from(slot));

@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::{
-    compile::{RUN, Round, TEMP, TEMP2, gpr},
+    compile::{BUDGET, RUN, Round, TEMP, TEMP2, gpr},
     x86::{Alu, Cc, Gpr, Mem, W, at},
 };
 use crate::{
@@ -133,23 +133,24 @@ impl Round<'_> {
 
     /// Fetch-and-operate where the machine has only compare-and-exchange.
     fn fetch_loop(&mut self, w: W, alu: Alu, place: Mem, src: Gpr) {
-        // rax is taken: the address moves out of its way if it is there, and r0 is kept aside.
+        // rax is taken: the address moves out of its way if it is there, and r0 is kept aside, as
+        // is the budget for a third temporary.
         self.x.lea(W::Q, TEMP2, place);
         if src != Gpr::Rax {
             self.x.push(Gpr::Rax);
         }
-        self.x.push(Gpr::R10);
+        self.x.push(BUDGET);
         self.x.mov(W::Q, TEMP, src);
         self.x
             .load(if w == W::Q { 8 } else { 4 }, Gpr::Rax, at(TEMP2, 0));
         let top = self.x.here();
-        self.x.mov(W::Q, Gpr::R10, Gpr::Rax);
-        self.x.alu(w, alu, Gpr::R10, TEMP);
-        self.x.lock_cmpxchg(w, at(TEMP2, 0), Gpr::R10);
+        self.x.mov(W::Q, BUDGET, Gpr::Rax);
+        self.x.alu(w, alu, BUDGET, TEMP);
+        self.x.lock_cmpxchg(w, at(TEMP2, 0), BUDGET);
         let again = self.x.jcc(Cc::Ne, true);
         let near = self.x.fix(again, top);
         debug_assert!(near, "a short loop");
-        self.x.pop(Gpr::R10);
+        self.x.pop(BUDGET);
         if src != Gpr::Rax {
             self.x.mov(w, src, Gpr::Rax);
             self.x.pop(Gpr::Rax);

@@ -2,7 +2,7 @@
 //! code, with the verifier's proof instead of run-time checks.
 //!
 //! Registers: `r0` to `r10` live in `rax rdi rsi rdx rcx r8 rbx r13 r14 r15 rbp` (so that helper
-//! calls need no moves), the run in `r12`; `r9` and `r11` are the templates' own. Frames are in the
+//! calls need no moves), the run in `r12`, its budget in `r10`; `r9` and `r11` are the templates' own. Frames are in the
 //! cage; return addresses and saved registers are on the machine's stack, out of the program's
 //! reach.
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use panal_kernel::{Engine, PanalKernel};
 use panal_uapi::kernel::Kernel;
 
 use crate::{
@@ -15,8 +16,9 @@ use crate::{
     shrink,
 };
 
-/// How much is tried.
+/// How much is tried, and on which of Panal's engines.
 struct Effort {
+    engine: Engine,
     seconds: u64,
     programs: u64,
     seed: u64,
@@ -52,6 +54,7 @@ fn difference(linux: &Answer, panal: &Answer, comparable: bool) -> Option<Differ
 
 fn parse(args: &[String]) -> Result<Effort, String> {
     let mut effort = Effort {
+        engine: Engine::Interpreter,
         seconds: 60,
         programs: u64::MAX,
         seed: 1,
@@ -59,6 +62,14 @@ fn parse(args: &[String]) -> Result<Effort, String> {
     };
     let mut rest = args.iter();
     while let Some(flag) = rest.next() {
+        if flag == "--engine" {
+            effort.engine = match rest.next().map(String::as_str) {
+                Some("interp") => Engine::Interpreter,
+                Some("jit") => Engine::MachineCode,
+                _ => return Err("--engine wants interp or jit".to_owned()),
+            };
+            continue;
+        }
         let mut number = || -> Result<u64, String> {
             let value = rest.next().ok_or(format!("{flag} wants a number"))?;
             value
@@ -77,7 +88,7 @@ fn parse(args: &[String]) -> Result<Effort, String> {
 }
 
 /// Runs `panal-parity fuzz`.
-pub fn run(args: &[String], linux: &dyn Kernel, panal: &dyn Kernel) -> ExitCode {
+pub fn run(args: &[String], linux: &dyn Kernel) -> ExitCode {
     let effort = match parse(args) {
         Ok(effort) => effort,
         Err(why) => {
@@ -85,7 +96,14 @@ pub fn run(args: &[String], linux: &dyn Kernel, panal: &dyn Kernel) -> ExitCode 
             return ExitCode::from(2);
         }
     };
-    match (Judge::new(linux), Judge::new(panal)) {
+    let panal = match PanalKernel::builder().engine(effort.engine).build() {
+        Ok(panal) => panal,
+        Err(why) => {
+            eprintln!("panal-parity: Panal: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    match (Judge::new(linux), Judge::new(&panal)) {
         (Ok(linux), Ok(panal)) => compare(&linux, &panal, &effort),
         (Err(why), _) => {
             println!("skipped: this Linux cannot be asked: {why}");

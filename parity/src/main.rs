@@ -1,7 +1,8 @@
 //! Asks Linux and Panal about the same programs.
 //!
-//! `panal-parity fuzz [--seconds N] [--programs N] [--seed S] [--show N]` generates programs: verdict,
-//! return value, packet and maps must agree. A disagreement is shrunk to a minimal text case.
+//! `panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N] [--seed S] [--show N]`
+//! generates programs: verdict, return value, packet and maps must agree, whichever engine runs
+//! Panal's. A disagreement is shrunk to a minimal text case.
 //! `panal-parity selftests` compiles the Linux selftests' `verifier_*.c` and writes up agreement.
 //! `panal-parity objects FILE...` asks about every program of compiled objects.
 //!
@@ -24,7 +25,8 @@ use panal_uapi::{
     profile::{Limits, Profile},
 };
 
-const USAGE: &str = "usage: panal-parity fuzz [--seconds N] [--programs N] [--seed S] [--show N]
+const USAGE: &str = "usage: panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N]
+                         [--seed S] [--show N]
        panal-parity objects FILE...
        panal-parity selftests [--out FILE] [NAME...]";
 
@@ -32,9 +34,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let linux = LinuxKernel::new();
     let done = match args.split_first() {
-        Some((command, rest)) if command == "fuzz" => {
-            PanalKernel::new().map(|panal| fuzz::run(rest, &linux, &panal))
-        }
+        Some((command, rest)) if command == "fuzz" => Ok(fuzz::run(rest, &linux)),
         Some((command, rest)) if command == "objects" => {
             verifying_as(&linux, true).map(|panal| objects::run(rest, &linux, &panal))
         }

@@ -15,6 +15,11 @@ const PROGRAMS: &[(&str, u32)] = &[
     ("checksum", 20_000),
     ("sort", 2000),
     ("maps", 2000),
+    ("hash", 20_000),
+    ("parse", 20_000),
+    ("cases", 5000),
+    ("calls", 5000),
+    ("search", 5000),
     ("empty", 200_000),
 ];
 const ROUNDS: usize = 5;

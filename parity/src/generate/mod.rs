@@ -4,6 +4,7 @@
 mod flow;
 mod maps;
 mod memory;
+mod shapes;
 mod values;
 mod wild;
 
@@ -281,7 +282,7 @@ impl Generator<'_> {
             return self.wildness();
         }
         loop {
-            let made = match self.rng.below(20) {
+            let made = match self.rng.below(24) {
                 0..=4 => self.arithmetic(),
                 5 => self.unary(),
                 6 | 7 => self.stack_access(),
@@ -293,6 +294,7 @@ impl Generator<'_> {
                 16 => self.repeat(),
                 17 => self.call(),
                 18 => self.leave(),
+                19..=22 => self.shape(),
                 _ => Some(self.fold()),
             };
             if let Some(item) = made {

@@ -128,10 +128,13 @@ pub fn symbol(op: AluOp) -> &'static str {
 
 fn numbers(st: &mut State, width: Width, op: AluOp, dst: Reg, right: &RegState, itself: bool) {
     let left = st.reg_mut(dst);
+    let had_upper_half = width_of(&left.num) > 32;
     left.num.apply(op, width, &right.num);
     // `r1 = r2; r1 += 8` keeps r1 at a known distance from r2, once.
     let known = match width {
         Width::W64 => right.num.as_const(),
+        // What loses its upper half is at no distance.
+        Width::W32 if had_upper_half => None,
         Width::W32 if right.num.is_const32() => Some(i64::from(right.num.u32_min as i32) as u64),
         Width::W32 => None,
     };

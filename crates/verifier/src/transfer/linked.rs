@@ -118,15 +118,20 @@ fn take(reg: &mut RegState, known: &RegState) {
     let distance = |r: &RegState| if r.id & add != 0 { i64::from(r.off) } else { 0 };
     let delta = distance(reg) - distance(known);
     let cut = |r: &RegState| r.id & RegState::ADD_CONST32 != 0;
-    if delta == 0 && cut(reg) == cut(known) {
+    if (reg.id ^ known.id) & add == add {
+        // A distance of 64 bits and one of 32 do not compare.
+        return;
+    }
+    if delta == 0 {
         reg.num = known.num;
         return;
     }
-    if cut(known) && !cut(reg) {
-        // The upper half of what was cut is not known.
-        return;
-    }
-    let width = if cut(reg) { Width::W32 } else { Width::W64 };
+    // Only numbers without an upper half get distances of 32 bits, so that is what both are.
+    let width = if cut(reg) || cut(known) {
+        Width::W32
+    } else {
+        Width::W64
+    };
     reg.num = known.num;
     reg.num
         .apply(AluOp::Add, width, &Scalar::constant(delta as u64));

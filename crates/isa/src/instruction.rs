@@ -73,6 +73,9 @@ pub enum Size {
 }
 
 impl Size {
+    /// Every size, smallest first.
+    pub const ALL: [Size; 4] = [Size::B, Size::H, Size::W, Size::DW];
+
     /// 1, 2, 4 or 8.
     pub const fn bytes(self) -> u32 {
         match self {
@@ -126,6 +129,26 @@ pub enum AluOp {
     Mov,
 }
 
+impl AluOp {
+    /// Every operation.
+    pub const ALL: [AluOp; 14] = [
+        AluOp::Add,
+        AluOp::Sub,
+        AluOp::Mul,
+        AluOp::Div,
+        AluOp::SDiv,
+        AluOp::Mod,
+        AluOp::SMod,
+        AluOp::Or,
+        AluOp::And,
+        AluOp::Xor,
+        AluOp::Lsh,
+        AluOp::Rsh,
+        AluOp::Arsh,
+        AluOp::Mov,
+    ];
+}
+
 /// What an endianness instruction does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ByteOrder {
@@ -162,6 +185,23 @@ pub enum Condition {
     SLt,
     /// Signed `<=`
     SLe,
+}
+
+impl Condition {
+    /// Every condition.
+    pub const ALL: [Condition; 11] = [
+        Condition::Eq,
+        Condition::Ne,
+        Condition::Set,
+        Condition::Gt,
+        Condition::Ge,
+        Condition::Lt,
+        Condition::Le,
+        Condition::SGt,
+        Condition::SGe,
+        Condition::SLt,
+        Condition::SLe,
+    ];
 }
 
 /// Atomic operation on memory; `W` or `DW` except where said.

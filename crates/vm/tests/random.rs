@@ -104,22 +104,7 @@ fn imm() -> impl Strategy<Value = i32> {
 }
 
 fn instruction() -> impl Strategy<Value = Instruction> {
-    let op = prop::sample::select(vec![
-        AluOp::Add,
-        AluOp::Sub,
-        AluOp::Mul,
-        AluOp::Div,
-        AluOp::SDiv,
-        AluOp::Mod,
-        AluOp::SMod,
-        AluOp::Or,
-        AluOp::And,
-        AluOp::Xor,
-        AluOp::Lsh,
-        AluOp::Rsh,
-        AluOp::Arsh,
-        AluOp::Mov,
-    ]);
+    let op = prop::sample::select(AluOp::ALL.to_vec());
     let src = prop_oneof![reg().prop_map(Operand::Reg), imm().prop_map(Operand::Imm)];
     let order = prop::sample::select(vec![ByteOrder::Little, ByteOrder::Big, ByteOrder::Swap]);
     let size = prop::sample::select(vec![Size::H, Size::W, Size::DW]);

@@ -163,35 +163,6 @@ fn prologue(prog_type: ProgType, map: i32, chosen: &mut Choices<'_>) -> Vec<Inst
 
 /// One choice: an instruction, or an idiom of several.
 fn part(code: &mut Vec<Instruction>, chosen: &mut Choices<'_>) {
-    const OPS: [AluOp; 14] = [
-        AluOp::Add,
-        AluOp::Sub,
-        AluOp::Mul,
-        AluOp::Div,
-        AluOp::SDiv,
-        AluOp::Mod,
-        AluOp::SMod,
-        AluOp::Or,
-        AluOp::And,
-        AluOp::Xor,
-        AluOp::Lsh,
-        AluOp::Rsh,
-        AluOp::Arsh,
-        AluOp::Mov,
-    ];
-    const CONDITIONS: [Condition; 11] = [
-        Condition::Eq,
-        Condition::Ne,
-        Condition::Set,
-        Condition::Gt,
-        Condition::Ge,
-        Condition::Lt,
-        Condition::Le,
-        Condition::SGt,
-        Condition::SGe,
-        Condition::SLt,
-        Condition::SLe,
-    ];
     let number = Reg::new(chosen.byte() % 6).expect("below six");
     let pointer = chosen.pick(&[Reg::R7, Reg::R7, Reg::R8, Reg::R10, number]);
     let offset = i16::from(chosen.byte() as i8) / if pointer == Reg::R10 { 2 } else { 3 };
@@ -201,7 +172,7 @@ fn part(code: &mut Vec<Instruction>, chosen: &mut Choices<'_>) {
                 0 => Operand::Reg(chosen.reg()),
                 _ => Operand::Imm(chosen.imm()),
             };
-            code.push(alu(chosen.width(), chosen.pick(&OPS), number, src));
+            code.push(alu(chosen.width(), chosen.pick(&AluOp::ALL), number, src));
         }
         4..6 => code.push(Instruction::Load {
             size: chosen.size(),
@@ -231,7 +202,7 @@ fn part(code: &mut Vec<Instruction>, chosen: &mut Choices<'_>) {
             };
             code.push(Instruction::Branch {
                 width: chosen.width(),
-                cond: chosen.pick(&CONDITIONS),
+                cond: chosen.pick(&Condition::ALL),
                 dst: number,
                 src,
                 offset: if chosen.byte().is_multiple_of(3) {

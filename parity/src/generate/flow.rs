@@ -5,7 +5,7 @@ use super::*;
 impl Generator<'_> {
     pub(super) fn test(&mut self) -> Option<Test> {
         let dst = self.number()?;
-        let cond = self.rng.pick(ALL_CONDITIONS);
+        let cond = self.rng.pick(&Condition::ALL);
         let width = self.width();
         Some(Test {
             width,

@@ -11,7 +11,7 @@ impl Generator<'_> {
     }
 
     pub(super) fn stack_access(&mut self) -> Option<Item> {
-        let size = self.rng.pick(SIZES);
+        let size = self.rng.pick(&Size::ALL);
         let offset = self.stack_offset(size);
         match self.rng.below(6) {
             0 | 1 => {
@@ -173,7 +173,7 @@ impl Generator<'_> {
             Kind::Stack(at) => (SCRATCH - 8, -SCRATCH - at, true),
             _ => return None,
         };
-        let size = self.rng.pick(SIZES);
+        let size = self.rng.pick(&Size::ALL);
         let room = limit - size.bytes() as i16;
         if room < 0 {
             return None;

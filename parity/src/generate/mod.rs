@@ -54,38 +54,6 @@ enum Kind {
     Packet(i16),
 }
 
-const ALL_ALU: &[AluOp] = &[
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Xor,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Arsh,
-    AluOp::Mov,
-];
-
-const ALL_CONDITIONS: &[Condition] = &[
-    Condition::Eq,
-    Condition::Ne,
-    Condition::Set,
-    Condition::Gt,
-    Condition::Ge,
-    Condition::Lt,
-    Condition::Le,
-    Condition::SGt,
-    Condition::SGe,
-    Condition::SLt,
-    Condition::SLe,
-];
-
-const SIZES: &[Size] = &[Size::B, Size::H, Size::W, Size::DW];
 const NUMBERS: &[i32] = &[
     0,
     1,

@@ -22,7 +22,7 @@ impl Generator<'_> {
         let slot = self.stack_offset(Size::DW);
         let src = self.operand();
         let dst = self.target();
-        let (stored, read) = (self.rng.pick(SIZES), self.rng.pick(SIZES));
+        let (stored, read) = (self.rng.pick(&Size::ALL), self.rng.pick(&Size::ALL));
         let places = 8 / read.bytes() as usize;
         let at = if self.rng.one_in(2) {
             0
@@ -38,7 +38,7 @@ impl Generator<'_> {
         })];
         if self.rng.one_in(3) {
             // Something else to a part of it.
-            let size = self.rng.pick(SIZES);
+            let size = self.rng.pick(&Size::ALL);
             let within = self.rng.below(8 / size.bytes() as usize) as i16 * size.bytes() as i16;
             let src = self.operand();
             parts.push(Item::Op(Instruction::Store {
@@ -101,7 +101,7 @@ impl Generator<'_> {
         if used.windows(2).any(|pair| pair[0] == pair[1]) {
             return None;
         }
-        let size = self.rng.pick(SIZES);
+        let size = self.rng.pick(&Size::ALL);
         let mask = self.rng.pick(&[7, 31, 0xff, 0x7fff, 0xffff]);
         let room = self.rng.pick(&[1, 2, 4, 8, 14]);
         let width = self.width();

@@ -9,7 +9,7 @@ impl Generator<'_> {
             self.set(dst, Kind::Number);
             return Some(mov(dst, Operand::Imm(self.imm())));
         };
-        let op = self.rng.pick(ALL_ALU);
+        let op = self.rng.pick(&AluOp::ALL);
         let width = self.width();
         let mut src = self.operand();
         if let Operand::Imm(imm) = &mut src {

@@ -25,10 +25,10 @@ impl Generator<'_> {
         } else {
             dst
         };
-        let size = self.rng.pick(SIZES);
+        let size = self.rng.pick(&Size::ALL);
         match self.rng.below(8) {
             0 => {
-                let op = self.rng.pick(ALL_ALU);
+                let op = self.rng.pick(&AluOp::ALL);
                 let width = self.width();
                 self.set(dst, Kind::Nothing);
                 Item::Op(Instruction::Alu {
@@ -59,7 +59,7 @@ impl Generator<'_> {
                 })
             }
             3 => {
-                let cond = self.rng.pick(ALL_CONDITIONS);
+                let cond = self.rng.pick(&Condition::ALL);
                 let width = self.width();
                 Item::Leave(Test {
                     width,

@@ -18,20 +18,6 @@ const OPS: [AluOp; 9] = [
     AluOp::Rsh,
     AluOp::Arsh,
 ];
-const CONDITIONS: [Condition; 11] = [
-    Condition::Eq,
-    Condition::Ne,
-    Condition::Set,
-    Condition::Gt,
-    Condition::Ge,
-    Condition::Lt,
-    Condition::Le,
-    Condition::SGt,
-    Condition::SGe,
-    Condition::SLt,
-    Condition::SLe,
-];
-
 /// What the machine does.
 fn concrete(op: AluOp, width: Width, a: u64, b: u64) -> u64 {
     let wide = match op {
@@ -286,7 +272,7 @@ fn branches_contain_every_number_that_takes_them() {
 }
 
 fn check_branches(x: &Scalar, y: &Scalar, of_x: &[u64], of_y: &[u64]) {
-    for cond in CONDITIONS {
+    for cond in Condition::ALL {
         for width in [Width::W32, Width::W64] {
             let known = branch_taken(x, y, cond, width);
             for &a in of_x.iter().filter(|&&v| x.contains(v)) {
@@ -386,7 +372,7 @@ fn chains_of_random_operations_contain_the_concrete_result() {
                 set.apply(op, width, &other);
                 value = concrete(op, width, value, c);
             } else {
-                let cond = CONDITIONS[random.next() as usize % CONDITIONS.len()];
+                let cond = Condition::ALL[random.next() as usize % Condition::ALL.len()];
                 let taken = holds(cond, width, value, c);
                 let mut other = other;
                 refine(&mut set, &mut other, cond, width, taken);

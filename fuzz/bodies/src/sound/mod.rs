@@ -45,7 +45,7 @@ pub fn sound(data: &[u8]) {
     run(&proof, seed);
 }
 
-/// Choices of a program that reckons: see [`puzzle`].
+/// Choices of a program that reckons: see `puzzle.rs`.
 pub fn ranges(data: &[u8]) {
     let prog_type = ProgType::SocketFilter;
     let Some(slots) = puzzle::solve(data, |slots| prove(prog_type, slots).is_some()) else {

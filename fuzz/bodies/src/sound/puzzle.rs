@@ -12,35 +12,6 @@ const NUMBERS: u8 = 8;
 /// The most parts of one program.
 const PARTS: usize = 24;
 
-const OPS: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Xor,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Arsh,
-    AluOp::Mov,
-];
-const CONDITIONS: [Condition; 11] = [
-    Condition::Eq,
-    Condition::Ne,
-    Condition::Set,
-    Condition::Gt,
-    Condition::Ge,
-    Condition::Lt,
-    Condition::Le,
-    Condition::SGt,
-    Condition::SGe,
-    Condition::SLt,
-    Condition::SLe,
-];
 const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::DW];
 
 /// Bytes as choices; zeros at the end.
@@ -194,7 +165,7 @@ fn part(choices: &mut Choices) -> Part {
     match choices.byte() % 10 {
         0..=2 => part.code.push(arithmetic(choices)),
         3 => {
-            let (width, cond) = (choices.width(), choices.pick(&CONDITIONS));
+            let (width, cond) = (choices.width(), choices.pick(&Condition::ALL));
             part.leave(width, cond, choices.reg(), choices.operand());
         }
         4 => {
@@ -204,7 +175,7 @@ fn part(choices: &mut Choices) -> Part {
                 .collect();
             part.code.push(Instruction::Branch {
                 width: choices.width(),
-                cond: choices.pick(&CONDITIONS),
+                cond: choices.pick(&Condition::ALL),
                 dst: choices.reg(),
                 src: choices.operand(),
                 offset: inner.len() as i16,
@@ -277,7 +248,7 @@ fn arithmetic(choices: &mut Choices) -> Instruction {
             src: Operand::Reg(choices.reg()),
         },
         _ => {
-            let op = choices.pick(&OPS);
+            let op = choices.pick(&AluOp::ALL);
             let mut src = choices.operand();
             if let (AluOp::Lsh | AluOp::Rsh | AluOp::Arsh, Operand::Imm(by)) = (op, &mut src) {
                 *by &= if width == Width::W64 { 63 } else { 31 };

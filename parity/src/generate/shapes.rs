@@ -174,7 +174,8 @@ impl Generator<'_> {
                 src: Operand::Imm(self.rng.pick(&[0, 1, 8])),
             }),
             mov(pointer, Operand::Reg(Reg::R10)),
-            alu(AluOp::Add, pointer, Operand::Imm(-i32::from(SCRATCH))),
+            // From 16 below (distance and its reverse) to 47 above stays in what was written.
+            alu(AluOp::Add, pointer, Operand::Imm(16 - i32::from(SCRATCH))),
             alu(AluOp::Add, pointer, Operand::Reg(used)),
             load(Size::B, pointer, pointer, 0),
         ]))

@@ -13,9 +13,9 @@
 //
 //   panal run examples/firewall.bpf.o --pcap in.pcap --out out.pcap \
 //       --map blocklist4=203.0.113.0/24:0 \
-//       --map limits=0:{rate=100,burst=20} \
-//       --map services={addr=192.0.2.1,port=80,proto=6}:{first=0,count=2} \
-//       --map backends=0:{addr=10.0.0.1,port=8080} --map backends=1:{addr=10.0.0.2,port=8080}
+//       --map 'limits=0:{rate=100,burst=20}' \
+//       --map 'services={addr=192.0.2.1,port=80,proto=6}:{first=0,count=2}' \
+//       --map 'backends=0:{addr=10.0.0.1,port=8080}' --map 'backends=1:{addr=10.0.0.2,port=8080}'
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>

@@ -149,7 +149,10 @@ histograms, and those tagged with __attribute__((btf_decl_tag(\"print\"))) eleme
 Exit codes: 0 done, 1 a program was rejected, 2 it could not be tried, or a signal killed the command.";
 
 #[derive(Args)]
-#[command(after_help = RUN_EXAMPLES)]
+#[command(
+    after_help = RUN_EXAMPLES,
+    group = clap::ArgGroup::new("events").required(true).args(["pcap", "command"])
+)]
 pub struct Run {
     /// The object file
     #[arg(value_name = "OBJ")]
@@ -158,15 +161,16 @@ pub struct Run {
     #[arg(long, value_name = "NAME")]
     pub program: Option<String>,
     /// Run over the packets of this capture (pcap or pcapng)
-    #[arg(
-        long,
-        value_name = "IN",
-        conflicts_with = "command",
-        required_unless_present = "command"
-    )]
+    #[arg(long, value_name = "IN")]
     pub pcap: Option<PathBuf>,
     /// Where to write the packets that were not dropped, as the programs left them
-    #[arg(long, value_name = "OUT", requires = "pcap")]
+    // `requires` alone says nothing when there is a command, as that excludes `--pcap`.
+    #[arg(
+        long,
+        value_name = "OUT",
+        requires = "pcap",
+        conflicts_with = "command"
+    )]
     pub out: Option<PathBuf>,
     /// Set an element of a map first
     #[arg(long = "map", value_name = "NAME=KEY:VALUE", long_help = MAP_HELP)]

@@ -43,6 +43,7 @@ fn every_shell_has_completions() {
 #[test]
 fn wrong_arguments_are_exit_code_2() {
     for arguments in [
+        &["run", FIREWALL, "--out", "out.pcap", "--", "true"][..],
         &["frobnicate"][..],
         &["verify"],
         &["dump", FIREWALL, "music"],

@@ -89,6 +89,7 @@ fn cases() -> Vec<Case> {
     all.extend(programs("memory.txt", include_str!("isa/memory.txt")));
     all.extend(programs("atomics.txt", include_str!("isa/atomics.txt")));
     all.extend(programs("control.txt", include_str!("isa/control.txt")));
+    all.extend(programs("rows.txt", include_str!("isa/rows.txt")));
     all
 }
 

@@ -26,7 +26,7 @@ fn form(first: Code, op: &Op) -> (usize, W, Second) {
 }
 
 /// An immediate as the 32 bits that an instruction holds, if it can.
-fn simm(w: W, imm: u64) -> Option<i32> {
+pub fn simm(w: W, imm: u64) -> Option<i32> {
     match w {
         W::Q => i32::try_from(imm as i64).ok(),
         W::D => Some(imm as i32),

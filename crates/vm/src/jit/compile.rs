@@ -80,12 +80,23 @@ pub struct FunctionPlan {
     pub end: usize,
 }
 
+/// What jumps to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    /// None: only the operation before it leads there.
+    Through,
+    Forward,
+    /// The head of a loop; operations of the shortest way back.
+    Back(u32),
+}
+
 /// A round over the program.
 pub struct Round<'e> {
     pub executable: &'e Executable,
     pub options: Options,
     pub x: X86,
     pub function: FunctionPlan,
+    reached: &'e [Reached],
     /// Where operations lie: so far in this round.
     at: Vec<u32>,
     functions: Vec<u32>,
@@ -103,13 +114,15 @@ pub struct Round<'e> {
 
 /// Compiles all functions.
 pub fn compile(executable: &Executable, options: Options) -> Result<Compiled, JitError> {
-    let first = round(executable, options, None)?;
-    round(executable, options, Some(&first))
+    let reached = reached(executable);
+    let first = round(executable, options, &reached, None)?;
+    round(executable, options, &reached, Some(&first))
 }
 
 fn round<'e>(
     executable: &'e Executable,
     options: Options,
+    reached: &'e [Reached],
     before: Option<&'e Compiled>,
 ) -> Result<Compiled, JitError> {
     let plans = plan(executable);
@@ -118,6 +131,7 @@ fn round<'e>(
         options,
         x: X86::default(),
         function: plans.first().cloned().ok_or(JitError::TooLarge)?,
+        reached,
         at: vec![0; executable.ops.len() + 1],
         functions: Vec::with_capacity(plans.len()),
         jumps: Vec::new(),
@@ -137,10 +151,37 @@ fn round<'e>(
         while index < round.function.end {
             round.current = index;
             round.at[index] = round.x.here() as u32;
+            round.charge(index);
             index += round.operation(index);
         }
     }
     round.finish()
+}
+
+/// Where a jump of the operation at `index` leads.
+fn target(executable: &Executable, index: usize, op: &Op) -> usize {
+    (index as i64 + 1 + i64::from(op.off)).clamp(0, executable.ops.len() as i64 - 1) as usize
+}
+
+/// Finds what jumps to each operation.
+fn reached(executable: &Executable) -> Vec<Reached> {
+    let mut reached = vec![Reached::Through; executable.ops.len()];
+    for (index, op) in executable.ops.iter().enumerate() {
+        if !(Code::JEq64K..=Code::MayGoto).contains(&op.code) {
+            continue;
+        }
+        let target = target(executable, index, op);
+        let Some(now) = reached.get_mut(target) else {
+            continue;
+        };
+        *now = match (index.checked_sub(target), *now) {
+            (None, Reached::Through) => Reached::Forward,
+            (None, now) => now,
+            (Some(way), Reached::Back(least)) => Reached::Back(least.min(way as u32 + 1)),
+            (Some(way), _) => Reached::Back(way as u32 + 1),
+        };
+    }
+    reached
 }
 
 /// Finds each function's operations and what it uses.
@@ -195,6 +236,9 @@ fn looks_at_frame(code: Code) -> bool {
 impl Round<'_> {
     /// Writes the operation at an index; how many operations were taken.
     fn operation(&mut self, index: usize) -> usize {
+        if let Some(taken) = self.fused(index) {
+            return taken;
+        }
         let op = self.op(index);
         if !(self.arithmetic(&op) || self.memory(&op) || self.branch(index, &op)) {
             self.control(index, &op);
@@ -209,8 +253,20 @@ impl Round<'_> {
 
     /// The operation that a jump at `index` leads to.
     pub fn target(&self, index: usize, op: &Op) -> usize {
-        (index as i64 + 1 + i64::from(op.off)).clamp(0, self.executable.ops.len() as i64 - 1)
-            as usize
+        target(self.executable, index, op)
+    }
+
+    /// Whether a jump leads to an operation.
+    pub fn is_target(&self, index: usize) -> bool {
+        self.reached.get(index) != Some(&Reached::Through)
+    }
+
+    /// Operations of a round of the loop whose head an operation is.
+    pub fn round_of_loop(&self, index: usize) -> Option<u32> {
+        match self.reached.get(index) {
+            Some(Reached::Back(steps)) => Some(*steps),
+            _ => None,
+        }
     }
 
     /// Whether a jump from here fits in a byte, by what the round before has found. A jump back

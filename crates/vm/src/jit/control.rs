@@ -101,7 +101,7 @@ impl Round<'_> {
     pub fn branch(&mut self, index: usize, op: &Op) -> bool {
         match op.code {
             Code::Jump => {
-                let target = self.charge(index, op);
+                let target = self.target(index, op);
                 if target != index + 1 {
                     self.jump(Target::Op(target));
                 }
@@ -113,7 +113,7 @@ impl Round<'_> {
                 self.x.alu_mem_imm(W::D, Alu::Sub, at(Gpr::Rsp, 0), 1);
             }
             code if (Code::JEq64K..=Code::JSLe32X).contains(&code) => {
-                let target = self.charge(index, op);
+                let target = self.target(index, op);
                 if let Some(cc) = self.compare(op) {
                     self.jump_if(cc, Target::Op(target));
                 }
@@ -123,15 +123,15 @@ impl Round<'_> {
         true
     }
 
-    /// Takes a round of a loop off the budget, if the jump leads back; where it leads.
-    fn charge(&mut self, index: usize, op: &Op) -> usize {
-        let target = self.target(index, op);
-        if self.options.budget && target <= index {
-            let steps = (index - target + 1) as i32;
-            self.x.alu_imm(W::Q, Alu::Sub, BUDGET, steps);
+    /// Takes a round of a loop off the budget, at the loop's head: every way around passes it.
+    pub fn charge(&mut self, index: usize) {
+        let Some(steps) = self.round_of_loop(index) else {
+            return;
+        };
+        if self.options.budget {
+            self.x.alu_imm(W::Q, Alu::Sub, BUDGET, steps as i32);
             self.jump_if(Cc::B, Target::Stop(StopKind::Budget, index));
         }
-        target
     }
 
     /// Writes what is left: calls, returns, traps.

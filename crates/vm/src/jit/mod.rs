@@ -9,6 +9,7 @@
 mod alu;
 mod compile;
 mod control;
+mod fuse;
 mod memory;
 mod pages;
 mod runtime;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// A guard around a command: it may read what it likes, but write, make, rename and remove files only
+// A guard around a command: it may read what it likes, but write, make, link, rename and remove files only
 // below certain directories, and connect only to certain networks. What is denied fails with EPERM, and is reported.
+// It does not see changes of modes, owners and times, mknod, nor datagrams: docs/policy.md says what no hook sees.
 //
 //   panal run examples/guard.bpf.o -- make install
 //   panal run examples/guard.bpf.o --map writable=/home/me/project:1 \
@@ -197,6 +198,32 @@ int BPF_PROG(guard_rename, struct path *old_dir, struct dentry *old_dentry, stru
 		return ret;
 	ret = check(old_dir);
 	return ret ? ret : check(new_dir);
+}
+
+// A file that is known by two names could be written by the one and read by the other: new names
+// only in the same directory, so that the rule for both is one.
+SEC("lsm/path_link")
+int BPF_PROG(guard_link, struct dentry *old_dentry, struct path *new_dir,
+	     struct dentry *new_dentry, int ret)
+{
+	struct event *event;
+
+	if (ret)
+		return ret;
+	if (old_dentry->d_parent == new_dir->dentry)
+		return check(new_dir);
+	event = report(DENIED_WRITE);
+	if (event) {
+		bpf_d_path(new_dir, event->path, sizeof(event->path));
+		bpf_ringbuf_submit(event, 0);
+	}
+	return verdict();
+}
+
+SEC("lsm/path_symlink")
+int BPF_PROG(guard_symlink, struct path *dir, struct dentry *dentry, const char *old_name, int ret)
+{
+	return ret ? ret : check(dir);
 }
 
 SEC("lsm/path_truncate")

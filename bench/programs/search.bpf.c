@@ -7,6 +7,8 @@
 
 struct numbers {
 	__u32 v[N];
+	// Where a search stands: in memory, so that the verifier forgets the way there.
+	volatile __u32 low;
 };
 
 struct {
@@ -28,13 +30,12 @@ int search(struct __sk_buff *skb)
 		for (__u32 i = 0; i < N; i++)
 			n->v[i] = i * 257;
 	for (int round = 0; round < 64; round++) {
-		__u32 low = 0;
-
+		n->low = 0;
 		x = x * 1664525 + 1013904223;
 		for (__u32 step = N / 2; step; step >>= 1)
-			if (n->v[(low + step) & (N - 1)] <= x >> 16)
-				low += step;
-		found += low;
+			if (n->v[(n->low + step) & (N - 1)] <= x >> 16)
+				n->low += step;
+		found += n->low;
 	}
 	return found & 0x7fffffff;
 }

@@ -106,6 +106,22 @@ const LSM: &[(&str, &[Parameter])] = &[
             ("flags", unsigned),
         ],
     ),
+    (
+        "path_link",
+        &[
+            ("old_dentry", pointer::<Dentry>),
+            ("new_dir", constant::<Path>),
+            ("new_dentry", pointer::<Dentry>),
+        ],
+    ),
+    (
+        "path_symlink",
+        &[
+            ("dir", constant::<Path>),
+            ("dentry", pointer::<Dentry>),
+            ("old_name", constant::<i8>),
+        ],
+    ),
     ("path_truncate", &[("path", constant::<Path>)]),
 ];
 

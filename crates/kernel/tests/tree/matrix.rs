@@ -403,6 +403,28 @@ fn names(out: &mut String) {
         ] {
             done("rmdir", path, libc::rmdir(c(path).as_ptr()));
         }
+        for (a, b) in [
+            ("file", "hard"),
+            ("file", "hard"),
+            ("dangling", "hard-link"),
+            ("directory", "hard-directory"),
+            ("nothing", "x"),
+            ("file", "nothing/x"),
+            ("file", "hard/"),
+            ("file", "."),
+            ("file", ""),
+            ("", "x"),
+            ("closed/file", "x"),
+            ("/proc/self/exe", "x"),
+        ] {
+            let (old, new) = (c(a), c(b));
+            for flags in [0, libc::AT_SYMLINK_FOLLOW, 1] {
+                let result = libc::linkat(here, old.as_ptr(), here, new.as_ptr(), flags);
+                done("linkat", &format!("{a} {b} {flags}"), result);
+            }
+            let result = libc::symlink(old.as_ptr(), new.as_ptr());
+            done("symlink", &format!("{a} {b}"), result);
+        }
         let unlinkat = libc::unlinkat(here, c("file").as_ptr(), 0x1000);
         done("unlinkat", "flags", unlinkat);
         for (path, length) in [

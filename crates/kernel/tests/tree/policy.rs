@@ -257,6 +257,10 @@ fn changes() {
         mv no/other no/moved && exit 4
         mv yes/other no/moved && exit 5
         mv no/other yes/moved && exit 6
+        ln no/other yes/hard && exit 10
+        ln yes/other no/hard && exit 11
+        ln -s x no/soft && exit 12
+        ln yes/other yes/hard && ln -s x yes/soft && rm yes/hard yes/soft || exit 13
         rm -f yes/file && mv yes/other yes/moved && rmdir yes/empty && mkdir yes/new || exit 7
         [ -f no/file -a -f no/other -a -d no/empty -a ! -e no/new -a ! -e no/moved ] || exit 8
         [ ! -e yes/file -a -f yes/moved -a ! -e yes/empty -a -d yes/new ] || exit 9
@@ -273,6 +277,8 @@ fn changes() {
             Change::Rename { from, to, .. } => {
                 from.directory == forbidden || to.directory == forbidden
             }
+            Change::Link { from, to } => from.directory == forbidden || to.directory == forbidden,
+            Change::Symlink(name, _) => name.directory == forbidden,
             Change::Truncate { path, .. } => path.starts_with(&forbidden),
         };
         if denied { Err(Errno::EPERM) } else { Ok(()) }

@@ -234,6 +234,8 @@ impl Dispatcher {
             Change::RemoveDirectory(_) => "path_rmdir",
             Change::MakeDirectory(..) => "path_mkdir",
             Change::Rename { .. } => "path_rename",
+            Change::Link { .. } => "path_link",
+            Change::Symlink(..) => "path_symlink",
             Change::Truncate { .. } => "path_truncate",
         };
         let list = CHANGES
@@ -264,6 +266,15 @@ impl Dispatcher {
                         new.address(),
                         u64::from(*flags),
                     ]
+                }
+                Change::Link { from, to } => {
+                    let (old, directory, new) = objects.link(from, to);
+                    vec![old.address(), directory.address(), new.address()]
+                }
+                Change::Symlink(name, text) => {
+                    let (directory, dentry) = objects.name(name);
+                    let text = objects.text::<i8>(text);
+                    vec![directory.address(), dentry.address(), text.address()]
                 }
                 Change::Truncate { path, inode } => vec![objects.path(path, inode).0.address()],
             };

@@ -42,11 +42,13 @@ const GUARDED: &[Guarded] = &[
 ];
 
 /// Security hooks on names, by what they are asked: see [`super::request::Change`].
-pub(super) const CHANGES: [&str; 5] = [
+pub(super) const CHANGES: [&str; 7] = [
     "path_unlink",
     "path_rmdir",
     "path_mkdir",
     "path_rename",
+    "path_link",
+    "path_symlink",
     "path_truncate",
 ];
 
@@ -123,7 +125,7 @@ pub(super) struct Attached {
     pub socket_connect: List,
     pub socket_bind: List,
     /// In the order of [`CHANGES`].
-    pub changes: [List; 5],
+    pub changes: [List; CHANGES.len()],
     /// Some program may look at the task's `task_struct`.
     pub wants_task: bool,
     kernel: PanalKernel,

@@ -1,4 +1,4 @@
-//! Changing names for a task: `unlink`, `rmdir`, `mkdir`, `rename` in directories that are held while
+//! Changing names for a task: `unlink`, `rmdir`, `mkdir`, `rename`, `link`, `symlink` in directories that are held while
 //! the policy is asked; `truncate` of the file that was found.
 
 use std::{
@@ -73,6 +73,15 @@ pub(super) fn perform(
             let names = [(a[0] as i32, a[1]), (a[2] as i32, a[3])];
             rename(actor, task, asked, names, a[4] as u32)
         }
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_link => link(actor, task, asked, [(here, a[0]), (here, a[1])], 0),
+        libc::SYS_linkat => {
+            let names = [(a[0] as i32, a[1]), (a[2] as i32, a[3])];
+            link(actor, task, asked, names, a[4] as i32)
+        }
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_symlink => symlink(actor, task, asked, a[0], (here, a[1])),
+        libc::SYS_symlinkat => symlink(actor, task, asked, a[0], (a[1] as i32, a[2])),
         _ => truncate(actor, task, asked, a[0], a[1] as i64),
     }
 }
@@ -187,12 +196,7 @@ fn mkdir(
     at: At,
     mode: u32,
 ) -> Result<Done, Errno> {
-    let no_name = NoName {
-        dot: Errno::EEXIST,
-        dot_dot: Errno::EEXIST,
-        root: Errno::EEXIST,
-    };
-    let held = hold(actor, task, at, &no_name)?;
+    let held = hold(actor, task, at, &TAKEN)?;
     asked.still_waits()?;
     if held.inode.is_some() {
         return Err(Errno::EEXIST);
@@ -252,6 +256,106 @@ fn rename(
                 to.name.as_ptr(),
                 flags,
             ) as i32
+        })
+    })
+}
+
+/// What a name that is to be made must not be.
+const TAKEN: NoName = NoName {
+    dot: Errno::EEXIST,
+    dot_dot: Errno::EEXIST,
+    root: Errno::EEXIST,
+};
+
+/// The file itself is held, so that the name given cannot mean another one by the time of the link.
+fn link(
+    actor: &mut Actor,
+    task: &Traced,
+    asked: &Asked<'_>,
+    [(dirfd, address), to]: [At; 2],
+    flags: i32,
+) -> Result<Done, Errno> {
+    if flags & !(libc::AT_SYMLINK_FOLLOW | libc::AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let path = read_c_string(task.tid, address, libc::PATH_MAX as usize)?;
+    if path.is_empty() {
+        // AT_EMPTY_PATH wants a capability that a supervised command does not have.
+        return Err(Errno::ENOENT);
+    }
+    let last = match flags & libc::AT_SYMLINK_FOLLOW {
+        0 => Last::NoFollow,
+        _ => Last::Follow,
+    };
+    let start = Start::of(task, dirfd, &path, 0)?;
+    let identity = task.identity();
+    let found = actor.act(&identity, || start.resolve(&path, last, 0))?;
+    let Found::File(file) = found else {
+        return Err(Errno::ENOENT);
+    };
+    let to = hold(actor, task, to, &TAKEN)?;
+    asked.still_waits()?;
+    if to.inode.is_some() {
+        return Err(Errno::EEXIST);
+    }
+    let old_path = path_for(task, file.as_fd())?;
+    let end = old_path.iter().rposition(|b| *b == b'/').unwrap_or(0);
+    let (directory, name) = old_path.split_at(end);
+    let from = Name {
+        directory: if directory.is_empty() {
+            b"/"
+        } else {
+            directory
+        },
+        name: name.strip_prefix(b"/").unwrap_or(name),
+        inode: Some(Inode::of(&stat(file.as_fd())?)),
+    };
+    asked.decide(&mut Request::Change(Change::Link {
+        from,
+        to: to.as_name(),
+    }))?;
+    let held = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let held = held.map_err(|_| Errno::EINVAL)?;
+    actor.act(&identity, || {
+        // SAFETY: both names end with a zero; the directory is open.
+        result(unsafe {
+            libc::linkat(
+                libc::AT_FDCWD,
+                held.as_ptr(),
+                to.directory.as_raw_fd(),
+                to.name.as_ptr(),
+                libc::AT_SYMLINK_FOLLOW,
+            )
+        })
+    })
+}
+
+fn symlink(
+    actor: &mut Actor,
+    task: &Traced,
+    asked: &Asked<'_>,
+    text: u64,
+    at: At,
+) -> Result<Done, Errno> {
+    let text = read_c_string(task.tid, text, libc::PATH_MAX as usize)?;
+    if text.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    let held = hold(actor, task, at, &TAKEN)?;
+    asked.still_waits()?;
+    if held.inode.is_some() {
+        return Err(Errno::EEXIST);
+    }
+    asked.decide(&mut Request::Change(Change::Symlink(held.as_name(), &text)))?;
+    let text = CString::new(text).map_err(|_| Errno::EINVAL)?;
+    actor.act(&task.identity(), || {
+        // SAFETY: text and name end with a zero; the directory is open.
+        result(unsafe {
+            libc::symlinkat(
+                text.as_ptr(),
+                held.directory.as_raw_fd(),
+                held.name.as_ptr(),
+            )
         })
     })
 }

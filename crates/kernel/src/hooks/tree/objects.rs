@@ -46,7 +46,8 @@ impl Objects<'_, '_> {
         Ptr::to(self.0.place(bytes, align_of::<T>()).unwrap_or(0))
     }
 
-    fn text<T>(&mut self, text: &[u8]) -> Ptr<T> {
+    /// Bytes with a zero behind them.
+    pub fn text<T>(&mut self, text: &[u8]) -> Ptr<T> {
         Ptr::to(self.0.place(&[text, &[0]].concat(), 1).unwrap_or(0))
     }
 
@@ -192,18 +193,42 @@ impl Objects<'_, '_> {
             ..Inode::default()
         };
         let (path, location) = self.path(name.directory, &directory);
+        (path, self.dentry(name, location.dentry))
+    }
+
+    /// The `dentry` of an old name, the `path` of the new one's directory, and the new `dentry`. Names
+    /// in one directory have one parent, as on Linux.
+    pub fn link(
+        &mut self,
+        from: &Name<'_>,
+        to: &Name<'_>,
+    ) -> (Ptr<Dentry>, Ptr<Path>, Ptr<Dentry>) {
+        let directory = Inode {
+            mode: libc::S_IFDIR,
+            ..Inode::default()
+        };
+        let (path, location) = self.path(to.directory, &directory);
+        let new = self.dentry(to, location.dentry);
+        let old = match from.directory == to.directory {
+            true => self.dentry(from, location.dentry),
+            false => self.name(from).1,
+        };
+        (old, path, new)
+    }
+
+    /// The `dentry` of a name in a directory.
+    fn dentry(&mut self, name: &Name<'_>, parent: Ptr<Dentry>) -> Ptr<Dentry> {
         let inode = match &name.inode {
             Some(inode) => self.inode(inode, Ptr::NULL),
             None => Ptr::NULL,
         };
         let text = self.text(name.name);
-        let dentry = self.place(|d: &mut Dentry, _| {
-            d.d_parent = location.dentry;
+        self.place(|d: &mut Dentry, _| {
+            d.d_parent = parent;
             d.d_name.name = text;
             d.d_name.len = name.name.len() as u32;
             d.d_inode = inode;
-        });
-        (path, dentry)
+        })
     }
 
     /// A `struct path`, and what it holds.

@@ -33,6 +33,12 @@ const CHANGE: &[libc::c_long] = &[
     libc::SYS_mkdir,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_rename,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_link,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_symlink,
+    libc::SYS_linkat,
+    libc::SYS_symlinkat,
     libc::SYS_unlinkat,
     libc::SYS_mkdirat,
     libc::SYS_renameat,
@@ -127,6 +133,15 @@ pub enum Change<'a> {
         /// `RENAME_*`
         flags: u32,
     },
+    /// `link`
+    Link {
+        /// The file, by a name that it has.
+        from: Name<'a>,
+        /// The new name.
+        to: Name<'a>,
+    },
+    /// `symlink`, with the link's text.
+    Symlink(Name<'a>, &'a [u8]),
     /// `truncate`
     Truncate {
         /// The file's absolute path.

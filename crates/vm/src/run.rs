@@ -65,6 +65,10 @@ pub enum Stop {
 /// The engine's end of callbacks.
 #[derive(Clone, Copy)]
 pub(crate) struct Engine {
+    /// Calls a function of the program.
+    ///
+    /// # Safety
+    /// `state` is this engine's, `run` the run that waits for a helper.
     pub call: unsafe fn(
         state: *mut c_void,
         run: *mut Run,

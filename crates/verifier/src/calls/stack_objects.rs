@@ -1,7 +1,7 @@
 //! Dynptrs, iterators and IRQ flags on the stack.
 
 use panal_isa::Reg;
-use panal_uapi::helpers::{self, ArgFlags};
+use panal_uapi::helpers::ArgFlags;
 
 use crate::{
     access::memory::{self, Stored},
@@ -25,17 +25,6 @@ impl DynptrUse {
     /// Whether writing through it may move the packet.
     pub fn is_packet(&self) -> bool {
         matches!(self.kind, DynptrKind::Skb | DynptrKind::SkbMeta)
-    }
-}
-
-/// A dynptr's kind as the declarations name it.
-pub fn kind_of(kind: helpers::DynptrKind) -> DynptrKind {
-    match kind {
-        helpers::DynptrKind::Local => DynptrKind::Local,
-        helpers::DynptrKind::Ringbuf => DynptrKind::Ringbuf,
-        helpers::DynptrKind::Skb => DynptrKind::Skb,
-        helpers::DynptrKind::Xdp => DynptrKind::Xdp,
-        helpers::DynptrKind::SkbMeta => DynptrKind::SkbMeta,
     }
 }
 
@@ -144,10 +133,9 @@ pub fn process_dynptr(
     env: &mut Env<'_>,
     st: &mut State,
     reg: Reg,
-    wanted: Option<helpers::DynptrKind>,
+    kind: Option<DynptrKind>,
     flags: ArgFlags,
 ) -> Check<DynptrUse> {
-    let kind = wanted.map(kind_of);
     if flags.contains(ArgFlags::UNINIT) {
         return make_dynptr(env, st, reg, kind.unwrap_or(DynptrKind::Local), 0);
     }

@@ -2,6 +2,7 @@
 
 use bitflags::bitflags;
 use panal_btf::TypeId;
+pub use panal_uapi::helpers::DynptrKind;
 
 use crate::domain::Scalar;
 
@@ -28,21 +29,6 @@ pub struct BtfType {
     pub btf: BtfRef,
     /// Which.
     pub id: TypeId,
-}
-
-/// What a dynptr points to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DynptrKind {
-    /// Memory of the program (`bpf_dynptr_from_mem`).
-    Local,
-    /// A ring buffer record.
-    Ringbuf,
-    /// A packet seen as `sk_buff`.
-    Skb,
-    /// A packet seen as `xdp_buff`.
-    Xdp,
-    /// The metadata before a packet.
-    SkbMeta,
 }
 
 /// Where an iterator on the stack is in its life.

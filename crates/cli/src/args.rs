@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf, str::FromStr};
+use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -140,18 +140,30 @@ const RUN_EXAMPLES: &str = "Examples:
   panal run examples/opensnoop.bpf.o --json --output opens.json -- make
   panal run examples/guard.bpf.o --map peers=10.0.0.0/8:1 -- npm install
   panal run examples/firewall.bpf.o --pcap in.pcap --out out.pcap --map blocklist4=203.0.113.0/24:0
+  sudo panal run --kernel linux examples/opensnoop.bpf.o -- ls /etc
+  sudo panal run --kernel linux examples/syscall_latency.bpf.o --pid 4711 --duration 10
 
 Records of ring buffers and perf buffers are printed as they come, as a table: their type is the
 struct that the map declares as its value, or else the one called as the map without its final `s`,
 or else `struct event`. At the end, maps whose values have an array called `slots` are printed as
 histograms, and those tagged with __attribute__((btf_decl_tag(\"print\"))) element by element.
 
+On Linux the programs are attached to the running kernel, and detached when the command's whole
+process tree has ended; without a command, at SIGINT, SIGTERM or the end of --duration. Tracing
+programs see only the command and what it starts, or --pid; otherwise all processes.
+
 Exit codes: 0 done, 1 a program was rejected, 2 it could not be tried, or a signal killed the command.";
+
+/// Seconds, with decimals.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
+}
 
 #[derive(Args)]
 #[command(
     after_help = RUN_EXAMPLES,
-    group = clap::ArgGroup::new("events").required(true).args(["pcap", "command"])
+    group = clap::ArgGroup::new("events").args(["pcap", "command"])
 )]
 pub struct Run {
     /// The object file
@@ -181,6 +193,18 @@ pub struct Run {
     /// What runs the programs
     #[arg(long, value_enum, default_value_t = Engine::Interp)]
     pub engine: Engine,
+    /// Which kernel runs them
+    #[arg(long, value_enum, default_value_t = KernelName::Panal, value_name = "KERNEL", conflicts_with = "pcap")]
+    pub kernel: KernelName,
+    /// On Linux: tracing programs see only this process
+    #[arg(long, value_name = "PID", conflicts_with_all = ["command", "system_wide"])]
+    pub pid: Option<u32>,
+    /// On Linux: tracing programs see every process, not only the command and what it starts
+    #[arg(long)]
+    pub system_wide: bool,
+    /// On Linux, without a command: how many seconds until the end
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "command")]
+    pub duration: Option<Duration>,
     /// Write events to this file instead of standard output, where the command writes, too
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -53,9 +53,13 @@ fn linux() -> Result<Box<dyn Kernel>, Problem> {
 
 #[cfg(not(target_os = "linux"))]
 fn linux() -> Result<Box<dyn Kernel>, Problem> {
-    Err(Problem::Asked(
-        "--kernel linux: this system is not Linux".to_owned(),
-    ))
+    Err(not_linux())
+}
+
+/// What `--kernel linux` comes to elsewhere.
+#[cfg(not(target_os = "linux"))]
+pub fn not_linux() -> Problem {
+    Problem::Asked("--kernel linux: this system is not Linux".to_owned())
 }
 
 /// The profile that `--profile` names; `None` for Panal's own kernel.

@@ -16,6 +16,7 @@ const HEADER: u64 = 8;
 
 /// User space's side of a ring buffer: kernel document `bpf/ringbuf.rst`.
 pub struct RingBuffer {
+    map: Fd,
     consumer: Mapping,
     producer: Mapping,
     size: u64,
@@ -32,11 +33,17 @@ impl RingBuffer {
         let producer =
             Mapping::new(&fd, page + 2 * size as usize, page as i64, false).map_err(wrong)?;
         Ok(RingBuffer {
+            map: map.clone(),
             consumer,
             producer,
             size: u64::from(size),
             page,
         })
+    }
+
+    /// What poll(2) tells of: readable when a record waits.
+    pub fn descriptor(&self) -> i32 {
+        self.map.number()
     }
 
     /// Hands every finished record to `sink`.
@@ -94,7 +101,7 @@ const DATA_TAIL: usize = 1032;
 struct PerCpu {
     cpu: u32,
     mapping: Mapping,
-    _event: Fd,
+    event: Fd,
 }
 
 /// User space's side of a perf event array: one buffer for each CPU.
@@ -122,10 +129,15 @@ impl PerfBuffer {
             opened.push(PerCpu {
                 cpu,
                 mapping,
-                _event: event,
+                event,
             });
         }
         Ok(PerfBuffer { cpus: opened, page })
+    }
+
+    /// What poll(2) tells of: readable when a sample waits.
+    pub fn descriptors(&self) -> impl Iterator<Item = i32> {
+        self.cpus.iter().map(|cpu| cpu.event.number())
     }
 
     /// Hands every sample to `sink` and every loss to `lost`.

@@ -3,7 +3,9 @@
 use std::{
     collections::HashMap,
     fs, io,
+    os::fd::RawFd,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use panal_btf::Btf;
@@ -21,6 +23,7 @@ use crate::{
     buffers::{PerfBuffer, RingBuffer},
     maps, programs,
     sys::{bpf, c_string, failure, into_fd},
+    wait,
 };
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -44,6 +47,17 @@ impl LinuxKernel {
     /// The running kernel; asks it nothing yet.
     pub fn new() -> Self {
         LinuxKernel::default()
+    }
+
+    /// Waits until a buffer that was read before has records again, one of the other descriptors
+    /// is readable, or the time is over.
+    pub fn wait(&self, others: &[RawFd], most: Option<Duration>) -> io::Result<()> {
+        let mut descriptors = others.to_vec();
+        descriptors.extend(locked(&self.rings).values().map(RingBuffer::descriptor));
+        let perf = locked(&self.perf);
+        descriptors.extend(perf.values().flat_map(PerfBuffer::descriptors));
+        drop(perf);
+        wait::wait(&descriptors, most)
     }
 }
 

@@ -7,10 +7,16 @@
 
 mod attach;
 mod buffers;
+mod cgroup;
+mod held;
 mod kernel;
 mod maps;
 mod programs;
 mod sys;
 mod tracefs;
+mod wait;
 
+pub use cgroup::Cgroup;
+pub use held::{Held, Running};
 pub use kernel::LinuxKernel;
+pub use wait::{Asked, Signals, wait};

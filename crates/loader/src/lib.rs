@@ -21,6 +21,7 @@ mod loaded;
 mod maps;
 mod open;
 mod prepare;
+mod scope;
 mod target;
 mod types;
 
@@ -28,3 +29,4 @@ pub use error::{Blame, Error, Rejected};
 pub use loaded::{Loaded, LoadedMap, LoadedProgram};
 pub use open::{MapPlan, Open, ProgramPlan};
 pub use prepare::Prepared;
+pub use scope::Scope;

@@ -9,7 +9,7 @@ use panal_uapi::{
     section::{Section, SectionError},
 };
 
-use crate::{Error, Prepared};
+use crate::{Error, Prepared, Scope, scope};
 
 /// Where maps with `LIBBPF_PIN_BY_NAME` are pinned.
 const PIN_DIRECTORY: &str = "/sys/fs/bpf";
@@ -50,6 +50,8 @@ pub struct ProgramPlan {
     /// What it is tied to when it is loaded, if not what the section says: the program whose
     /// function a `freplace` or `fentry` program is for.
     pub tied: Option<LoadTarget>,
+    /// Whose events it sees, on kernels that call it for all; `None` for everybody's.
+    pub scope: Option<Scope>,
     /// How much the verifier logs, as `bpf_attr.log_level`.
     pub log_level: u32,
 }
@@ -103,6 +105,7 @@ impl Open {
                     attach_type: section.ok().and_then(|s| s.attach_type),
                     flags: section.map_or(ProgFlags::empty(), |s| s.flags),
                     tied: None,
+                    scope: None,
                     log_level: 0,
                 }
             })
@@ -146,6 +149,14 @@ impl Open {
     pub fn without_pins(&mut self) {
         for plan in &mut self.maps {
             plan.pin_path = None;
+        }
+    }
+
+    /// Lets tracing programs see only what these processes do. Programs on packets, cgroups and
+    /// sockets are not changed: where they are attached says whose events they see.
+    pub fn restrict(&mut self, to: Scope) {
+        for plan in &mut self.programs {
+            plan.scope = scope::has_current(plan).then_some(to);
         }
     }
 

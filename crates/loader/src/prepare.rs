@@ -16,7 +16,7 @@ use crate::{
     core,
     error::Doing,
     externs::{self, Resolved},
-    loaded, maps, target, types,
+    loaded, maps, scope, target, types,
 };
 
 /// `BPF_PSEUDO_MAP_FD` in the source register of a 64-bit load.
@@ -138,6 +138,9 @@ impl<'k> Prepared<'k> {
         };
         let object = &self.open.object;
         let mut assembled = assemble(object, plan.id)?;
+        if let Some(scope) = plan.scope {
+            scope::restrict(&mut assembled, scope);
+        }
         let mut poisoned = Vec::new();
         if assembled
             .pieces

@@ -5,18 +5,24 @@ use std::ffi::OsString;
 
 use panal_kernel::hooks::{Command, ExitStatus, StartError};
 
+use panal_kernel::PanalKernel;
+
 use super::Running;
 use crate::{error::Problem, output};
 
 /// Runs the command with every program attached, until its whole process tree has ended.
-pub fn run(running: &mut Running<'_>, arguments: &[OsString]) -> Result<ExitStatus, Problem> {
+pub fn run(
+    kernel: &PanalKernel,
+    running: &mut Running<'_>,
+    arguments: &[OsString],
+) -> Result<ExitStatus, Problem> {
     let links = running.attach()?;
     let (name, rest) = arguments.split_first().ok_or_else(|| {
         // The command line asks for one.
         Problem::Asked("no command was given".to_owned())
     })?;
     let command = Command::new(name).args(rest);
-    let status = supervise(running, &command);
+    let status = supervise(kernel, running, &command);
     drop(links);
     status.map_err(|error| Problem::Asked(error.to_string()))
 }
@@ -25,15 +31,19 @@ pub fn run(running: &mut Running<'_>, arguments: &[OsString]) -> Result<ExitStat
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-fn supervise(running: &mut Running<'_>, command: &Command) -> Result<ExitStatus, StartError> {
-    running.kernel.supervise(command, &mut || running.drain())
+fn supervise(
+    kernel: &PanalKernel,
+    running: &mut Running<'_>,
+    command: &Command,
+) -> Result<ExitStatus, StartError> {
+    kernel.supervise(command, &mut || running.drain())
 }
 
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-fn supervise(_: &mut Running<'_>, _: &Command) -> Result<ExitStatus, StartError> {
+fn supervise(_: &PanalKernel, _: &mut Running<'_>, _: &Command) -> Result<ExitStatus, StartError> {
     Err(StartError::Unsupported)
 }
 

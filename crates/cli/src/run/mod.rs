@@ -1,6 +1,12 @@
-//! `panal run`: an object's programs on real events: a capture's packets, or what a command does.
+//! `panal run`: an object's programs on real events: a capture's packets, what a command does, or
+//! whatever happens on the running Linux kernel.
 
 mod command;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+#[path = "not_linux.rs"]
+mod linux;
 mod packets;
 
 use std::{
@@ -10,13 +16,17 @@ use std::{
 };
 
 use panal_kernel::PanalKernel;
-use panal_loader::Loaded;
-use panal_uapi::kernel::Fd;
+use panal_loader::{Loaded, Open};
+use panal_uapi::kernel::{Fd, Kernel};
 use serde_json::json;
 
 use crate::{
-    DONE, args::Run, error::Problem, events::Events, kernels, load, map_args, object, output,
-    summary, text::clean,
+    DONE,
+    args::{KernelName, Run},
+    error::Problem,
+    events::Events,
+    kernels, load, map_args, object, output, summary,
+    text::clean,
 };
 
 /// Where events go: standard output, or a file when the command's own output is not to be mixed.
@@ -24,8 +34,9 @@ type Output = Box<dyn Write>;
 
 /// A loaded object while its events are running.
 struct Running<'k> {
-    kernel: &'k PanalKernel,
     loaded: Loaded<'k>,
+    /// Whose `bpf_printk` lines are printed. Linux's are in its tracing file system, for everybody.
+    printing: Option<&'k PanalKernel>,
     events: Events,
     out: Output,
     file: String,
@@ -51,31 +62,30 @@ pub fn run(arguments: &Run) -> Result<u8, Problem> {
         return Err(Problem::Asked(format!("{file}: {why}")));
     }
     map_args::set_variables(&mut open, &arguments.variables)?;
+    match arguments.kernel {
+        KernelName::Panal => on_panal(open, &file, arguments),
+        KernelName::Linux => linux::run(open, &file, arguments),
+    }
+}
+
+fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     let kernel = kernels::panal(arguments.engine)?;
-    let loaded = load::load(open, &kernel, &file, arguments.json)?;
-    map_args::apply(&loaded, &arguments.maps)?;
-    let out = output_to(arguments.output.as_deref())?;
-    let events = Events::of(&loaded, arguments.json);
-    let mut running = Running {
-        kernel: &kernel,
-        loaded,
-        events,
-        out,
-        file,
-        chosen: arguments.program.clone(),
-        problem: None,
-    };
-    let status = match &arguments.pcap {
-        Some(input) => {
-            packets::run(
-                &mut running,
-                input,
-                arguments.out.as_deref(),
-                arguments.json,
-            )?;
+    let mut running = Running::load(open, &kernel, file, arguments)?;
+    running.printing = Some(&kernel);
+    let status = match (&arguments.pcap, &arguments.command[..]) {
+        (Some(input), _) => {
+            let output = arguments.out.as_deref();
+            packets::run(&kernel, &mut running, input, output, arguments.json)?;
             None
         }
-        None => Some(command::run(&mut running, &arguments.command)?),
+        (None, []) => {
+            return Err(Problem::Asked(
+                "Panal's kernel needs events: the packets of a capture (--pcap IN), or a command \
+                 (-- CMD)"
+                    .to_owned(),
+            ));
+        }
+        (None, command) => Some(command::run(&kernel, &mut running, command)?),
     };
     running.finish(arguments.json)?;
     if let (Some(status), Some(name)) = (status, arguments.command.first()) {
@@ -94,7 +104,29 @@ fn output_to(path: Option<&Path>) -> Result<Output, Problem> {
     })
 }
 
-impl Running<'_> {
+impl<'k> Running<'k> {
+    /// Loads the object and fills its maps; nothing is attached yet.
+    fn load(
+        open: Open,
+        kernel: &'k dyn Kernel,
+        file: &str,
+        arguments: &Run,
+    ) -> Result<Self, Problem> {
+        let loaded = load::load(open, kernel, file, arguments.json)?;
+        map_args::apply(&loaded, &arguments.maps)?;
+        let out = output_to(arguments.output.as_deref())?;
+        let events = Events::of(&loaded, arguments.json);
+        Ok(Running {
+            loaded,
+            printing: None,
+            events,
+            out,
+            file: file.to_owned(),
+            chosen: arguments.program.clone(),
+            problem: None,
+        })
+    }
+
     /// Prints the records and lines that wait.
     fn drain(&mut self) {
         if self.problem.is_none() {
@@ -103,8 +135,8 @@ impl Running<'_> {
     }
 
     fn print_waiting(&mut self) -> Result<(), Problem> {
-        let mut count = self.events.drain(self.kernel, &mut self.out)?;
-        for line in self.kernel.take_trace() {
+        let mut count = self.events.drain(self.loaded.kernel(), &mut self.out)?;
+        for line in self.printing.map_or_else(Vec::new, PanalKernel::take_trace) {
             count += 1;
             match self.events.is_json() {
                 true => {

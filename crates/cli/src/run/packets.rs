@@ -8,7 +8,7 @@ use std::{
 };
 
 use panal_kernel::{
-    Program, Redirect,
+    PanalKernel, Program, Redirect,
     hooks::packets::{Capture, Options, PacketsError, PcapWriter, Processed, Sink, Summary},
 };
 use panal_object::{Element, Origin};
@@ -30,12 +30,13 @@ const BATCH: u64 = 32;
 
 /// Runs every packet of `input` through the program, and writes those that live on to `output`.
 pub fn run(
+    kernel: &PanalKernel,
     running: &mut Running<'_>,
     input: &Path,
     output: Option<&Path>,
     json: bool,
 ) -> Result<(), Problem> {
-    let program = entry(running)?;
+    let program = entry(kernel, running)?;
     let file = File::open(input).map_err(|error| Problem::file(input, "read", &error))?;
     if let Some(output) = output {
         refuse_same(input, output)?;
@@ -45,7 +46,6 @@ pub fn run(
         .map_err(|error| named(error.into()))?;
     let writer = output.map(create).transpose()?;
     let mut summary = Summary::default();
-    let kernel = running.kernel;
     let mut sink = Packets {
         running,
         writer,
@@ -88,7 +88,7 @@ pub fn run(
 }
 
 /// The program that packets come to first: the only one, or the one that was chosen.
-fn entry(running: &Running<'_>) -> Result<Arc<Program>, Problem> {
+fn entry(kernel: &PanalKernel, running: &Running<'_>) -> Result<Arc<Program>, Problem> {
     let object = running.loaded.object();
     let by_tail_call = |id| {
         object.maps().iter().any(|map| match &map.origin {
@@ -127,7 +127,7 @@ fn entry(running: &Running<'_>) -> Result<Arc<Program>, Problem> {
         let text = format!("{file}: no program takes packets (xdp, tc, socket, cgroup_skb){names}");
         return Err(Problem::Asked(text));
     };
-    running.kernel.program(&program.fd).map_err(|failure| {
+    kernel.program(&program.fd).map_err(|failure| {
         let what = format!("running {}", program.plan.name);
         load::problem(file, panal_loader::Error::Kernel { what, failure })
     })

@@ -1,0 +1,151 @@
+//! Programs attached to the running Linux kernel: while a command runs, or until somebody ends it.
+//!
+//! Links hold by descriptor: whatever ends this process detaches the programs.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::process::ExitStatusExt,
+    },
+    time::{Duration, Instant},
+};
+
+use panal_kernel::hooks::ExitStatus;
+use panal_linux::{Asked, Cgroup, Held, LinuxKernel, Signals};
+use panal_loader::{Open, Scope};
+
+use super::{Running, command};
+use crate::{DONE, args::Run, error::Problem, output};
+
+/// How often is looked whether processes that outlived the command are still there.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Runs the command; the exit code.
+pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
+    // First, while there are no other threads.
+    let signals = Signals::block().map_err(|e| failed("signals", &e))?;
+    let kernel = LinuxKernel::new();
+    let held = match arguments.command.split_first() {
+        Some((name, rest)) => Some(Command::hold(name, rest)?),
+        None => None,
+    };
+    if let Some(scope) = scope(arguments, held.as_ref()) {
+        open.restrict(scope);
+    }
+    let mut running = Running::load(open, &kernel, file, arguments)?;
+    // Opens the buffers: records of programs that find none are lost.
+    running.drain();
+    let links = running.attach()?;
+    let status = match held {
+        Some(command) => Some(supervise(&kernel, &mut running, &signals, command)?),
+        None => {
+            output::note(&format_args!(
+                "{} programs attached; Ctrl-C ends",
+                links.len()
+            ));
+            watch(&kernel, &mut running, &signals, arguments.duration)?;
+            None
+        }
+    };
+    drop(links);
+    running.finish(arguments.json)?;
+    if let (Some(status), Some(name)) = (status, arguments.command.first()) {
+        command::ended(&name.to_string_lossy(), status)?;
+    }
+    Ok(DONE)
+}
+
+fn failed(what: &str, error: &io::Error) -> Problem {
+    Problem::Asked(format!("{what}: {}", crate::error::reason(error)))
+}
+
+/// A command that waits to be let go, in a cgroup of its own.
+struct Command {
+    name: String,
+    held: Held,
+    cgroup: Cgroup,
+}
+
+impl Command {
+    fn hold(name: &std::ffi::OsStr, rest: &[std::ffi::OsString]) -> Result<Self, Problem> {
+        let shown = name.to_string_lossy().into_owned();
+        let cgroup = Cgroup::new().map_err(|e| failed("a cgroup for the command", &e))?;
+        let held = Held::start(name, rest).map_err(|e| failed(&shown, &e))?;
+        cgroup
+            .add(held.pid())
+            .map_err(|e| failed("a cgroup for the command", &e))?;
+        Ok(Command {
+            name: shown,
+            held,
+            cgroup,
+        })
+    }
+}
+
+/// Whose events tracing programs see; `None` for everybody's.
+fn scope(arguments: &Run, command: Option<&Command>) -> Option<Scope> {
+    match (arguments.pid, command) {
+        (Some(pid), _) => Some(Scope::Process(pid)),
+        (None, Some(command)) if !arguments.system_wide => Some(Scope::Cgroup(command.cgroup.id())),
+        _ => None,
+    }
+}
+
+/// Lets the command run, and prints what comes until every process that it started has ended.
+fn supervise(
+    kernel: &LinuxKernel,
+    running: &mut Running<'_>,
+    signals: &Signals,
+    command: Command,
+) -> Result<ExitStatus, Problem> {
+    let Command { name, held, cgroup } = command;
+    let mut process = held.release().map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => Problem::Asked(format!("{name}: command not found")),
+        _ => failed(&name, &e),
+    })?;
+    let mut status = None;
+    while status.is_none() || cgroup.is_populated() {
+        let (ended, pause) = match status {
+            None => (process.pidfd().as_raw_fd(), None),
+            Some(_) => (-1, Some(POLL)),
+        };
+        let wake = [ended, signals.as_fd().as_raw_fd()];
+        kernel.wait(&wake, pause).map_err(|e| failed("poll", &e))?;
+        running.drain();
+        if status.is_none() {
+            status = process.try_wait().map_err(|e| failed(&name, &e))?;
+        }
+        match signals.take() {
+            // The command has got it, too, and decides.
+            Some(Asked::Terminal(_)) if status.is_none() => {}
+            Some(Asked::Process(signal)) if status.is_none() => process.signal(signal),
+            Some(_) => break,
+            None => {}
+        }
+    }
+    let status = status.unwrap_or_default();
+    Ok(match status.signal() {
+        Some(signal) => ExitStatus::Signal(signal),
+        None => ExitStatus::Code(status.code().unwrap_or_default()),
+    })
+}
+
+/// Prints what comes until a signal asks for the end, or the time is over.
+fn watch(
+    kernel: &LinuxKernel,
+    running: &mut Running<'_>,
+    signals: &Signals,
+    duration: Option<Duration>,
+) -> Result<(), Problem> {
+    let end = duration.map(|duration| Instant::now() + duration);
+    let wake = [signals.as_fd().as_raw_fd()];
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) || signals.take().is_some() || running.problem.is_some() {
+            return Ok(());
+        }
+        kernel.wait(&wake, left).map_err(|e| failed("poll", &e))?;
+        running.drain();
+    }
+}

@@ -3,10 +3,12 @@
 //! `panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N] [--seed S] [--show N]`
 //! generates programs: verdict, return value, packet and maps must agree, whichever engine runs
 //! Panal's. A disagreement is shrunk to a minimal text case.
-//! `panal-parity selftests` compiles the Linux selftests' `verifier_*.c` and writes up agreement.
+//! `panal-parity selftests [--live|--recorded] [--out FILE] [NAME...]` compiles the Linux selftests'
+//! `verifier_*.c` and writes up agreement with the running kernel, and with Linux 6.12 as it
+//! answered once.
 //! `panal-parity objects FILE...` asks about every program of compiled objects.
 //!
-//! Needs bpf(2) with the right to load programs; without, says "skipped: why".
+//! Asking Linux needs bpf(2) with the right to load programs; without, "skipped: why" is said.
 #![forbid(unsafe_code)]
 
 mod ask;
@@ -15,20 +17,21 @@ mod objects;
 mod selftests;
 mod shrink;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
+use panal_btf::Btf;
 use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
 use panal_parity::{generate, program};
 use panal_uapi::{
-    kernel::Kernel,
+    kernel::{Failure, Kernel},
     profile::{Limits, Profile},
 };
 
 const USAGE: &str = "usage: panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N]
                          [--seed S] [--show N]
        panal-parity objects FILE...
-       panal-parity selftests [--out FILE] [NAME...]";
+       panal-parity selftests [--live|--recorded] [--out FILE] [NAME...]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -36,19 +39,9 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((command, rest)) if command == "fuzz" => Ok(fuzz::run(rest, &linux)),
         Some((command, rest)) if command == "objects" => {
-            verifying_as(&linux, true).map(|panal| objects::run(rest, &linux, &panal))
+            verifying_as(&linux).map(|panal| objects::run(rest, &linux, &panal))
         }
-        Some((command, rest)) if command == "selftests" => {
-            verifying_as(&linux, true).and_then(|judge| {
-                let runner = verifying_as(&linux, false)?;
-                let kernels = selftests::Kernels {
-                    linux: &linux,
-                    judge: &judge,
-                    runner: &runner,
-                };
-                Ok(selftests::run(rest, &kernels))
-            })
-        }
+        Some((command, rest)) if command == "selftests" => Ok(selftests::run(rest, &linux)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -60,20 +53,21 @@ fn main() -> ExitCode {
     })
 }
 
-/// Panal's kernel with the types of the running Linux.
-fn verifying_as(
-    linux: &LinuxKernel,
-    only: bool,
-) -> Result<PanalKernel, panal_uapi::kernel::Failure> {
-    let profile = Profile {
-        name: linux.name(),
-        version: linux.version(),
-        btf: linux.btf()?,
+/// A kernel by version and types.
+fn profile(name: String, version: u32, btf: Arc<Btf>) -> Profile {
+    Profile {
+        name,
+        version,
+        btf,
         limits: Limits::LINUX,
         privileged: true,
-    };
+    }
+}
+
+/// Panal's verifier with the types of the running Linux.
+fn verifying_as(linux: &LinuxKernel) -> Result<PanalKernel, Failure> {
     PanalKernel::builder()
-        .profile(profile)
-        .verify_only(only)
+        .profile(profile(linux.name(), linux.version(), linux.btf()?))
+        .verify_only(true)
         .build()
 }

@@ -3,7 +3,10 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use panal_loader::{Error, Open, ProgramPlan};
-use panal_uapi::kernel::{Kernel, VerifierStats};
+use panal_uapi::{
+    Errno,
+    kernel::{Kernel, VerifierStats},
+};
 
 /// `BPF_LOG_STATS`: what was counted, and why not.
 const LOG_STATS: u32 = 4;
@@ -11,10 +14,20 @@ const LOG_STATS: u32 = 4;
 /// What one kernel says of one program.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Accepted, with what was counted if the kernel tells.
-    Accept(Option<VerifierStats>),
-    /// Rejected, with the log's last words.
-    Reject(String),
+    /// Accepted.
+    Accept {
+        /// What was counted, if the kernel tells.
+        stats: Option<VerifierStats>,
+        /// The log, as long as its level asked for.
+        log: String,
+    },
+    /// Rejected.
+    Reject {
+        /// Linux's number for it.
+        errno: Errno,
+        /// The log.
+        log: String,
+    },
     /// Could not try.
     Error(String),
 }
@@ -23,17 +36,26 @@ impl Verdict {
     /// In one word.
     pub fn word(&self) -> &'static str {
         match self {
-            Verdict::Accept(_) => "accept",
-            Verdict::Reject(_) => "reject",
+            Verdict::Accept { .. } => "accept",
+            Verdict::Reject { .. } => "reject",
             Verdict::Error(_) => "error",
         }
     }
 
-    /// Why, when it is no.
+    /// Why, when it is no: the log's last words.
     pub fn reason(&self) -> &str {
         match self {
-            Verdict::Accept(_) => "",
-            Verdict::Reject(why) | Verdict::Error(why) => why,
+            Verdict::Accept { .. } => "",
+            Verdict::Reject { log, .. } => last_line(log),
+            Verdict::Error(why) => why,
+        }
+    }
+
+    /// The log; empty where there is none.
+    pub fn log(&self) -> &str {
+        match self {
+            Verdict::Accept { log, .. } | Verdict::Reject { log, .. } => log,
+            Verdict::Error(_) => "",
         }
     }
 }
@@ -60,8 +82,14 @@ pub fn verdicts_with(
     let prepared = open.prepare(kernel).map_err(|e| e.to_string())?;
     let plans = prepared.open().programs();
     let verdict = |plan: &ProgramPlan| match prepared.load_program(plan.id) {
-        Ok(loaded) => Verdict::Accept(loaded.stats),
-        Err(Error::Rejected(rejected)) => Verdict::Reject(last_words(&rejected.log)),
+        Ok(loaded) => Verdict::Accept {
+            stats: loaded.stats,
+            log: loaded.log,
+        },
+        Err(Error::Rejected(rejected)) => Verdict::Reject {
+            errno: rejected.errno,
+            log: rejected.log,
+        },
         Err(other) => Verdict::Error(other.to_string()),
     };
     Ok(plans
@@ -72,12 +100,15 @@ pub fn verdicts_with(
 
 /// The line of a log that says why.
 pub fn last_words(log: &str) -> String {
+    last_line(log).to_owned()
+}
+
+fn last_line(log: &str) -> &str {
     let counted = ["processed ", "verification time", "stack depth"];
     log.lines()
         .rev()
         .find(|line| !counted.iter().any(|c| line.starts_with(c)))
         .unwrap_or_default()
-        .to_owned()
 }
 
 /// Runs `panal-parity objects`: a line for each disagreement, then the counts.
@@ -105,7 +136,11 @@ pub fn run(paths: &[String], linux: &dyn Kernel, panal: &dyn Kernel) -> ExitCode
             decided += 1;
             if linux.word() == panal.word() {
                 agreed += 1;
-                if let (Verdict::Accept(Some(a)), Verdict::Accept(Some(b))) = (linux, panal) {
+                if let (
+                    Verdict::Accept { stats: Some(a), .. },
+                    Verdict::Accept { stats: Some(b), .. },
+                ) = (linux, panal)
+                {
                     theirs.push(*a);
                     ours.push(*b);
                 }

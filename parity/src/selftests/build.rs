@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use panal_uapi::kernel::Kernel;
+use panal_btf::Btf;
 
 const SOURCE: &str = "/usr/src/linux-source-6.12.tar.xz";
 const COMPILER: &str = "clang-22";
@@ -24,8 +24,19 @@ pub struct Built {
     pub failed: Vec<String>,
 }
 
-/// Compiles `verifier_*.c`, or only the names given, against the kernel's own types.
-pub fn build(linux: &dyn Kernel, names: &[String]) -> Result<Built, String> {
+/// Where sources are unpacked and objects are written.
+pub fn root() -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .ok_or("no parent folder")?
+        .join("target/selftests");
+    fs::create_dir_all(&root).map_err(|e| format!("{}: {e}", root.display()))?;
+    Ok(root)
+}
+
+/// Compiles `verifier_*.c`, or only the names given, against the types of a kernel. `kernel` names
+/// the folder of the objects.
+pub fn build(kernel: &str, types: &Btf, names: &[String]) -> Result<Built, String> {
     if !Path::new(SOURCE).exists() {
         return Err(format!(
             "{SOURCE} is not installed (Debian's linux-source-6.12)"
@@ -34,12 +45,10 @@ pub fn build(linux: &dyn Kernel, names: &[String]) -> Result<Built, String> {
     if Command::new(COMPILER).arg("--version").output().is_err() {
         return Err(format!("{COMPILER} is not installed"));
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .ok_or("no parent folder")?
-        .join("target/selftests");
-    let source = unpack(&root)?;
-    header(linux, &root)?;
+    let source = unpack(&root()?)?;
+    let root = root()?.join(kernel);
+    fs::create_dir_all(&root).map_err(|e| format!("{}: {e}", root.display()))?;
+    header(types, &root)?;
     libbpf_headers(&source, &root)?;
     let mut built = Built {
         objects: Vec::new(),
@@ -65,7 +74,6 @@ fn unpack(root: &Path) -> Result<PathBuf, String> {
     if source.join("tools/include").exists() {
         return Ok(source);
     }
-    fs::create_dir_all(root).map_err(|e| format!("{}: {e}", root.display()))?;
     let status = Command::new("tar")
         .args(["-xf", SOURCE, "-C"])
         .arg(root)
@@ -98,9 +106,8 @@ fn libbpf_headers(source: &Path, root: &Path) -> Result<(), String> {
 }
 
 /// The kernel's types as C, printed by our own printer.
-fn header(linux: &dyn Kernel, root: &Path) -> Result<(), String> {
-    let btf = linux.btf().map_err(|e| e.to_string())?;
-    let text = btf
+fn header(types: &Btf, root: &Path) -> Result<(), String> {
+    let text = types
         .to_c()
         .map_err(|e| format!("the kernel's types as C: {e}"))?;
     fs::write(root.join("vmlinux.h"), text).map_err(|e| e.to_string())

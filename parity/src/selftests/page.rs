@@ -1,146 +1,235 @@
-//! The page `docs/parity.md`: figures by file, then every disagreement, false accepts first.
+//! The page `docs/parity.md`: figures by kernel and by file, then every disagreement, false accepts
+//! first.
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::Case;
+use panal_uapi::Errno;
+
+use super::{Case, Part};
 use crate::objects::Verdict;
 
-/// The whole page.
-pub fn page(
-    kernel: &str,
-    cases: &[Case],
-    unopened: &BTreeMap<String, String>,
-    failed: &[String],
-) -> String {
-    let mut page = String::new();
-    let _ = write!(
-        page,
-        "# Agreement with Linux\n\n\
-         Written by `cargo xtask parity`: the verifier selftests of Linux 6.12 (`verifier_*.c`), compiled by\n\
-         clang-22 against the running kernel's types, asked of {kernel} and of Panal under the same\n\
-         profile.\n\n{}\n\n",
-        summary(cases)
-    );
-    expectations(&mut page, cases);
-    by_file(&mut page, cases);
-    disagreements(&mut page, cases);
-    let mut list = |title: &str, items: Vec<String>| {
-        if !items.is_empty() {
-            let _ = writeln!(page, "\n## {title}\n");
-            for item in items {
-                let _ = writeln!(page, "- {item}");
-            }
-        }
-    };
-    list(
-        "Objects that could not be opened",
-        unopened.iter().map(|(f, w)| format!("{f}: {w}")).collect(),
-    );
-    list("Sources that did not compile", failed.to_vec());
-    page
+/// Both parts; `None` for one that was not wanted, the reason for one that could not be.
+pub struct Parts {
+    pub live: Option<Result<Part, String>>,
+    pub recorded: Option<Result<Part, String>>,
 }
 
 /// The figures in one sentence.
-pub fn summary(cases: &[Case]) -> String {
-    let decided = cases.iter().filter(|c| c.decided()).count();
-    let agreed = cases.iter().filter(|c| c.decided() && c.agrees()).count();
-    let false_accepts = cases.iter().filter(|c| is_false_accept(c)).count();
+pub fn summary(part: &Part) -> String {
+    let cases = &part.cases;
+    let decided = count(cases, Case::decided);
+    let agreed = count(cases, |c| c.decided() && c.agrees());
+    let false_accepts = count(cases, Case::is_false_accept);
     let share = 100.0 * agreed as f64 / decided.max(1) as f64;
     let (same, ran) = results(cases);
+    let rejected = count(cases, |c| errnos(c).is_some());
+    let same_errno = count(cases, |c| errnos(c).is_some_and(|(a, b)| a == b));
     format!(
-        "Agrees with Linux on {agreed} of {decided} decided programs ({share:.2} %), \
-         {false_accepts} false accepts; {same} of {ran} runs returned the same."
+        "agrees with {} on {agreed} of {decided} decided programs ({share:.2} %), \
+         {false_accepts} false accepts; {same_errno} of {rejected} rejections have the same errno, \
+         {same} of {ran} runs returned the same.",
+        part.kernel
     )
 }
 
-fn is_false_accept(case: &Case) -> bool {
-    case.linux.word() == "reject" && case.panal.word() == "accept"
+/// How the selftests' own texts fare, in one sentence.
+pub fn messages(cases: &[Case]) -> String {
+    let asked = count(cases, asks_messages);
+    let met = count(cases, |c| asks_messages(c) && c.missing_message().is_none());
+    let share = 100.0 * met as f64 / asked.max(1) as f64;
+    format!("Of {asked} programs that expect texts in the log, {met} find them all ({share:.2} %).")
 }
 
-/// Runs that returned the same, of those that both kernels could do.
+/// Both errnos where both reject.
+fn errnos(case: &Case) -> Option<(Errno, Errno)> {
+    match (&case.linux, &case.panal) {
+        (Verdict::Reject { errno: a, .. }, Verdict::Reject { errno: b, .. }) => Some((*a, *b)),
+        _ => None,
+    }
+}
+
+fn asks_messages(case: &Case) -> bool {
+    !case.expected.privileged.messages.is_empty()
+}
+
+fn count(cases: &[Case], wanted: impl Fn(&Case) -> bool) -> usize {
+    cases.iter().filter(|case| wanted(case)).count()
+}
+
+/// Runs that returned the same, of those that Linux could do.
 fn results(cases: &[Case]) -> (usize, usize) {
-    let ran: Vec<_> = cases
-        .iter()
-        .filter_map(|c| c.returned.as_ref())
-        .filter_map(|(linux, panal)| Some((linux.as_ref().ok()?, panal)))
-        .collect();
-    let same = ran
-        .iter()
-        .filter(|(linux, panal)| panal.as_ref() == Ok(*linux))
-        .count();
-    (same, ran.len())
+    let ran = |c: &Case| matches!(&c.returned, Some((Ok(_), _)));
+    let same = count(cases, |c| ran(c) && !c.returned_otherwise());
+    (same, count(cases, ran))
+}
+
+impl Parts {
+    /// Those that were wanted, by name.
+    pub fn all(&self) -> Vec<(&'static str, &Result<Part, String>)> {
+        let live = self.live.as_ref().map(|part| ("live", part));
+        let recorded = self.recorded.as_ref().map(|part| ("recorded", part));
+        live.into_iter().chain(recorded).collect()
+    }
+
+    /// The whole page.
+    pub fn page(&self) -> String {
+        let mut page = String::from(
+            "# Agreement with Linux\n\n\
+             Written by `cargo xtask parity`: the verifier selftests of Linux 6.12 (`verifier_*.c`), compiled by\n\
+             clang-22 against the types of the kernel that is meant, asked of Panal under that kernel's profile.\n\
+             The running kernel is asked itself (*live*); what Linux 6.12 said is *recorded*\n\
+             (`parity/recorded/`), and its types come from Debian's kernel package.\n\n",
+        );
+        for (name, part) in self.all() {
+            let _ = match part {
+                Ok(part) => writeln!(page, "- {name}: Panal {}", summary(part)),
+                Err(why) => writeln!(page, "- {name}: not asked: {why}"),
+            };
+        }
+        let recorded = part(&self.recorded);
+        if let Some(part) = recorded {
+            own_expectations(&mut page, part);
+        }
+        by_file(&mut page, part(&self.live), recorded);
+        for (name, part) in self.all() {
+            if let Ok(part) = part {
+                details(&mut page, name, part);
+            }
+        }
+        if let Some(part) = recorded {
+            missing_messages(&mut page, &part.cases);
+        }
+        page
+    }
+}
+
+fn part(part: &Option<Result<Part, String>>) -> Option<&Part> {
+    part.as_ref()?.as_ref().ok()
 }
 
 /// How the selftests' own expectations fare.
-fn expectations(page: &mut String, cases: &[Case]) {
-    let said: Vec<&Case> = cases
-        .iter()
-        .filter(|c| c.expected.accept.is_some())
-        .collect();
-    let met = |verdict: fn(&Case) -> &Verdict| {
-        said.iter()
-            .filter(|c| Some(verdict(c).word() == "accept") == c.expected.accept)
-            .count()
-    };
+fn own_expectations(page: &mut String, part: &Part) {
+    let says = |c: &Case| c.expected.privileged.accept.is_some();
+    let met = |c: &Case, word: &str| Some(word == "accept") == c.expected.privileged.accept;
+    let said = count(&part.cases, says);
     let _ = writeln!(
         page,
-        "The selftests' own expectations (written for 6.12): Linux meets {} of {}, Panal {}.\n",
-        met(|c| &c.linux),
-        said.len(),
-        met(|c| &c.panal)
+        "- The selftests' own expectations: verdicts: Linux 6.12 meets {} of {said}, Panal {}. {}\n",
+        count(&part.cases, |c| says(c) && met(c, c.linux.word())),
+        count(&part.cases, |c| says(c) && met(c, c.panal.word())),
+        messages(&part.cases)
     );
 }
 
-fn by_file(page: &mut String, cases: &[Case]) {
-    let mut files: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for case in cases.iter().filter(|c| c.decided()) {
-        let (agreed, decided) = files.entry(&case.file).or_default();
-        *decided += 1;
-        *agreed += usize::from(case.agrees());
+/// Figures of one file: of how many, and how many.
+#[derive(Default)]
+struct Figures {
+    live: (usize, usize),
+    recorded: (usize, usize),
+    messages: (usize, usize),
+}
+
+fn by_file(page: &mut String, live: Option<&Part>, recorded: Option<&Part>) {
+    let mut files: BTreeMap<&str, Figures> = BTreeMap::new();
+    fn add(figure: &mut (usize, usize), yes: bool) {
+        figure.0 += usize::from(yes);
+        figure.1 += 1;
     }
-    let _ = writeln!(page, "| file | agree | decided |\n|---|---|---|");
-    for (file, (agreed, decided)) in files {
-        let _ = writeln!(page, "| {file} | {agreed} | {decided} |");
+    for case in live.iter().flat_map(|p| &p.cases).filter(|c| c.decided()) {
+        add(
+            &mut files.entry(&case.file).or_default().live,
+            case.agrees(),
+        );
+    }
+    for case in recorded.iter().flat_map(|p| &p.cases) {
+        let figures = files.entry(&case.file).or_default();
+        add(&mut figures.recorded, case.agrees());
+        if asks_messages(case) {
+            add(&mut figures.messages, case.missing_message().is_none());
+        }
+    }
+    let name = |part: Option<&Part>, otherwise| part.map_or(otherwise, |p: &Part| p.kernel.clone());
+    let _ = writeln!(
+        page,
+        "| file | {}, live | {}, recorded | texts in the log |\n|---|---|---|---|",
+        name(live, "running kernel".into()),
+        name(recorded, "linux 6.12".into())
+    );
+    let share = |(yes, of): (usize, usize)| match of {
+        0 => "-".to_owned(),
+        _ => format!("{yes} of {of}"),
+    };
+    for (file, figures) in files {
+        let _ = writeln!(
+            page,
+            "| {file} | {} | {} | {} |",
+            share(figures.live),
+            share(figures.recorded),
+            share(figures.messages)
+        );
     }
 }
 
-fn disagreements(page: &mut String, cases: &[Case]) {
-    let mut differ: Vec<&Case> = cases
+/// Every disagreement, and what could not be asked.
+fn details(page: &mut String, name: &str, part: &Part) {
+    let _ = writeln!(page, "\n## Disagreements with {}, {name}\n", part.kernel);
+    let mut differ: Vec<&Case> = part
+        .cases
         .iter()
         .filter(|c| c.decided() && !c.agrees())
         .collect();
-    differ.sort_by_key(|c| !is_false_accept(c));
-    let _ = writeln!(page, "\n## Disagreements\n");
+    differ.sort_by_key(|c| !c.is_false_accept());
     if differ.is_empty() {
         let _ = writeln!(page, "None.");
     }
     for case in differ {
-        let kind = if is_false_accept(case) {
+        let kind = if case.is_false_accept() {
             " (false accept)"
         } else {
             ""
         };
         let _ = writeln!(page, "- {} `{}`{kind}", case.file, case.program);
-        let _ = writeln!(
-            page,
-            "  - Linux: {} {}",
-            case.linux.word(),
-            case.linux.reason()
-        );
-        let _ = writeln!(
-            page,
-            "  - Panal: {} {}",
-            case.panal.word(),
-            case.panal.reason()
-        );
+        for (who, verdict) in [("Linux", &case.linux), ("Panal", &case.panal)] {
+            let _ = writeln!(page, "  - {who}: {} {}", verdict.word(), verdict.reason());
+        }
     }
-    let different = cases.iter().filter_map(|c| Some((c, c.returned.as_ref()?)));
-    for (case, (linux, panal)) in different {
-        if linux.is_ok() && linux != panal {
+    let mut list = |title: &str, items: Vec<String>| {
+        if !items.is_empty() {
+            let _ = writeln!(page, "\n### {title} ({})\n", part.kernel);
+            for item in items {
+                let _ = writeln!(page, "- {item}");
+            }
+        }
+    };
+    let otherwise = part.cases.iter().filter(|c| c.returned_otherwise());
+    let otherwise = otherwise.filter_map(|case| {
+        let (linux, panal) = case.returned.as_ref()?;
+        let linux = linux.as_ref().ok()?;
+        let panal = panal
+            .as_ref()
+            .map_or_else(|why| why.clone(), u32::to_string);
+        Some(format!(
+            "{} `{}`: {linux} on Linux, on Panal {panal}",
+            case.file, case.program
+        ))
+    });
+    list("Runs that returned another value", otherwise.collect());
+    let unopened = part.unopened.iter().map(|(f, w)| format!("{f}: {w}"));
+    list("Objects that could not be opened", unopened.collect());
+    list("Sources that did not compile", part.failed.clone());
+}
+
+/// The texts that Panal's log lacks.
+fn missing_messages(page: &mut String, cases: &[Case]) {
+    let _ = writeln!(page, "\n## Texts that Panal's log lacks (linux 6.12)\n");
+    for case in cases {
+        if let Some(missing) = case.missing_message() {
             let _ = writeln!(
                 page,
-                "- {} `{}` returned {linux:?} on Linux, {panal:?} on Panal",
-                case.file, case.program
+                "- {} `{}`: {missing:?}; the last words are {:?}",
+                case.file,
+                case.program,
+                case.panal.reason()
             );
         }
     }

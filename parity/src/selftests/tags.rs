@@ -5,17 +5,26 @@ use std::collections::BTreeMap;
 use panal_btf::KindTag;
 use panal_object::Object;
 
-/// Expectations of one program, privileged.
+/// Expectations of one program for one kind of loader.
 #[derive(Clone, Debug, Default)]
 pub struct Expectation {
     /// Whether it is to be accepted; `None` where the selftest does not say.
     pub accept: Option<bool>,
-    /// Text that the log is to contain.
+    /// Texts that the log is to contain, in this order.
     pub messages: Vec<String>,
     /// What a run is to return.
     pub retval: Option<String>,
+}
+
+/// Expectations of one program.
+#[derive(Clone, Debug, Default)]
+pub struct Expectations {
+    /// Loaded with every capability.
+    pub privileged: Expectation,
     /// `BPF_F_*` of the load.
     pub flags: u32,
+    /// Level of the log in which the texts are looked for.
+    pub log_level: u32,
 }
 
 /// Names of load flags, as the tags write them.
@@ -29,8 +38,26 @@ const FLAGS: &[(&str, u32)] = &[
     ("BPF_F_TEST_REG_INVARIANTS", 1 << 7),
 ];
 
+/// Return values that have names. (`POINTER_VALUE` means any.)
+const RETURN_VALUES: &[(&str, i64)] = &[("INT_MIN", i32::MIN as i64), ("TEST_DATA_LEN", 64)];
+
+impl Expectation {
+    /// The return value as a number; `None` where any will do.
+    pub fn returns(&self) -> Option<u32> {
+        let text = self.retval.as_deref()?;
+        if let Some((_, value)) = RETURN_VALUES.iter().find(|(name, _)| *name == text) {
+            return Some(*value as u32);
+        }
+        let number = match text.strip_prefix("0x") {
+            Some(digits) => i64::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        number.ok().map(|n| n as u32)
+    }
+}
+
 /// Expectations by program.
-pub fn read(object: &Object) -> BTreeMap<String, Expectation> {
+pub fn read(object: &Object) -> BTreeMap<String, Expectations> {
     let Some(btf) = object.btf() else {
         return BTreeMap::new();
     };
@@ -41,7 +68,7 @@ pub fn read(object: &Object) -> BTreeMap<String, Expectation> {
         let Some(id) = btf.find(&name, KindTag::Func) else {
             continue;
         };
-        let mut expected = Expectation::default();
+        let mut expected = Expectations::default();
         for tag in tags.of(id) {
             take(&mut expected, tag);
         }
@@ -50,21 +77,23 @@ pub fn read(object: &Object) -> BTreeMap<String, Expectation> {
     found
 }
 
-fn take(expected: &mut Expectation, tag: &str) {
+fn take(expected: &mut Expectations, tag: &str) {
     let Some(tag) = tag.strip_prefix("comment:") else {
         return;
     };
-    // Newer headers number their tags: `test_expect_msg=3,text`, `0:test_expect_msg=text`.
-    let tag = tag
-        .split_once(':')
-        .filter(|(n, _)| n.parse::<u32>().is_ok())
-        .map_or(tag, |t| t.1);
-    match tag.split_once('=') {
-        None if tag == "test_expect_success" => expected.accept = Some(true),
-        None if tag == "test_expect_failure" => expected.accept = Some(false),
-        Some(("test_expect_msg", text)) => expected.messages.push(text.to_owned()),
-        Some(("test_retval", value)) => expected.retval = Some(value.to_owned()),
-        Some(("test_prog_flags", names)) => expected.flags |= flags(names),
+    let (name, value) = tag.split_once('=').unwrap_or((tag, ""));
+    let privileged = &mut expected.privileged;
+    match name {
+        "test_expect_success" => privileged.accept = Some(true),
+        "test_expect_failure" => privileged.accept = Some(false),
+        // Numbered, as a compiler keeps only one of two equal tags: `test_expect_msg=3=text`.
+        "test_expect_msg" => {
+            let text = value.split_once('=').map_or(value, |(_, text)| text);
+            privileged.messages.push(text.to_owned());
+        }
+        "test_retval" => privileged.retval = Some(value.to_owned()),
+        "test_prog_flags" => expected.flags |= flags(value),
+        "test_log_level" => expected.log_level = value.parse().unwrap_or_default(),
         _ => {}
     }
 }
@@ -74,6 +103,5 @@ fn flags(names: &str) -> u32 {
     names
         .split('|')
         .filter_map(|name| FLAGS.iter().find(|(known, _)| *known == name.trim()))
-        .map(|(_, flag)| flag)
-        .sum()
+        .fold(0, |flags, (_, flag)| flags | flag)
 }

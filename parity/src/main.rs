@@ -24,6 +24,7 @@ use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
 use panal_parity::{generate, program};
 use panal_uapi::{
+    Capabilities,
     kernel::{Failure, Kernel},
     profile::{Limits, Profile},
 };
@@ -60,7 +61,7 @@ fn profile(name: String, version: u32, btf: Arc<Btf>) -> Profile {
         version,
         btf,
         limits: Limits::LINUX,
-        privileged: true,
+        capabilities: Capabilities::all(),
     }
 }
 

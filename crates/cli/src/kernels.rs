@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use panal_kernel::PanalKernel;
-use panal_uapi::{kernel::Kernel, profile::Profile};
+use panal_uapi::{Capabilities, kernel::Kernel, profile::Profile};
 
 use crate::{
     args::{Engine, KernelName},
@@ -69,7 +69,7 @@ pub fn profile(name: &str) -> Result<Option<Profile>, Problem> {
         "host" => host().map(Some),
         "unprivileged" => Ok(Some(Profile {
             name: name.to_owned(),
-            privileged: false,
+            capabilities: Capabilities::empty(),
             ..panal_kernel::own_profile()
         })),
         file if Path::new(file).exists() => foreign(file, panal_kernel::VERSION).map(Some),

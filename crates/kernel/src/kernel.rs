@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use panal_maps::{Cage, Cpus, Handles, MapHost};
 use panal_uapi::{
-    Errno,
+    Capabilities, Errno,
     kernel::{Failure, Fd},
     profile::{Limits, Profile},
 };
@@ -164,7 +164,7 @@ pub fn own_profile() -> Profile {
         version: VERSION,
         btf: crate::types::btf(),
         limits: Limits::LINUX,
-        privileged: true,
+        capabilities: Capabilities::all(),
     }
 }
 

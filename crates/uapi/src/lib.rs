@@ -10,6 +10,7 @@ pub mod names;
 mod numbers;
 
 pub mod attr;
+pub mod capability;
 pub mod command;
 pub mod errno;
 pub mod helpers;
@@ -22,6 +23,7 @@ pub mod program_types;
 pub mod report;
 pub mod section;
 
+pub use capability::Capabilities;
 pub use command::Command;
 pub use errno::Errno;
 pub use map_type::MapType;

@@ -4,6 +4,8 @@ use alloc::{string::String, sync::Arc};
 
 use panal_btf::Btf;
 
+use crate::Capabilities;
+
 /// The kernel that a program is verified for.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -15,8 +17,21 @@ pub struct Profile {
     pub btf: Arc<Btf>,
     /// Limits.
     pub limits: Limits,
-    /// Whether the loader has `CAP_BPF` and friends; without, the unprivileged rules apply.
-    pub privileged: bool,
+    /// What the loader may do; with less than all, the rules are stricter.
+    pub capabilities: Capabilities,
+}
+
+impl Profile {
+    /// Instructions that a program may have: without `CAP_BPF` as many as a classic filter
+    /// (`BPF_MAXINSNS`).
+    pub fn max_instructions(&self) -> u32 {
+        const UNPRIVILEGED: u32 = 4096;
+        if self.capabilities.contains(Capabilities::BPF) {
+            self.limits.instructions
+        } else {
+            self.limits.instructions.min(UNPRIVILEGED)
+        }
+    }
 }
 
 /// Bounds on effort and size (`BPF_COMPLEXITY_LIMIT_*` and relatives).

@@ -42,6 +42,8 @@ pub enum Class {
     SpecialObject,
     /// A pointer or kernel address would leak.
     Leak,
+    /// Pointer arithmetic that cannot be contained on mispredicted paths.
+    Speculation,
     /// A return value out of the range of the program type.
     ReturnValue,
     /// A loop without a bound.
@@ -73,6 +75,7 @@ impl Class {
             Class::Locking => "locking",
             Class::SpecialObject => "special_object",
             Class::Leak => "leak",
+            Class::Speculation => "speculation",
             Class::ReturnValue => "return_value",
             Class::InfiniteLoop => "infinite_loop",
             Class::TooComplex => "too_complex",

@@ -6,7 +6,7 @@ mod linux;
 
 use linux::{Load, Verdict, insn, load};
 use panal_uapi::program_types::{Access, Context, FieldKind, Situation, by_type};
-use panal_uapi::{AttachType, ProgType, helpers};
+use panal_uapi::{AttachType, Capabilities, ProgType, helpers};
 
 const SLEEPABLE: u32 = 1 << 4;
 
@@ -118,7 +118,7 @@ fn run(
 fn situation(attach_type: Option<AttachType>) -> Situation {
     Situation {
         attach_type,
-        privileged: true,
+        capabilities: Capabilities::all(),
         version: 6 << 16 | 18 << 8,
     }
 }

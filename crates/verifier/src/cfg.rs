@@ -33,8 +33,50 @@ pub fn check(env: &mut Env<'_>) -> Check {
                 .help("remove the dead code"));
         }
     }
+    if !env.is_capable() {
+        check_no_loops(env)?;
+    }
     propagate_effects(env);
     mark_components(env);
+    Ok(())
+}
+
+/// Loops are for loaders with `CAP_BPF`.
+fn check_no_loops(env: &Env<'_>) -> Check {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        New,
+        /// On the way from the entry to here.
+        Open,
+        Done,
+    }
+    let mut marks = alloc::vec![Mark::New; env.program.len()];
+    // Each with the edges that are still to be followed.
+    let mut path = alloc::vec![(0usize, 0usize)];
+    while let Some((slot, edge)) = path.last_mut() {
+        let slot = *slot;
+        marks[slot] = Mark::Open;
+        let (next, target) = env.program.successors(slot);
+        let to = [next, target].into_iter().flatten().nth(*edge);
+        *edge += 1;
+        match to {
+            None => {
+                marks[slot] = Mark::Done;
+                path.pop();
+            }
+            Some(to) if marks[to] == Mark::Open => {
+                return Err(
+                    reject!(ControlFlow, EINVAL, "back-edge from insn {slot} to {to}")
+                        .because(
+                            "the program has a loop, which a loader without CAP_BPF may not have",
+                        )
+                        .help("unroll the loop"),
+                );
+            }
+            Some(to) if marks[to] == Mark::New => path.push((to, 0)),
+            Some(_) => {}
+        }
+    }
     Ok(())
 }
 

@@ -17,8 +17,20 @@ pub enum Exactness {
     Exact,
 }
 
+/// What the loader's capabilities change.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// Every number matters exactly: without `CAP_BPF` nothing is traced back.
+    all_precise: bool,
+    /// Numbers must be the same: the limits of pointer arithmetic may hang on them.
+    same_numbers: bool,
+    /// What was never written reads like what was written with anything.
+    reads_left_over: bool,
+}
+
 /// Ids of the old state and those that stand for them in the new one.
 struct Ids<'a> {
+    rules: Rules,
     map: &'a mut alloc::vec::Vec<(u32, u32)>,
     next: u32,
 }
@@ -62,12 +74,19 @@ pub fn states(env: &mut Env<'_>, id: StateId, st: &State, exactness: Exactness) 
     let mut map = core::mem::take(&mut env.search.ids);
     map.clear();
     let mut ids = Ids {
+        rules: Rules {
+            all_precise: !env.is_capable(),
+            same_numbers: env.explores_alu_limits,
+            reads_left_over: env.sees_addresses(),
+        },
         map: &mut map,
         next: env.last_id(),
     };
     let saved = env.search.saved(id);
     let covered = saved.state.frames.len() == st.frames.len()
         && saved.state.sleepable == st.sleepable
+        // A path that is walked only as a mispredicted one says nothing of one that is real.
+        && (st.speculative || !saved.state.speculative)
         && references(&saved.state.refs, &st.refs, &mut ids)
         && (0..st.frames.len()).all(|level| {
             let (old, new) = (&saved.state.frames[level], &st.frames[level]);
@@ -162,6 +181,10 @@ fn registers(
     }
     match (old.kind, new.kind) {
         (RegKind::Scalar, _) => {
+            if ids.rules.same_numbers {
+                return old.num == new.num && old.off == new.off && ids.same_scalar(old.id, new.id);
+            }
+            let precise = precise || ids.rules.all_precise;
             if !precise && exactness == Exactness::NotExact {
                 return true;
             }
@@ -205,20 +228,24 @@ fn registers(
 }
 
 /// A slot that reads as a number: a whole spilled number, or bytes of which nothing is known.
-fn as_scalar(slot: &StackSlot) -> Option<&RegState> {
+fn as_scalar(slot: &StackSlot, rules: Rules) -> Option<&RegState> {
     if slot.is_fully_spilled() && slot.reg.is_scalar() {
         return Some(&slot.reg);
     }
     let unknown = slot
         .types
         .iter()
-        .all(|t| matches!(t, SlotType::Misc | SlotType::Invalid));
+        .all(|&t| t == SlotType::Misc || (t == SlotType::Invalid && rules.reads_left_over));
     unknown.then_some(&RegState::UNKNOWN)
 }
 
 /// Bytes that the old path cannot have used, or for which anything would have done.
-fn is_ignored(t: SlotType) -> bool {
-    matches!(t, SlotType::Invalid | SlotType::Misc)
+fn is_ignored(t: SlotType, rules: Rules) -> bool {
+    match t {
+        SlotType::Invalid => true,
+        SlotType::Misc => rules.reads_left_over,
+        _ => false,
+    }
 }
 
 fn stacks(
@@ -233,7 +260,7 @@ fn stacks(
         if exactness == Exactness::Exact && b.is_none_or(|b| a.types != b.types) {
             return false;
         }
-        if a.types.iter().all(|&t| is_ignored(t)) {
+        if a.types.iter().all(|&t| is_ignored(t, ids.rules)) {
             return true;
         }
         b.is_some_and(|b| slots(a, b, precise & (1 << (index & 63)) != 0, exactness, ids))
@@ -247,14 +274,14 @@ fn slots(
     exactness: Exactness,
     ids: &mut Ids<'_>,
 ) -> bool {
-    if let (Some(x), Some(y)) = (as_scalar(a), as_scalar(b)) {
+    let rules = ids.rules;
+    if let (Some(x), Some(y)) = (as_scalar(a, rules), as_scalar(b, rules)) {
         return registers(x, y, precise, exactness, ids);
     }
-    if a.types
-        .iter()
-        .zip(&b.types)
-        .any(|(&x, &y)| !is_ignored(x) && x != y)
-    {
+    if a.types.iter().zip(&b.types).any(|(&x, &y)| {
+        let fits = x == y || (x == SlotType::Misc && y == SlotType::Zero);
+        !is_ignored(x, rules) && !fits
+    }) {
         return false;
     }
     match a.types[7] {

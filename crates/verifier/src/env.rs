@@ -50,6 +50,10 @@ pub struct Aux {
     pub jump_target: bool,
     /// Whether some path reached it.
     pub seen: bool,
+    /// How its pointer arithmetic is contained, over all paths.
+    pub alu_limit: Option<crate::transfer::AluLimit>,
+    /// A barrier stands before it: no mispredicted path gets past.
+    pub barrier: bool,
     /// Registers that are read later on some path (bit per register).
     pub live_regs: u16,
     /// Number of the strongly connected component that it is in, 0 for none.
@@ -87,6 +91,8 @@ pub struct Env<'a> {
     /// Branch decisions of the path that failed, newest first: slot, and whether it was taken.
     pub trail: Vec<(u32, bool)>,
     next_id: u32,
+    /// Whether some pointer arithmetic was given a limit that another path could change.
+    pub explores_alu_limits: bool,
     /// Whether unaligned access is an error.
     pub strict_alignment: bool,
     /// Whether packet data may be written: set by the kernel's `may_access_direct_pkt_data`.
@@ -110,13 +116,18 @@ impl<'a> Env<'a> {
             liveness: StackLiveness::default(),
             test_state_freq: request
                 .flags
-                .contains(panal_uapi::kernel::ProgFlags::TEST_STATE_FREQ),
+                .contains(panal_uapi::kernel::ProgFlags::TEST_STATE_FREQ)
+                && request
+                    .profile
+                    .capabilities
+                    .contains(panal_uapi::Capabilities::BPF),
             current_subprogram: 0,
             trail: Vec::new(),
             next_id: 0,
             strict_alignment: request
                 .flags
                 .contains(panal_uapi::kernel::ProgFlags::STRICT_ALIGNMENT),
+            explores_alu_limits: false,
             seen_direct_write: false,
         };
         env.add_maps()?;

@@ -336,7 +336,8 @@ fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check
     if jump_target {
         record(env, st, None, Linked::default());
     }
-    env.aux[slot].seen = true;
+    env.aux[slot].seen |= !st.speculative;
+    env.facts.muted = st.speculative;
     if env.log.on() {
         crate::report::log_step(env, st, *print_state);
     }

@@ -10,6 +10,8 @@ pub struct Facts {
     list: Vec<Fact>,
     /// By slot: bit 0, the branch was taken; bit 1, it was not; bit 2, a call was recorded.
     seen: Vec<u8>,
+    /// Whether nothing is learnt now: the path is one that only a wrong guess takes.
+    pub muted: bool,
 }
 
 const TAKEN: u8 = 1;
@@ -21,13 +23,14 @@ impl Facts {
         Facts {
             list: alloc::vec![Fact::default(); slots],
             seen: alloc::vec![0; slots],
+            muted: false,
         }
     }
 
     /// An access to memory. Regions that differ between paths become [`Region::Memory`], offsets
     /// that differ become unknown.
     pub fn access(&mut self, slot: usize, region: Region, offset: Option<i32>) {
-        let Some(fact) = self.list.get_mut(slot) else {
+        let Some(fact) = self.list.get_mut(slot).filter(|_| !self.muted) else {
             return;
         };
         let access = Access { region, offset };
@@ -42,14 +45,16 @@ impl Facts {
 
     /// A conditional jump went this way.
     pub fn branch(&mut self, slot: usize, taken: bool) {
-        if let Some(seen) = self.seen.get_mut(slot) {
+        if let Some(seen) = self.seen.get_mut(slot).filter(|_| !self.muted) {
             *seen |= if taken { TAKEN } else { NOT_TAKEN };
         }
     }
 
     /// A call with these arguments; fields that differ between paths become unknown.
     pub fn call(&mut self, slot: usize, call: CallFact) {
-        let (Some(fact), Some(seen)) = (self.list.get_mut(slot), self.seen.get_mut(slot)) else {
+        let (Some(fact), Some(seen), false) =
+            (self.list.get_mut(slot), self.seen.get_mut(slot), self.muted)
+        else {
             return;
         };
         fact.call = Some(match fact.call {

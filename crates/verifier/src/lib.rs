@@ -19,6 +19,7 @@ mod facts;
 mod global;
 mod liveness;
 mod precision;
+mod privilege;
 mod program;
 mod proof;
 mod prune;

@@ -65,7 +65,9 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
         }
     }
     env.search.max_states_per_slot = env.search.max_states_per_slot.max(compared);
-    if save {
+    // Without CAP_BPF memory is spared, not time.
+    const MOST_STATES: u64 = 64;
+    if save && (env.is_capable() || compared <= MOST_STATES) {
         save_state(env, st);
     }
     Ok(Visit::New)

@@ -97,6 +97,7 @@ pub fn enter_callback(
             setup(env, &caller, &mut frame)?;
             let mut state = State::new(frame);
             state.sleepable = sleepable;
+            state.speculative = st.speculative;
             state.parent = st.parent;
             state.history = st.history;
             state.history_len = st.history_len;

@@ -8,14 +8,16 @@ use crate::{
     Outcome, Proof, Request, Subprogram, cfg,
     env::Env,
     error::{Check, reject},
-    explore, liveness,
+    explore, liveness, privilege,
     program::Program,
     report, stack_depth, subprograms, transfer,
 };
 
 /// Proves a program safe, or explains why not.
 pub fn verify(request: &Request<'_>) -> Outcome {
-    let prepared = Program::new(request).and_then(|program| Env::new(request, program));
+    let prepared = privilege::check_load(request)
+        .and_then(|()| Program::new(request))
+        .and_then(|program| Env::new(request, program));
     let mut env = match prepared {
         Ok(env) => env,
         Err(reject) => {
@@ -75,13 +77,7 @@ pub fn verify(request: &Request<'_>) -> Outcome {
 }
 
 fn check(env: &mut Env<'_>) -> Check<u32> {
-    if !env.request.profile.privileged {
-        return Err(reject!(
-            NotAllowed,
-            EPERM,
-            "unprivileged programs are not supported by this verifier"
-        ));
-    }
+    privilege::check_calls(env)?;
     crate::access::attach::check(env)?;
     transfer::check_map_loads(env)?;
     cfg::check(env)?;

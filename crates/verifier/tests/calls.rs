@@ -13,7 +13,7 @@ use linux::Kind;
 use panal_btf::{Btf, KindTag};
 use panal_isa::{Imm64, Slot, assemble};
 use panal_uapi::{
-    AttachType, MapType, ProgType, helpers,
+    AttachType, Capabilities, MapType, ProgType, helpers,
     kernel::{MapFlags, ProgFlags},
     profile::{Limits, Profile},
 };
@@ -172,7 +172,7 @@ fn calls_are_judged_as_by_linux() {
         version: 6 << 16 | 18 << 8,
         btf: Arc::clone(&btf),
         limits: Limits::LINUX,
-        privileged: true,
+        capabilities: Capabilities::all(),
     };
     let linux = linux::available();
     if let Err(why) = &linux {

@@ -9,7 +9,7 @@ use std::{fs, path::Path, sync::Arc};
 use panal_btf::Btf;
 use panal_isa::{Imm64, assemble, assemble::Symbols};
 use panal_uapi::{
-    MapType, ProgType,
+    Capabilities, MapType, ProgType,
     kernel::{MapFlags, ProgFlags},
     profile::{Limits, Profile},
 };
@@ -83,7 +83,7 @@ fn run(case: &Case<'_>) -> Result<(), String> {
         version: 6 << 16 | 18 << 8,
         btf: Arc::new(Btf::default()),
         limits: Limits::LINUX,
-        privileged: true,
+        capabilities: Capabilities::all(),
     };
     let outcome = verify(&Request {
         name: "case",

@@ -8,11 +8,11 @@ use panal_maps::{
     create_map, describe_map, fits_template, is_supported, syscall,
 };
 use panal_uapi::{
-    AttachType, Errno, MapType,
+    AttachType, Capabilities, Errno, MapType,
     kernel::{Failure, Fd, MapFlags, MapSpec},
 };
 
-use super::{fail, fields};
+use super::{fail, fields, require};
 use crate::{
     PanalKernel, fds,
     maps::{Map, NewMap, UserMap},
@@ -76,6 +76,9 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
         )
     })?;
     let in_map = |detail: String| format!("map {name}: {detail}");
+    let needed = Capabilities::to_create(spec.map_type);
+    let what = format!("creating a map of type {}", spec.map_type);
+    require(kernel, CREATE, needed, &in_map(what))?;
     if spec.vmlinux_value_type.is_some() {
         return Err(fail(
             CREATE,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use panal_btf::Btf;
 use panal_uapi::{
-    Errno,
+    Capabilities, Errno,
     kernel::{
         AttachTarget, Failure, Fd, Kernel, LoadError, Loaded, MapInfo, MapSpec, ProgSpec, TestRun,
         TestRunResult,
@@ -34,6 +34,21 @@ pub(crate) fn fail(command: &'static str, errno: Errno, detail: impl Into<String
         errno,
         detail: detail.into(),
     }
+}
+
+/// Whether the loader that the profile describes may do something.
+fn require(
+    kernel: &PanalKernel,
+    command: &'static str,
+    needed: Capabilities,
+    what: &str,
+) -> Result<(), Failure> {
+    let missing = needed.difference(kernel.shared.config.profile.capabilities);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("{what} needs {missing}, which the loader has not");
+    Err(fail(command, Errno::EPERM, detail))
 }
 
 impl PanalKernel {
@@ -102,6 +117,7 @@ impl Kernel for PanalKernel {
                 format!("BTF of {} bytes", bytes.len()),
             ));
         }
+        require(self, COMMAND, Capabilities::BPF, "loading types")?;
         let btf = Btf::parse(bytes).map_err(|e| fail(COMMAND, Errno::EINVAL, e.to_string()))?;
         let object = self.shared.btfs.publish(|id| BtfObject {
             id,

@@ -1,6 +1,6 @@
 //! Contexts and socket mirrors as data: which bytes may be read and written, in which sizes.
 
-use crate::AttachType;
+use crate::{AttachType, Capabilities};
 
 /// What a load of a field gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,8 +165,8 @@ pub enum When {
 pub struct Situation {
     /// Where the program will be attached; `None` where its type has only one place.
     pub attach_type: Option<AttachType>,
-    /// Whether the loader has `CAP_BPF` and `CAP_PERFMON`.
-    pub privileged: bool,
+    /// What the loader may do.
+    pub capabilities: Capabilities,
     /// `LINUX_VERSION_CODE`
     pub version: u32,
 }
@@ -178,7 +178,10 @@ impl When {
             When::Always => true,
             When::At(types) => situation.attach_type.is_some_and(|t| types.contains(&t)),
             When::NotAt(types) => !situation.attach_type.is_some_and(|t| types.contains(&t)),
-            When::Bpf | When::Perfmon => situation.privileged,
+            When::Bpf => situation.capabilities.contains(Capabilities::BPF),
+            When::Perfmon => situation
+                .capabilities
+                .contains(Capabilities::BPF | Capabilities::PERFMON),
             When::Since(major, minor) => {
                 situation.version >= (major as u32) << 16 | (minor as u32) << 8
             }

@@ -66,7 +66,7 @@ pub fn check(
     };
     let name = btf.name(ty.id);
     let off = off.wrapping_add(state.off);
-    if !env.request.profile.privileged {
+    if !env.sees_addresses() {
         return Err(reject!(
             NotAllowed,
             EPERM,
@@ -296,7 +296,7 @@ pub fn check_map_object(
             map_type.number()
         ));
     };
-    if !env.request.profile.privileged {
+    if !env.sees_addresses() {
         return Err(reject!(
             NotAllowed,
             EPERM,

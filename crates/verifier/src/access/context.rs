@@ -36,7 +36,7 @@ pub fn effective_type(env: &Env<'_>) -> ProgType {
 pub fn situation(env: &Env<'_>) -> Situation {
     Situation {
         attach_type: env.request.attach_type,
-        privileged: env.request.profile.privileged,
+        capabilities: env.request.profile.capabilities,
         version: env.request.profile.version,
     }
 }

@@ -178,6 +178,15 @@ pub fn check_stack(
         None => (reg.num.smin + fixed, reg.num.smax + fixed),
     };
     let bytes = min..max + i64::from(size);
+    if !reg.num.is_const() && env.contains_speculation() {
+        let var = bits_text(reg.num.bits);
+        let n = base.number();
+        return Err(reject!(
+            Stack,
+            EACCES,
+            "R{n} variable offset stack access prohibited for !root, var_off={var}"
+        ));
+    }
     if let Some(raw) = raw
         && reg.num.is_const()
     {
@@ -200,13 +209,15 @@ pub fn check_stack(
         let slot = st.frames[frame].stack[index / 8];
         match slot.types[index % 8] {
             SlotType::Misc => {}
-            SlotType::Zero | SlotType::Invalid => {
+            kind @ (SlotType::Zero | SlotType::Invalid)
+                if kind == SlotType::Zero || env.sees_addresses() =>
+            {
                 if access.is_write() {
                     Rc::make_mut(&mut st.frames[frame]).stack[index / 8].types[index % 8] =
                         SlotType::Misc;
                 }
             }
-            _ if slot.is_spilled() => {
+            _ if slot.is_spilled() && !env.is_secret(&slot.reg) => {
                 if access.is_write() {
                     let slot = &mut Rc::make_mut(&mut st.frames[frame]).stack[index / 8];
                     slot.reg = RegState::UNKNOWN;

@@ -9,6 +9,7 @@ use crate::{
     domain::Tnum,
     env::Env,
     error::{Check, Reject, reject},
+    privilege,
     proof::Region,
     state::{MapRef, PtrFlags, RegKind, RegState, State},
 };
@@ -87,6 +88,9 @@ pub fn check_write(
     let reg = *st.reg(base);
     check_alignment(env, &reg, off, size, false)?;
     note_access(env, st, &reg, off);
+    if let (Stored::Reg(stored), Some(into)) = (stored, visible_memory(&reg)) {
+        privilege::check_leak(env, st, stored, into)?;
+    }
     match reg.kind {
         RegKind::Stack { .. } => stack::write(env, st, base, off, size, stored),
         RegKind::MapValue { map, .. } if !reg.may_be_null() => {
@@ -122,6 +126,21 @@ pub fn check_write(
         }
         _ => check_plain(env, st, base, off, size, AccessKind::Write),
     }
+}
+
+/// Memory that others see, as Linux's message on addresses stored there names it.
+fn visible_memory(reg: &RegState) -> Option<&'static str> {
+    if reg.may_be_null() {
+        return None;
+    }
+    Some(match reg.kind {
+        RegKind::MapValue { .. } => "into map",
+        RegKind::Mem { .. } => "into mem",
+        RegKind::Context => "into ctx",
+        RegKind::Packet { .. } | RegKind::PacketMeta { .. } => "into packet",
+        RegKind::FlowKeys => "into flow keys",
+        _ => return None,
+    })
 }
 
 /// For the proof: what is accessed.

@@ -165,7 +165,7 @@ fn read_fixed(
     env.liveness.read(st, now, frame, index);
     let slot = st.frames[frame].stack[index];
     if !slot.is_spilled() {
-        check_readable(&st.frames[frame], at, size)?;
+        check_readable(env, &st.frames[frame], at, size)?;
         let zero = bytes_of(
             &st.frames[frame],
             at.into(),
@@ -189,6 +189,9 @@ fn read_fixed(
         if wanted {
             link_before_copy(env, &mut value);
             set_slot_reg(st, frame, index, &value);
+        } else if env.is_secret(&value) {
+            return Err(reject!(Leak, EACCES, "leaking pointer from stack off {at}")
+                .because("an address lies on the stack, and is used as a number here"));
         }
     } else {
         if !value.is_scalar() {
@@ -207,7 +210,7 @@ fn read_fixed(
                 unlink(&mut value);
             }
         } else {
-            match part_of_spill(&st.frames[frame], &slot, at, size)? {
+            match part_of_spill(env, &st.frames[frame], &slot, at, size)? {
                 Part::Restored => value = RegState::constant(0),
                 Part::Zero => return Ok(RegState::constant(0)),
                 Part::Unknown => return Ok(RegState::UNKNOWN),
@@ -227,8 +230,14 @@ enum Part {
     Unknown,
 }
 
-fn part_of_spill(frame: &Frame, slot: &StackSlot, at: i32, size: u32) -> Check<Part> {
-    check_readable_or_spilled(frame, at, size)?;
+fn part_of_spill(
+    env: &Env<'_>,
+    frame: &Frame,
+    slot: &StackSlot,
+    at: i32,
+    size: u32,
+) -> Check<Part> {
+    check_readable_or_spilled(env, frame, at, size)?;
     let count = |wanted: SlotType| {
         bytes_of(frame, at.into(), i64::from(at) + i64::from(size))
             .filter(|&t| t == wanted)
@@ -244,19 +253,22 @@ fn part_of_spill(frame: &Frame, slot: &StackSlot, at: i32, size: u32) -> Check<P
     })
 }
 
-fn check_readable(frame: &Frame, at: i32, size: u32) -> Check {
+fn check_readable(env: &Env<'_>, frame: &Frame, at: i32, size: u32) -> Check {
     for i in 0..size as i32 {
         match byte(frame, at + i) {
-            SlotType::Misc | SlotType::Zero | SlotType::Invalid => {}
+            SlotType::Misc | SlotType::Zero => {}
+            SlotType::Invalid if env.sees_addresses() => {}
             _ => return Err(unreadable(at, i, size)),
         }
     }
     Ok(())
 }
 
-fn check_readable_or_spilled(frame: &Frame, at: i32, size: u32) -> Check {
+fn check_readable_or_spilled(env: &Env<'_>, frame: &Frame, at: i32, size: u32) -> Check {
     for i in 0..size as i32 {
-        if byte(frame, at + i).is_special() {
+        let kind = byte(frame, at + i);
+        let left_over = kind == SlotType::Invalid && !env.sees_addresses();
+        if kind.is_special() || left_over {
             return Err(unreadable(at, i, size));
         }
     }
@@ -316,6 +328,13 @@ fn write_fixed(
     {
         stack_objects::destroy(env, st, frame, at, size)?;
     }
+    let old = &st.frames[frame].stack[index];
+    if size != 8 && old.is_spilled() && env.is_secret(&old.reg) {
+        return Err(
+            reject!(Leak, EACCES, "attempt to corrupt spilled pointer on stack")
+                .because("a part of an address on the stack would be overwritten"),
+        );
+    }
     if size == 8 && frame == st.level() {
         env.liveness.overwrite(index);
     }
@@ -325,7 +344,8 @@ fn write_fixed(
         Stored::Unknown => None,
     };
     let spills = match &value {
-        Some(value) if value.is_scalar() => at % 8 == 0,
+        // Without loops and functions, numbers on the stack need not be followed.
+        Some(value) if value.is_scalar() => at % 8 == 0 && env.is_capable(),
         Some(value) => is_spillable(value),
         None => false,
     };
@@ -352,8 +372,9 @@ fn write_fixed(
                 ));
             }
         }
+        let sees_left_over = env.sees_addresses();
         let slot = &mut st.frame_at_mut(frame).stack[index];
-        spill(slot, value, size);
+        spill(slot, value, size, sees_left_over);
         explore::record(env, st, Some((frame as u8, index as u8)), Linked::default());
         return Ok(());
     }
@@ -378,12 +399,13 @@ fn is_spillable(value: &RegState) -> bool {
     value.is_pointer() && !matches!(value.kind, RegKind::TpBuffer | RegKind::Dynptr { .. })
 }
 
-fn spill(slot: &mut StackSlot, value: &RegState, size: u32) {
+fn spill(slot: &mut StackSlot, value: &RegState, size: u32, sees_left_over: bool) {
     slot.reg = *value;
     let low = 8 - size as usize;
     slot.types[low..].fill(SlotType::Spill);
     for t in &mut slot.types[..low] {
-        if !matches!(*t, SlotType::Zero | SlotType::Invalid) {
+        let keeps = *t == SlotType::Zero || (*t == SlotType::Invalid && sees_left_over);
+        if !keeps {
             *t = SlotType::Misc;
         }
     }
@@ -398,6 +420,35 @@ pub fn forget_spill(slot: &mut StackSlot) {
     }
 }
 
+/// Where addresses are secret, a write at a variable offset neither overwrites them in part nor
+/// counts as writing what was never written.
+fn check_variable_write(env: &Env<'_>, frame: &Frame, from: i64, to: i64) -> Check {
+    if env.sees_addresses() {
+        return Ok(());
+    }
+    for at in from..to {
+        let insn = env.slot;
+        match byte(frame, at as i32) {
+            SlotType::Misc | SlotType::Zero => {}
+            SlotType::Invalid => {
+                return Err(reject!(
+                    Stack,
+                    EINVAL,
+                    "uninit stack in range of var-offset write prohibited for !root; insn {insn}, off: {at}"
+                ));
+            }
+            _ => {
+                return Err(reject!(
+                    Leak,
+                    EINVAL,
+                    "spilled ptr in range of var-offset stack write; insn {insn}, ptr off: {at}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn write_variable(
     env: &mut Env<'_>,
     st: &mut State,
@@ -410,6 +461,7 @@ fn write_variable(
         Stored::Imm(imm) => imm == 0,
         Stored::Unknown => false,
     };
+    check_variable_write(env, &st.frames[frame], from, to)?;
     for at in from..to {
         if byte(&st.frames[frame], at as i32) == SlotType::Dynptr {
             stack_objects::destroy(env, st, frame, at as i32, 1)?;

@@ -19,7 +19,7 @@ use crate::{
     access::{AccessKind, btf, context, helper_range},
     env::Env,
     error::{Check, reject},
-    precision,
+    precision, privilege,
     state::{BtfRef, PtrFlags, RegKind, RegState, State},
 };
 
@@ -40,14 +40,7 @@ pub fn check(env: &mut Env<'_>, st: &mut State, call: &mut Call, index: usize, a
         );
     }
     if arg.kind == ArgKind::Anything {
-        if state.is_pointer() && !env.request.profile.privileged {
-            return Err(reject!(
-                Leak,
-                EACCES,
-                "R{n} leaks addr into helper function"
-            ));
-        }
-        return Ok(());
+        return privilege::check_leak(env, st, reg, "into helper function");
     }
     if state.is_packet() && !packet_allowed(env, call) {
         return Err(reject!(

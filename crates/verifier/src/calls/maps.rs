@@ -200,6 +200,15 @@ pub fn tail_call_key(env: &mut Env<'_>, st: &State, call: &Call) -> Check<Option
             "expected prog array map for tail call"
         ));
     }
+    let several = env
+        .aux
+        .get(env.slot)
+        .is_some_and(|aux| aux.call.map == MapSeen::Several);
+    if several && env.contains_speculation() {
+        return Err(reject!(NotAllowed, EINVAL, "tail_call abusing map_ptr").because(
+            "a tail call must be made with one map, so that its index can be masked for this loader",
+        ));
+    }
     let key = st.reg(Reg::R3).as_const();
     if key.is_some() {
         precision::mark_reg(env, st, Reg::R3)?;

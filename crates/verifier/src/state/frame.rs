@@ -110,6 +110,8 @@ pub struct State {
     pub refs: References,
     /// Whether it may sleep here.
     pub sleepable: bool,
+    /// Whether only a processor that guesses wrong comes here.
+    pub speculative: bool,
     /// How deep callbacks were simulated on this path.
     pub callback_unroll: u32,
     /// How often `may_goto` was taken on this path.
@@ -135,6 +137,7 @@ impl State {
             frames: alloc::vec![Rc::new(frame)],
             refs: References::default(),
             sleepable: false,
+            speculative: false,
             callback_unroll: 0,
             may_goto: 0,
             parent: None,

@@ -2,7 +2,7 @@
 
 use panal_isa::{AluOp, ByteOrder, Operand, Reg, Size, Width};
 
-use super::{pointer, read_ok, write_ok};
+use super::{pointer, read_ok, speculation, write_ok};
 use crate::{
     domain::Scalar,
     env::Env,
@@ -68,6 +68,7 @@ pub fn binary(
     };
     match (left.is_scalar(), right.is_scalar()) {
         (true, true) => {
+            speculation::numbers(env, op, dst, src)?;
             numbers(st, width, op, dst, &right, src == Operand::Reg(dst));
             Ok(())
         }
@@ -75,13 +76,13 @@ pub fn binary(
             if let Operand::Reg(src) = src {
                 precision::mark_reg(env, st, src)?;
             }
-            pointer::arithmetic(env, st, width, op, dst, &left, &right.num, false)
+            pointer::arithmetic(env, st, width, (op, dst, src), &left, &right.num, false)
         }
         (true, false) => {
             precision::mark_reg(env, st, dst)?;
-            pointer::arithmetic(env, st, width, op, dst, &right, &left.num, true)
+            pointer::arithmetic(env, st, width, (op, dst, src), &right, &left.num, true)
         }
-        (false, false) if op == AluOp::Sub => {
+        (false, false) if op == AluOp::Sub && env.sees_addresses() => {
             *st.reg_mut(dst) = RegState::UNKNOWN;
             Ok(())
         }
@@ -187,10 +188,24 @@ fn copy(env: &mut Env<'_>, st: &mut State, width: Width, dst: Reg, src: Operand)
             *st.reg_mut(dst) = value;
         }
         Width::W32 => {
+            check_whole(env, st, src, "partial copy of pointer")?;
             let mut value = RegState::UNKNOWN;
             value.num.zero_extend32();
             *st.reg_mut(dst) = value;
         }
+    }
+    Ok(())
+}
+
+/// A part of a pointer, or what is computed of it, would reveal the address.
+fn check_whole(env: &Env<'_>, st: &State, reg: Reg, what: &str) -> Check {
+    if env.is_secret(st.reg(reg)) {
+        return Err(
+            reject!(Leak, EACCES, "R{} {what}", reg.number()).because(alloc::format!(
+                "r{} holds an address, which a program without CAP_PERFMON must not take apart",
+                reg.number()
+            )),
+        );
     }
     Ok(())
 }
@@ -206,6 +221,15 @@ pub fn move_sign_extended(
 ) -> Check {
     read_ok(st, src)?;
     write_ok(dst)?;
+    check_whole(
+        env,
+        st,
+        src,
+        match width {
+            Width::W64 => "sign-extension part of pointer",
+            Width::W32 => "partial copy of pointer",
+        },
+    )?;
     let mut value = RegState::UNKNOWN;
     if st.reg(src).is_scalar() {
         let bits = from.bytes() * 8;
@@ -230,8 +254,9 @@ pub fn move_sign_extended(
 }
 
 /// `dst = -dst`
-pub fn negate(st: &mut State, width: Width, dst: Reg) -> Check {
+pub fn negate(env: &Env<'_>, st: &mut State, width: Width, dst: Reg) -> Check {
     read_ok(st, dst)?;
+    check_whole(env, st, dst, "pointer arithmetic prohibited")?;
     write_ok(dst)?;
     let reg = st.reg_mut(dst);
     if reg.is_scalar() {
@@ -244,8 +269,9 @@ pub fn negate(st: &mut State, width: Width, dst: Reg) -> Check {
 }
 
 /// Byte order conversion: bits are known as before, in other places.
-pub fn swap(st: &mut State, order: ByteOrder, size: Size, dst: Reg) -> Check {
+pub fn swap(env: &Env<'_>, st: &mut State, order: ByteOrder, size: Size, dst: Reg) -> Check {
     read_ok(st, dst)?;
+    check_whole(env, st, dst, "pointer arithmetic prohibited")?;
     write_ok(dst)?;
     let reg = st.reg_mut(dst);
     if !reg.is_scalar() {

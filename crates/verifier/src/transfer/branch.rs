@@ -2,11 +2,11 @@
 
 use panal_isa::{Condition, Operand, Reg, Width};
 
-use super::{Flow, linked, packet_range, read_ok};
+use super::{Flow, linked, packet_range, read_ok, speculation};
 use crate::{
     domain,
     env::Env,
-    error::Check,
+    error::{Check, reject},
     explore::{self, Linked},
     precision, prune,
     state::{PtrFlags, RegKind, RegState, State},
@@ -31,6 +31,11 @@ pub fn conditional(
         Operand::Reg(src) => *st.reg(src),
         Operand::Imm(imm) => RegState::constant(i64::from(imm) as u64),
     };
+    if let Operand::Reg(src) = src
+        && !(left.is_packet() && right.is_packet())
+    {
+        check_comparable(env, st, src)?;
+    }
     if let Some(taken) = branch_taken(&left, &right, cond, width) {
         if left.is_scalar() {
             precision::mark_reg(env, st, dst)?;
@@ -41,6 +46,8 @@ pub fn conditional(
             precision::mark_reg(env, st, src)?;
         }
         env.facts.branch(env.slot, taken);
+        let other = if taken { next } else { target };
+        speculation::other_way(env, st, (dst, src), other)?;
         return Ok(Flow::To(if taken { target } else { next }));
     }
     env.facts.branch(env.slot, true);
@@ -85,10 +92,29 @@ fn both_ways(
         outcome.learn(&mut other, true);
         outcome.learn(st, false);
     }
-    if width == Width::W64 {
-        pointers(env, cond, (dst, src), (left, right), &mut other, st);
+    let learnt =
+        width == Width::W64 && pointers(env, cond, (dst, src), (left, right), &mut other, st);
+    if !learnt {
+        check_comparable(env, st, dst)?;
     }
     explore::push_state(env, other, target)?;
+    Ok(())
+}
+
+/// What comes of comparing an address would tell something of it.
+fn check_comparable(env: &Env<'_>, st: &State, reg: Reg) -> Check {
+    if env.is_secret(st.reg(reg)) {
+        return Err(reject!(
+            Leak,
+            EACCES,
+            "R{} pointer comparison prohibited",
+            reg.number()
+        )
+        .because(alloc::format!(
+            "r{} holds an address, which a program without CAP_PERFMON may compare with null only",
+            reg.number()
+        )));
+    }
     Ok(())
 }
 
@@ -193,7 +219,7 @@ fn is_trusted(reg: &RegState) -> bool {
         && (modifiers - (PtrFlags::TRUSTED | PtrFlags::ALLOC)).is_empty()
 }
 
-/// What a comparison tells of pointers.
+/// What a comparison tells of pointers; whether it tells something.
 fn pointers(
     env: &Env<'_>,
     cond: Condition,
@@ -201,13 +227,14 @@ fn pointers(
     (left, right): (&RegState, &RegState),
     taken: &mut State,
     not_taken: &mut State,
-) {
+) -> bool {
     let equality = matches!(cond, Condition::Eq | Condition::Ne);
     match src {
         Operand::Imm(0) if equality && left.may_be_null() => {
             let is_eq = cond == Condition::Eq;
             null_or_not(env, not_taken, left, !is_eq);
             null_or_not(env, taken, left, is_eq);
+            true
         }
         Operand::Reg(src) if left.is_pointer() && right.is_pointer() => {
             let is_btf = |r: &RegState| matches!(r.kind, RegKind::Btf(_));
@@ -223,7 +250,7 @@ fn pointers(
                 };
                 let maybe = if left.may_be_null() { dst } else { src };
                 mark_not_null(env, equal.reg_mut(maybe));
-                return;
+                return true;
             }
             packet_range::learn(
                 cond,
@@ -231,9 +258,9 @@ fn pointers(
                 (right, src.index()),
                 taken,
                 not_taken,
-            );
+            )
         }
-        _ => {}
+        _ => false,
     }
 }
 

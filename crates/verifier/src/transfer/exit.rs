@@ -11,7 +11,7 @@ use crate::{
     domain::Scalar,
     env::Env,
     error::{Check, Reject, reject},
-    precision, prune,
+    precision, privilege, prune,
     state::{CallbackKind, RefKind, RegKind, State},
 };
 
@@ -182,13 +182,17 @@ fn check_return_value(env: &mut Env<'_>, st: &mut State) -> Check {
     let is_handler = frame.callback == Some(CallbackKind::Exception);
     let is_async = frame.callback == Some(CallbackKind::Async);
     let is_subprogram = frame.subprog != 0 && !is_handler;
-    if is_async {
+    let visible = |env: &Env<'_>, st: &State| {
         read_ok(st, Reg::R0)?;
+        privilege::check_leak(env, st, Reg::R0, "as return value")
+    };
+    if is_async {
+        visible(env, st)?;
         let range = st.frame().return_range.unwrap_or((0, 0));
         return enforce(env, st, Some(range), false, "At async callback return");
     }
     if is_subprogram {
-        read_ok(st, Reg::R0)?;
+        visible(env, st)?;
         let result = st.reg(Reg::R0);
         if !result.is_scalar() {
             let name = result.type_name();
@@ -204,7 +208,7 @@ fn check_return_value(env: &mut Env<'_>, st: &mut State) -> Check {
     if returns_nothing(env) {
         return Ok(());
     }
-    read_ok(st, Reg::R0)?;
+    visible(env, st)?;
     if rule.range.is_none() {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use crate::{
     },
     env::Env,
     error::{Check, reject},
-    explore,
+    explore, privilege,
     state::{BtfRef, BtfType, MapRef, PtrFlags, RegKind, RegState, State},
 };
 
@@ -167,6 +167,7 @@ pub fn atomic(
     let result = match op {
         AtomicOp::CmpXchg => {
             read_ok(st, Reg::R0)?;
+            privilege::check_leak(env, st, Reg::R0, "into mem")?;
             Some(Reg::R0)
         }
         AtomicOp::Xchg
@@ -176,6 +177,7 @@ pub fn atomic(
         | AtomicOp::Xor { fetch: true } => Some(src),
         _ => None,
     };
+    privilege::check_leak(env, st, src, "into mem")?;
     let ptr = *st.reg(base);
     if !takes_atomics(&ptr) {
         return Err(not_into(base, &ptr, "BPF_ATOMIC"));

@@ -7,6 +7,7 @@ mod linked;
 mod load_store;
 mod packet_range;
 mod pointer;
+mod speculation;
 
 use panal_isa::{CallTarget, Instruction, Reg};
 
@@ -21,6 +22,7 @@ use crate::{
 pub use alu::{link_before_copy, unlink, width_of};
 pub use branch::mark_not_null;
 pub use load_store::check_map_loads;
+pub use speculation::AluLimit;
 
 /// Where control goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +46,8 @@ pub fn step(env: &mut Env<'_>, st: &mut State, instruction: &Instruction) -> Che
             dst,
             src,
         } => alu::binary(env, st, width, op, dst, src)?,
-        Instruction::Neg { width, dst } => alu::negate(st, width, dst)?,
-        Instruction::Endian { order, size, dst } => alu::swap(st, order, size, dst)?,
+        Instruction::Neg { width, dst } => alu::negate(env, st, width, dst)?,
+        Instruction::Endian { order, size, dst } => alu::swap(env, st, order, size, dst)?,
         Instruction::MovSx {
             width,
             from,

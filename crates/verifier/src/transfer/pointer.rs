@@ -1,8 +1,11 @@
 //! Arithmetic of a pointer and a number.
 
-use panal_isa::{AluOp, Reg, Width};
+use panal_isa::{AluOp, Operand, Reg, Width};
 
-use super::alu::symbol;
+use super::{
+    alu::symbol,
+    speculation::{self, PointerAlu},
+};
 use crate::{
     domain::Scalar,
     env::Env,
@@ -14,13 +17,11 @@ use crate::{
 pub const MAX_OFFSET: i64 = 1 << 29;
 
 /// `dst = ptr op num`, or `dst = num op ptr` when `reversed`.
-#[allow(clippy::too_many_arguments)] // both operands, and which is which
 pub fn arithmetic(
     env: &mut Env<'_>,
     st: &mut State,
     width: Width,
-    op: AluOp,
-    dst: Reg,
+    (op, dst, src): (AluOp, Reg, Operand),
     ptr: &RegState,
     num: &Scalar,
     reversed: bool,
@@ -33,7 +34,7 @@ pub fn arithmetic(
         return Ok(());
     }
     if width == Width::W32 {
-        if op == AluOp::Sub {
+        if op == AluOp::Sub && env.sees_addresses() {
             let mut unknown = RegState::UNKNOWN;
             unknown.num.zero_extend32();
             *st.reg_mut(dst) = unknown;
@@ -72,6 +73,14 @@ pub fn arithmetic(
     }
     check_number(num, ptr)?;
     check_offset(ptr)?;
+    let alu = PointerAlu {
+        op,
+        dst,
+        src,
+        num,
+        reversed,
+    };
+    let window = speculation::before(env, st, ptr, &alu)?;
     let mut result = match op {
         AluOp::Add => add(env, ptr, num),
         AluOp::Sub if reversed => {
@@ -109,7 +118,8 @@ pub fn arithmetic(
     check_offset(&result)?;
     result.num.sync();
     *st.reg_mut(dst) = result;
-    Ok(())
+    speculation::check_moved(env, st, dst)?;
+    speculation::after(env, &result, &alu, window)
 }
 
 fn is_untrusted_memory(ptr: &RegState) -> bool {

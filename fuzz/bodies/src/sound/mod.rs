@@ -15,7 +15,7 @@ use panal_btf::Btf;
 use panal_isa::Code;
 use panal_parity::generate::{self, MAPS};
 use panal_uapi::{
-    ProgType,
+    Capabilities, ProgType,
     kernel::ProgFlags,
     profile::{Limits, Profile},
 };
@@ -83,7 +83,7 @@ fn prove(prog_type: ProgType, slots: &[panal_isa::Slot]) -> Option<Proof> {
             processed: 100_000,
             ..Limits::LINUX
         },
-        privileged: true,
+        capabilities: Capabilities::all(),
     };
     let request = Request {
         name: "fuzz",

@@ -69,7 +69,7 @@ impl PointerAlu<'_> {
         env.contains_speculation() && by_register && moves && !env.aux[env.slot].barrier
     }
 
-    fn to_left(&self) -> bool {
+    fn moves_left(&self) -> bool {
         (self.op == AluOp::Sub) != (self.num.smin < 0)
     }
 
@@ -222,7 +222,7 @@ pub fn before(
         if !known && (alu.num.smin < 0) != (alu.num.smax < 0) {
             return Err(alu.refuse(Why::Bounds));
         }
-        let to_left = alu.to_left();
+        let to_left = alu.moves_left();
         let limit = limit_of(env, ptr, to_left).map_err(|why| alu.refuse(why))?;
         if !known {
             env.explores_alu_limits = true;

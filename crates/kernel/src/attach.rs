@@ -125,6 +125,23 @@ impl Attachments {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// Puts an attachment where the one of the same id hangs.
+    pub(crate) fn replace(&self, attachment: Arc<Attachment>) {
+        let mut points = self.points.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = points.get_mut(attachment.point()) else {
+            return;
+        };
+        let id = attachment.id();
+        let with = |old: &Arc<Attachment>| match old.id() == id {
+            true => attachment.clone(),
+            false => old.clone(),
+        };
+        let old = std::mem::replace(entry, entry.iter().map(with).collect());
+        self.generation.fetch_add(1, Ordering::Release);
+        drop(points);
+        drop(old);
+    }
+
     pub(crate) fn remove(&self, point: &HookPoint, id: u32) {
         let mut points = self.points.write().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = points.get_mut(point) else {

@@ -37,6 +37,12 @@ impl<T> Ids<T> {
         object
     }
 
+    /// Lets an id stand for another object.
+    pub(crate) fn publish_again(&self, id: u32, object: &Arc<T>) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.objects.insert(id, Arc::downgrade(object));
+    }
+
     fn reserve(&self) -> u32 {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.objects.len() >= 64 && inner.last.is_multiple_of(64) {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -240,19 +240,54 @@ impl Attachment {
 
 /// Holds a program at its hook point: as long as a descriptor or a pin holds the link.
 pub struct Link {
-    pub(crate) attachment: Arc<Attachment>,
-    pub(crate) home: Arc<Attachments>,
+    attachment: Mutex<Option<Arc<Attachment>>>,
+    home: Arc<Attachments>,
 }
 
 impl Link {
-    /// What it holds.
-    pub fn attachment(&self) -> &Arc<Attachment> {
-        &self.attachment
+    /// Attaches.
+    pub(crate) fn new(attachment: Arc<Attachment>, home: Arc<Attachments>) -> Self {
+        home.add(attachment.clone());
+        Link {
+            attachment: Mutex::new(Some(attachment)),
+            home,
+        }
+    }
+
+    /// What it holds; `None` once it was detached.
+    pub fn attachment(&self) -> Option<Arc<Attachment>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Attachment>>> {
+        self.attachment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts what `change` makes of the attachment in its place, if it agrees; hooks see the one or
+    /// the other.
+    pub(crate) fn replace<E>(
+        &self,
+        change: impl FnOnce(Option<&Arc<Attachment>>) -> Result<Arc<Attachment>, E>,
+    ) -> Result<(), E> {
+        let mut held = self.lock();
+        let new = change(held.as_ref())?;
+        self.home.replace(new.clone());
+        *held = Some(new);
+        Ok(())
+    }
+
+    /// Detaches, once.
+    pub(crate) fn detach(&self) {
+        if let Some(attachment) = self.lock().take() {
+            self.home.remove(&attachment.point, attachment.id);
+        }
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.home.remove(&self.attachment.point, self.attachment.id);
+        self.detach();
     }
 }

@@ -14,7 +14,7 @@ use panal_kernel::{
 };
 use panal_uapi::{
     AttachType, MapType, ProgType,
-    kernel::{AttachTarget, Kernel},
+    kernel::{AttachTarget, Kernel, Order, XdpMode},
 };
 
 /// Frames from memory, a second apart.
@@ -321,7 +321,11 @@ fn a_ports_programs_are_those_attached_as_long_as_their_links_live() {
     let maps = Maps::new();
     let (xdp, _) = load_text(&kernel, ProgType::Xdp, "r0 = 2\nexit", &maps);
     let (tc, _) = load_text(&kernel, ProgType::SchedCls, "r0 = 0\nexit", &maps);
-    let target = AttachTarget::Interface { index: 3, flags: 0 };
+    let target = AttachTarget::Interface {
+        index: 3,
+        mode: XdpMode::Auto,
+        order: Order::Appended,
+    };
     let tc_link = kernel.attach(&tc, &target).unwrap();
     let xdp_link = kernel.attach(&xdp, &target).unwrap();
     let types = |port| {

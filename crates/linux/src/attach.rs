@@ -1,7 +1,13 @@
 //! Attachments: every kind yields a descriptor whose closing detaches.
 
+mod cgroup;
+mod interface;
+mod rtnetlink;
+mod socket;
+
+pub use socket::set as set_socket_option;
+
 use std::{
-    fs::File,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     sync::Arc,
 };
@@ -9,10 +15,10 @@ use std::{
 use panal_uapi::{
     AttachType, Command, Errno,
     attr::{
-        LinkCreate, LinkCreateKprobeMulti, LinkCreateNetfilter, LinkCreatePerf, LinkCreateTcx,
-        ProgAttach, RawTracepointOpen,
+        LinkCreate, LinkCreateKprobeMulti, LinkCreateNetfilter, LinkCreateOrdered, LinkCreatePerf,
+        LinkDetach, LinkUpdate, RawTracepointOpen,
     },
-    kernel::{AttachTarget, CloseFd, Failure, Fd},
+    kernel::{AttachTarget, CloseFd, Failure, Fd, Order, Peer},
 };
 
 use crate::{
@@ -20,6 +26,12 @@ use crate::{
     tracefs::tracepoint_id,
 };
 
+const BPF_F_REPLACE: u32 = 1 << 2;
+const BPF_F_BEFORE: u32 = 1 << 3;
+const BPF_F_AFTER: u32 = 1 << 4;
+const BPF_F_ID: u32 = 1 << 5;
+const BPF_F_LINK: u32 = 1 << 13;
+const BPF_F_NETFILTER_IP_DEFRAG: u32 = 1;
 /// `PERF_TYPE_SOFTWARE`, `PERF_TYPE_TRACEPOINT`
 const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_TYPE_TRACEPOINT: u32 = 2;
@@ -41,7 +53,6 @@ pub fn attach(
     target: &AttachTarget,
 ) -> Result<Fd, Failure> {
     match target {
-        AttachTarget::Interface { index, flags } => interface(prog, attach_type, *index, *flags),
         AttachTarget::Tracepoint { category, name } => {
             let id = tracepoint_id(category, name)?;
             perf_events(prog, PERF_TYPE_TRACEPOINT, id, 0, -1)
@@ -58,7 +69,6 @@ pub fn attach(
             Errno::EOPNOTSUPP,
             format!("user probes on Linux are not built yet (wanted on {path})"),
         )),
-        AttachTarget::Cgroup(path) => cgroup(prog, attach_type, path),
         AttachTarget::PerfSampling { frequency } => perf_events(
             prog,
             PERF_TYPE_SOFTWARE,
@@ -66,13 +76,46 @@ pub fn attach(
             *frequency,
             -1,
         ),
-        AttachTarget::Socket(fd) => socket(prog, *fd),
-        AttachTarget::NetNamespace(fd) => link(prog, *fd as u32, attach_type, 0),
+        AttachTarget::Interface { index, mode, order } => {
+            interface::attach(prog, attach_type, *index, *mode, *order)
+        }
+        AttachTarget::XdpNetlink {
+            index,
+            mode,
+            replaces,
+        } => rtnetlink::xdp(prog, *index, *mode, *replaces),
+        AttachTarget::Classifier {
+            index,
+            egress,
+            priority,
+        } => rtnetlink::classifier(prog, *index, *egress, *priority),
+        AttachTarget::Route {
+            destination,
+            prefix_len,
+            index,
+        } => rtnetlink::route(prog, *destination, *prefix_len, *index),
+        AttachTarget::Cgroup { path, order } => cgroup::attach(prog, attach_type, path, *order),
+        AttachTarget::Socket(fd) => socket::filter(prog, *fd),
+        AttachTarget::ReuseportGroup(fd) => socket::reuseport(prog, *fd),
+        AttachTarget::SocketMap(map) => socket::map(prog, attach_type, map),
+        AttachTarget::NetNamespace(fd) => link(prog, *fd, attach_type, 0, "the network namespace"),
         AttachTarget::Netfilter {
             family,
             hook,
             priority,
-        } => netfilter(prog, *family, *hook, *priority),
+            defrag,
+        } => {
+            let attr = LinkCreateNetfilter {
+                prog_fd: prog.number(),
+                attach_type: AttachType::Netfilter.number(),
+                family: *family,
+                hook: *hook,
+                priority: *priority,
+                netfilter_flags: u32::from(*defrag) * BPF_F_NETFILTER_IP_DEFRAG,
+                ..LinkCreateNetfilter::default()
+            };
+            create(&mut attr.to_bytes(), "the netfilter hook")
+        }
     }
 }
 
@@ -87,41 +130,97 @@ fn number(attach_type: Option<AttachType>) -> u32 {
     attach_type.map_or(0, AttachType::number)
 }
 
+/// A link to the object of a descriptor, or to an interface by index.
 fn link(
     prog: &Fd,
-    target: u32,
+    target: i32,
     attach_type: Option<AttachType>,
     flags: u32,
+    what: &str,
 ) -> Result<Fd, Failure> {
     let attr = LinkCreate {
         prog_fd: prog.number(),
-        target,
+        target: target as u32,
         attach_type: number(attach_type),
         flags,
     };
-    create(&mut attr.to_bytes(), "the target")
+    create(&mut attr.to_bytes(), what)
 }
 
-fn interface(
+/// A link that has its place among others.
+fn ordered_link(
     prog: &Fd,
+    target: i32,
     attach_type: Option<AttachType>,
-    index: u32,
-    flags: u32,
+    order: Order,
+    what: &str,
 ) -> Result<Fd, Failure> {
-    if matches!(
-        attach_type,
-        Some(AttachType::TcxIngress | AttachType::TcxEgress)
-    ) {
-        let attr = LinkCreateTcx {
-            prog_fd: prog.number(),
-            target: index,
-            attach_type: number(attach_type),
-            flags,
-            ..LinkCreateTcx::default()
-        };
-        return create(&mut attr.to_bytes(), &format!("interface {index}"));
+    let (flags, relative) = match order {
+        Order::Appended => return link(prog, target, attach_type, 0, what),
+        Order::First => (BPF_F_BEFORE, None),
+        Order::Last => (BPF_F_AFTER, None),
+        Order::Before(peer) => (BPF_F_BEFORE, Some(peer)),
+        Order::After(peer) => (BPF_F_AFTER, Some(peer)),
+    };
+    let (of_peer, id) = match relative {
+        None => (0, 0),
+        Some(Peer::Program(id)) => (BPF_F_ID, id),
+        Some(Peer::Link(id)) => (BPF_F_ID | BPF_F_LINK, id),
+    };
+    let attr = LinkCreateOrdered {
+        prog_fd: prog.number(),
+        target: target as u32,
+        attach_type: number(attach_type),
+        flags: flags | of_peer,
+        relative_fd: id,
+        ..LinkCreateOrdered::default()
+    };
+    create(&mut attr.to_bytes(), what)
+}
+
+/// `BPF_LINK_UPDATE`
+pub fn update(link: &Fd, prog: &Fd, expected: Option<&Fd>) -> Result<(), Failure> {
+    let attr = LinkUpdate {
+        link_fd: link.number(),
+        new_prog_fd: prog.number(),
+        flags: u32::from(expected.is_some()) * BPF_F_REPLACE,
+        old_prog_fd: expected.map_or(0, Fd::number),
+    };
+    // SAFETY: the attribute holds no addresses.
+    match unsafe { bpf(Command::LinkUpdate, &mut attr.to_bytes()) } {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(failure(Command::LinkUpdate, errno, update_hint(errno))),
     }
-    link(prog, index, attach_type.or(Some(AttachType::Xdp)), flags)
+}
+
+fn update_hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EPERM => {
+            "the link has another program than expected, or this process lacks CAP_BPF \
+             and CAP_NET_ADMIN"
+        }
+        Errno::EINVAL => "links of this kind keep their program, or the programs differ in type",
+        Errno::ENOLINK => "the link is detached: what it was attached to is gone",
+        Errno::EBADF => "this attachment is not a link",
+        _ => "",
+    }
+}
+
+/// `BPF_LINK_DETACH`
+pub fn detach(link: &Fd) -> Result<(), Failure> {
+    let attr = LinkDetach {
+        link_fd: link.number(),
+    };
+    // SAFETY: the attribute holds no addresses.
+    let done = unsafe { bpf(Command::LinkDetach, &mut attr.to_bytes()) };
+    done.map(drop).map_err(|errno| {
+        let hint = match errno {
+            Errno::EOPNOTSUPP => "links of this kind are detached by closing them",
+            Errno::EBADF => "this attachment is not a link",
+            _ => "",
+        };
+        failure(Command::LinkDetach, errno, hint)
+    })
 }
 
 fn raw_tracepoint(prog: &Fd, name: Option<&str>) -> Result<Fd, Failure> {
@@ -163,105 +262,6 @@ fn kprobe(
         ..LinkCreateKprobeMulti::default()
     };
     create(&mut attr.to_bytes(), &format!("kernel function {function}"))
-}
-
-fn netfilter(prog: &Fd, family: u32, hook: u32, priority: i32) -> Result<Fd, Failure> {
-    let attr = LinkCreateNetfilter {
-        prog_fd: prog.number(),
-        attach_type: AttachType::Netfilter.number(),
-        family,
-        hook,
-        priority,
-        ..LinkCreateNetfilter::default()
-    };
-    create(&mut attr.to_bytes(), "a netfilter hook")
-}
-
-fn cgroup(prog: &Fd, attach_type: Option<AttachType>, path: &str) -> Result<Fd, Failure> {
-    let folder = File::open(path).map_err(|e| {
-        let errno = Errno(e.raw_os_error().unwrap_or(libc::EIO));
-        failure(Command::LinkCreate, errno, format!("cgroup {path}"))
-    })?;
-    let linked = link(prog, folder.as_raw_fd() as u32, attach_type, 0);
-    match linked {
-        // Kernels before 5.7 have no cgroup links: attach the old way, detach on close.
-        Err(Failure {
-            errno: Errno::EINVAL,
-            ..
-        }) => {
-            let attr = ProgAttach {
-                target_fd: folder.as_raw_fd(),
-                attach_bpf_fd: prog.number(),
-                attach_type: number(attach_type),
-                ..ProgAttach::default()
-            };
-            // SAFETY: the attribute holds no addresses.
-            unsafe { bpf(Command::ProgAttach, &mut attr.to_bytes()) }
-                .map_err(|e| failure(Command::ProgAttach, e, format!("cgroup {path}")))?;
-            let undo = Detach {
-                attr,
-                _prog: prog.clone(),
-                _folder: folder,
-            };
-            Ok(Fd::new(prog.number(), Arc::new(undo)))
-        }
-        other => other,
-    }
-}
-
-/// Detaches what `BPF_PROG_ATTACH` attached.
-struct Detach {
-    attr: ProgAttach,
-    _prog: Fd,
-    _folder: File,
-}
-
-impl CloseFd for Detach {
-    fn close(&self, _number: i32) {
-        // SAFETY: the attribute holds no addresses. A cgroup that is gone has detached already.
-        let _ = unsafe { bpf(Command::ProgDetach, &mut self.attr.to_bytes()) };
-    }
-}
-
-/// `SO_ATTACH_BPF`; detaches when closed.
-fn socket(prog: &Fd, fd: i32) -> Result<Fd, Failure> {
-    let value = prog.number();
-    // SAFETY: the option's value is one int, as told.
-    let r = unsafe {
-        libc::setsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_BPF,
-            (&raw const value).cast(),
-            size_of::<i32>() as libc::socklen_t,
-        )
-    };
-    if r < 0 {
-        return Err(failure(
-            Command::ProgAttach,
-            last_errno(),
-            "SO_ATTACH_BPF on the socket",
-        ));
-    }
-    Ok(Fd::new(fd, Arc::new(SocketDetach)))
-}
-
-struct SocketDetach;
-
-impl CloseFd for SocketDetach {
-    fn close(&self, number: i32) {
-        let unused = 0i32;
-        // SAFETY: as in `socket`; a socket that was closed meanwhile gives EBADF, harmlessly.
-        unsafe {
-            libc::setsockopt(
-                number,
-                libc::SOL_SOCKET,
-                libc::SO_DETACH_BPF,
-                (&raw const unused).cast(),
-                size_of::<i32>() as libc::socklen_t,
-            )
-        };
-    }
 }
 
 /// `struct perf_event_attr`, version 0 (64 bytes).

@@ -2,21 +2,20 @@
 
 use std::{
     fs, io,
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::MetadataExt,
-    },
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+use crate::janitor::Janitor;
 
 /// A cgroup (version 2) below that of this process. It is removed when this is dropped, and also if
 /// this process is killed: as soon as no process is left in it.
 pub struct Cgroup {
     path: PathBuf,
     id: u64,
-    /// Its closing tells the janitor to begin, whatever closes it.
-    _alive: OwnedFd,
+    /// Begins when this is dropped, whatever drops it.
+    _janitor: Janitor,
 }
 
 impl Cgroup {
@@ -32,10 +31,10 @@ impl Cgroup {
         fs::create_dir(&path).map_err(|e| with_path(&path, &e))?;
         let made = fs::metadata(&path).and_then(|meta| Ok((meta.ino(), janitor(&path)?)));
         match made {
-            Ok((id, alive)) => Ok(Cgroup {
+            Ok((id, janitor)) => Ok(Cgroup {
                 path,
                 id,
-                _alive: alive,
+                _janitor: janitor,
             }),
             Err(error) => {
                 let _ = fs::remove_dir(&path);
@@ -128,42 +127,18 @@ const PAUSE: libc::timespec = libc::timespec {
     tv_nsec: 50_000_000,
 };
 
-/// A process that removes the directory once this one is done with it, or dead, and every process
-/// has left it. What it waits for is the closing of the returned descriptor.
-fn janitor(path: &Path) -> io::Result<OwnedFd> {
-    let (read, alive) = io::pipe()?;
+/// Who removes the directory once this process is done with it, or dead, and every process has left
+/// it.
+fn janitor(path: &Path) -> io::Result<Janitor> {
     let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
-    let wait = read.as_raw_fd();
-    // SAFETY: between fork and _exit the child only makes system calls on memory that it has.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
-            // SAFETY: the calls get numbers and one C string; `_exit` runs nothing of the parent's.
-            unsafe {
-                // A child of its own, so that nobody has to wait for it; out of reach of the
-                // terminal's signals; without the parent's descriptors.
-                if libc::fork() != 0 {
-                    libc::_exit(0);
-                }
-                libc::setsid();
-                if wait != 0 {
-                    libc::dup2(wait, 0);
-                }
-                libc::syscall(libc::SYS_close_range, 1, libc::c_uint::MAX, 0);
-                let mut byte = 0u8;
-                while libc::read(0, (&raw mut byte).cast(), 1) > 0 {}
-                while libc::rmdir(name.as_ptr()) != 0 && *libc::__errno_location() == libc::EBUSY {
-                    libc::nanosleep(&PAUSE, std::ptr::null_mut());
-                }
-                libc::_exit(0)
+    Janitor::start(&[], || {
+        // SAFETY: the calls get a C string and a constant; errno is this thread's.
+        unsafe {
+            while libc::rmdir(name.as_ptr()) != 0 && *libc::__errno_location() == libc::EBUSY {
+                libc::nanosleep(&PAUSE, std::ptr::null_mut());
             }
         }
-        child => {
-            // SAFETY: waits for the child just made, which exits at once.
-            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
-            Ok(alive.into())
-        }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use panal_uapi::{
 use crate::{
     attach,
     buffers::{PerfBuffer, RingBuffer},
+    explain::explain,
     maps, programs,
     sys::{bpf, c_string, failure, into_fd},
     wait,
@@ -291,6 +292,15 @@ impl Kernel for LinuxKernel {
     fn attach(&self, prog: &Fd, target: &AttachTarget) -> Result<Fd, Failure> {
         let attach_type = locked(&self.attach_types).get(&prog.number()).copied();
         attach::attach(prog, attach_type, target)
+            .map_err(|failure| explain(self, attach_type, target, failure))
+    }
+
+    fn link_update(&self, link: &Fd, prog: &Fd, expected: Option<&Fd>) -> Result<(), Failure> {
+        attach::update(link, prog, expected)
+    }
+
+    fn link_detach(&self, link: &Fd) -> Result<(), Failure> {
+        attach::detach(link)
     }
 }
 

@@ -8,15 +8,22 @@
 mod attach;
 mod buffers;
 mod cgroup;
+mod explain;
+mod foreign;
 mod held;
+mod janitor;
 mod kernel;
 mod maps;
+mod netlink;
 mod programs;
 mod sys;
 mod tracefs;
+mod undo;
 mod wait;
 
 pub use cgroup::Cgroup;
+pub use foreign::{ForeignSocket, enter_network_namespace, network_namespace};
 pub use held::{Held, Running};
 pub use kernel::LinuxKernel;
+pub use netlink::{interface_index, interface_names};
 pub use wait::{Asked, Signals, wait};

@@ -3,9 +3,10 @@
 use std::{collections::HashMap, time::Instant};
 
 use panal_uapi::{
-    Command, Errno,
+    Command, Errno, ProgType,
     attr::{
-        BtfLoad, FuncInfoBytes, LineInfoBytes, ProgBindMap, ProgLoad, ProgTestRun, object_name,
+        BtfLoad, FuncInfoBytes, GetId, GetInfo, LineInfoBytes, ProgBindMap, ProgInfoBytes,
+        ProgLoad, ProgTestRun, object_name,
     },
     kernel::{
         Failure, Fd, LoadError, LoadTarget, Loaded, ProgSpec, TestRun, TestRunResult, VerifierStats,
@@ -329,6 +330,47 @@ pub fn test_run(prog: &Fd, run: &TestRun) -> Result<TestRunResult, Failure> {
         steps: None,
         stopped: None,
     })
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD`: what the kernel tells of a program without lists.
+fn info(prog: &Fd) -> Result<ProgInfoBytes, Failure> {
+    let mut told = ProgInfoBytes::default().to_bytes();
+    let attr = GetInfo {
+        bpf_fd: prog.number(),
+        info_len: told.len() as u32,
+        info: told.as_mut_ptr() as u64,
+    };
+    // SAFETY: `info` points to `info_len` writable bytes.
+    unsafe { bpf(Command::ObjGetInfoByFd, &mut attr.to_bytes()) }
+        .map_err(|e| failure(Command::ObjGetInfoByFd, e, "of a program"))?;
+    Ok(ProgInfoBytes::from_bytes(&told).unwrap_or_default())
+}
+
+/// A program's type.
+pub fn prog_type(prog: &Fd) -> Result<ProgType, Failure> {
+    let number = info(prog)?.prog_type;
+    ProgType::from_number(number).ok_or_else(|| {
+        let text = format!("program type {number} is unknown");
+        failure(Command::ObjGetInfoByFd, Errno::EINVAL, text)
+    })
+}
+
+/// A program's name.
+pub fn name(prog: &Fd) -> Result<String, Failure> {
+    let name = info(prog)?.name;
+    Ok(log_text(&name))
+}
+
+/// `BPF_PROG_GET_FD_BY_ID`
+pub fn by_id(id: u32) -> Result<Fd, Failure> {
+    let attr = GetId {
+        id,
+        ..GetId::default()
+    };
+    // SAFETY: the attribute holds no addresses.
+    unsafe { bpf(Command::ProgGetFdById, &mut attr.to_bytes()) }
+        .map(into_fd)
+        .map_err(|e| failure(Command::ProgGetFdById, e, format!("program {id}")))
 }
 
 fn test_run_hint(errno: Errno) -> &'static str {

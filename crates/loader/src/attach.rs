@@ -5,10 +5,11 @@ use panal_uapi::{
     section::{Section, Target},
 };
 
-use crate::{Error, ProgramPlan, target::syscall_function};
+use crate::{Error, LoadedProgram, ProgramPlan, places::needs, target::syscall_function};
 
 /// What the section says; an error that names what is missing when it does not say enough.
-pub(crate) fn attach_target(plan: &ProgramPlan) -> Result<AttachTarget, Error> {
+pub(crate) fn attach_target(program: &LoadedProgram) -> Result<AttachTarget, Error> {
+    let plan = &program.plan;
     let Ok(section) = Section::parse(&plan.section) else {
         return Err(unattached(plan, "a target"));
     };
@@ -64,34 +65,14 @@ pub(crate) fn attach_target(plan: &ProgramPlan) -> Result<AttachTarget, Error> {
         Target::KprobeMulti { .. } => unsupported("to many kernel functions at once"),
         Target::Usdt { .. } => unsupported("to a USDT probe"),
         Target::StructOps => unsupported("a struct_ops program"),
-        Target::Unnamed => Err(unattached(plan, needs(plan))),
+        Target::Unnamed => Err(unattached(plan, needs(program))),
     }
 }
 
-fn unattached(plan: &ProgramPlan, needs: &'static str) -> Error {
+pub(crate) fn unattached(plan: &ProgramPlan, needs: &'static str) -> Error {
     Error::Unattached {
         program: plan.name.clone(),
         section: plan.section.clone(),
         needs,
-    }
-}
-
-/// What has to be named for a program of this type.
-fn needs(plan: &ProgramPlan) -> &'static str {
-    use panal_uapi::ProgType::*;
-    match plan.prog_type {
-        Some(Xdp | SchedCls | SchedAct) => "a network interface",
-        Some(SocketFilter) => "a socket",
-        Some(
-            CgroupSkb | CgroupSock | CgroupSockAddr | CgroupSockopt | CgroupSysctl | CgroupDevice
-            | SockOps,
-        ) => "a cgroup",
-        Some(Kprobe | Tracepoint | RawTracepoint | RawTracepointWritable) => "an event",
-        Some(PerfEvent) => "a sampling frequency",
-        Some(SkLookup | FlowDissector) => "a network namespace",
-        Some(SkSkb | SkMsg) => "a map of sockets",
-        Some(Netfilter) => "a netfilter hook",
-        Some(Syscall) => "nothing (it is run, not attached)",
-        _ => "a target",
     }
 }

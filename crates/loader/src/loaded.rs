@@ -144,7 +144,7 @@ impl<'k> Loaded<'k> {
     /// What a program is attached to by its section's name; an error that names what is missing
     /// when the section does not say.
     pub fn attach_target(&self, program: &LoadedProgram) -> Result<AttachTarget, Error> {
-        attach_target(&program.plan)
+        attach_target(program)
     }
 
     /// Attaches a program to what its section names. It detaches when the link is dropped.

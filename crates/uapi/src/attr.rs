@@ -165,11 +165,15 @@ layouts! {
         prog_fd: i32, target: u32, attach_type: u32, flags: u32, family: u32, hook: u32,
         priority: i32, netfilter_flags: u32,
     }
-    /// `BPF_LINK_CREATE` for tcx and netkit
-    LinkCreateTcx {
+    /// `BPF_LINK_CREATE` for tcx, netkit and cgroups with an order
+    LinkCreateOrdered {
         prog_fd: i32, target: u32, attach_type: u32, flags: u32, relative_fd: u32, pad: u32,
         expected_revision: u64,
     }
+    /// `BPF_LINK_UPDATE`
+    LinkUpdate { link_fd: i32, new_prog_fd: i32, flags: u32, old_prog_fd: i32, }
+    /// `BPF_LINK_DETACH`
+    LinkDetach { link_fd: i32, }
     /// `BPF_ITER_CREATE`
     IterCreate { link_fd: i32, flags: u32, }
     /// `BPF_ENABLE_STATS`

@@ -4,6 +4,7 @@
 //! typed; each names the bpf(2) command that it stands for.
 
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::net::IpAddr;
 
 use bitflags::bitflags;
 use panal_btf::{Btf, TypeId};
@@ -44,6 +45,15 @@ impl Drop for FdInner {
         self.owner.close(self.number);
     }
 }
+
+/// The same descriptor, not another one of the same object.
+impl PartialEq for Fd {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Fd {}
 
 impl core::fmt::Debug for Fd {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -313,12 +323,36 @@ pub struct TestRunResult {
 /// What a program is attached to (`BPF_LINK_CREATE` and its elder relatives).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachTarget {
-    /// A network interface by index: XDP, tcx.
+    /// A network interface by index: XDP, tcx, netkit by link. Socket filters see its packets
+    /// through a packet socket that lives with the link.
     Interface {
-        /// `if_nametoindex`; in Panal's kernel, the number of a packet port.
+        /// `if_nametoindex`; in Panal's kernel, the number of a packet port. 0 stands for all, for
+        /// socket filters.
         index: u32,
-        /// `XDP_FLAGS_*`, `BPF_F_*`.
-        flags: u32,
+        /// XDP: by which part of the kernel.
+        mode: XdpMode,
+        /// tcx, netkit: among the programs that are there.
+        order: Order,
+    },
+    /// XDP on a network interface by netlink (`RTM_SETLINK`), as kernels before 5.9 have it.
+    XdpNetlink {
+        /// `if_nametoindex`
+        index: u32,
+        /// By which part of the kernel.
+        mode: XdpMode,
+        /// Id of the program that is there and is to be replaced, and that comes back afterwards;
+        /// `None`: none must be there.
+        replaces: Option<u32>,
+    },
+    /// A tc program as a filter (`cls_bpf`, direct action) of the `clsact` queueing discipline,
+    /// which is made when it is missing.
+    Classifier {
+        /// `if_nametoindex`
+        index: u32,
+        /// On packets that leave, rather than those that come.
+        egress: bool,
+        /// Filters run in this order, from 1; 0: before those that are there.
+        priority: u16,
     },
     /// A tracepoint: `syscalls`, `sys_enter_openat`.
     Tracepoint {
@@ -353,8 +387,13 @@ pub enum AttachTarget {
         /// Only this process; `None` for all.
         pid: Option<u32>,
     },
-    /// A cgroup by path.
-    Cgroup(String),
+    /// A cgroup.
+    Cgroup {
+        /// Its directory.
+        path: String,
+        /// Among the programs that are there.
+        order: Order,
+    },
     /// Sampling by time: `perf_event` programs.
     PerfSampling {
         /// Samples a second and CPU.
@@ -362,6 +401,20 @@ pub enum AttachTarget {
     },
     /// A socket's descriptor (socket filters).
     Socket(i32),
+    /// The `SO_REUSEPORT` group of a socket's descriptor: sk_reuseport programs, and socket filters
+    /// that return the number of the socket.
+    ReuseportGroup(i32),
+    /// The sockets of a sockmap or sockhash: `sk_skb`, `sk_msg`.
+    SocketMap(Fd),
+    /// A new route, which goes with the link: lightweight tunnels.
+    Route {
+        /// Where packets go.
+        destination: IpAddr,
+        /// Leading bits of it that count.
+        prefix_len: u8,
+        /// Index of the interface that they leave by.
+        index: u32,
+    },
     /// The network namespace of a descriptor (`sk_lookup`, flow dissector).
     NetNamespace(i32),
     /// A netfilter hook.
@@ -372,7 +425,48 @@ pub enum AttachTarget {
         hook: u32,
         /// Priority among its peers.
         priority: i32,
+        /// Fragments are put together before the program sees them.
+        defrag: bool,
     },
+}
+
+/// By which part of the kernel XDP programs are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// The driver where it can, the network stack otherwise.
+    #[default]
+    Auto,
+    /// The network stack (`XDP_FLAGS_SKB_MODE`): on every interface, after a packet's buffer is made.
+    Generic,
+    /// The driver (`XDP_FLAGS_DRV_MODE`).
+    Native,
+    /// The device itself (`XDP_FLAGS_HW_MODE`).
+    Offload,
+}
+
+/// Where a program runs among those that hang at the same place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// After those that are there; nothing is said to the kernel.
+    #[default]
+    Appended,
+    /// Before all.
+    First,
+    /// After all.
+    Last,
+    /// Right before this one.
+    Before(Peer),
+    /// Right after this one.
+    After(Peer),
+}
+
+/// A program that hangs somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// By the program's id.
+    Program(u32),
+    /// By the link's id.
+    Link(u32),
 }
 
 /// Flags of `BPF_MAP_UPDATE_ELEM`.
@@ -461,4 +555,11 @@ pub trait Kernel: Send + Sync {
 
     /// `BPF_LINK_CREATE` or what precedes it; detaches when the descriptor closes.
     fn attach(&self, prog: &Fd, target: &AttachTarget) -> Result<Fd, Failure>;
+
+    /// `BPF_LINK_UPDATE`: another program of the same type takes the place of a link's, without a
+    /// gap. With `expected`, only if that is the link's program.
+    fn link_update(&self, link: &Fd, prog: &Fd, expected: Option<&Fd>) -> Result<(), Failure>;
+
+    /// `BPF_LINK_DETACH`: detaches now, whoever else holds the link.
+    fn link_detach(&self, link: &Fd) -> Result<(), Failure>;
 }

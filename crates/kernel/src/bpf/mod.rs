@@ -204,6 +204,14 @@ impl Kernel for PanalKernel {
     fn attach(&self, prog: &Fd, target: &AttachTarget) -> Result<Fd, Failure> {
         attach::attach(self, prog, target)
     }
+
+    fn link_update(&self, link: &Fd, prog: &Fd, expected: Option<&Fd>) -> Result<(), Failure> {
+        attach::update(self, link, prog, expected)
+    }
+
+    fn link_detach(&self, link: &Fd) -> Result<(), Failure> {
+        attach::detach(self, link)
+    }
 }
 
 impl PanalKernel {

@@ -54,7 +54,7 @@ fn kprobe_hook(_: &Shared, _: &Program, target: &AttachTarget) -> Option<HookPoi
 
 fn cgroup_hook(_: &Shared, program: &Program, target: &AttachTarget) -> Option<HookPoint> {
     match target {
-        AttachTarget::Cgroup(_) => program.attach_type().map(HookPoint::Cgroup),
+        AttachTarget::Cgroup { .. } => program.attach_type().map(HookPoint::Cgroup),
         _ => None,
     }
 }

@@ -88,7 +88,7 @@ fn tracing_hook(shared: &Shared, program: &Program, target: &AttachTarget) -> Op
 }
 
 fn lsm_hook(shared: &Shared, program: &Program, target: &AttachTarget) -> Option<HookPoint> {
-    if !matches!(target, AttachTarget::AtLoad | AttachTarget::Cgroup(_)) {
+    if !matches!(target, AttachTarget::AtLoad | AttachTarget::Cgroup { .. }) {
         return None;
     }
     let (name, _) = tied(shared, program)?;

@@ -3,7 +3,7 @@
 use libtest_mimic::{Failed, Trial};
 use panal_kernel::{PanalKernel, hooks::ExitStatus};
 use panal_loader::Open;
-use panal_uapi::kernel::{AttachTarget, Kernel};
+use panal_uapi::kernel::{AttachTarget, Kernel, Order};
 
 use crate::support::{actor, binary, sh};
 
@@ -61,7 +61,13 @@ fn run(
             continue;
         }
         let link = match program.plan.section.starts_with("cgroup/") {
-            true => loaded.attach_to(program, &AttachTarget::Cgroup("/".into())),
+            true => loaded.attach_to(
+                program,
+                &AttachTarget::Cgroup {
+                    path: "/".into(),
+                    order: Order::Appended,
+                },
+            ),
             false => loaded.attach(program),
         };
         links.push(link.expect("attached"));

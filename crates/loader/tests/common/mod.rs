@@ -239,4 +239,11 @@ impl Kernel for Recorder {
         asked.attached.push(target.clone());
         Ok(self.fd(&mut asked))
     }
+    fn link_update(&self, _: &Fd, _: &Fd, _: Option<&Fd>) -> Result<(), Failure> {
+        Err(failed("BPF_LINK_UPDATE", Errno::EINVAL))
+    }
+
+    fn link_detach(&self, _: &Fd) -> Result<(), Failure> {
+        Err(failed("BPF_LINK_DETACH", Errno::EOPNOTSUPP))
+    }
 }

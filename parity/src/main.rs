@@ -17,16 +17,14 @@ mod objects;
 mod selftests;
 mod shrink;
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
-use panal_btf::Btf;
 use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
 use panal_parity::{generate, program};
 use panal_uapi::{
-    Capabilities,
     kernel::{Failure, Kernel},
-    profile::{Limits, Profile},
+    profile::Profile,
 };
 
 const USAGE: &str = "usage: panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N]
@@ -54,21 +52,10 @@ fn main() -> ExitCode {
     })
 }
 
-/// A kernel by version and types.
-fn profile(name: String, version: u32, btf: Arc<Btf>) -> Profile {
-    Profile {
-        name,
-        version,
-        btf,
-        limits: Limits::LINUX,
-        capabilities: Capabilities::all(),
-    }
-}
-
 /// Panal's verifier with the types of the running Linux.
 fn verifying_as(linux: &LinuxKernel) -> Result<PanalKernel, Failure> {
     PanalKernel::builder()
-        .profile(profile(linux.name(), linux.version(), linux.btf()?))
+        .profile(Profile::new(linux.name(), linux.version(), linux.btf()?))
         .verify_only(true)
         .build()
 }

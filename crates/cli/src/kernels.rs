@@ -91,13 +91,7 @@ fn foreign(path: &str, version: u32) -> Result<Profile, Problem> {
     let bytes = crate::object::read_file(Path::new(path))?;
     let btf = panal_btf::Btf::parse(&bytes)
         .map_err(|error| Problem::Asked(format!("{path}: not a kernel's BTF: {error}")))?;
-    let own = panal_kernel::own_profile();
-    Ok(Profile {
-        name: path.to_owned(),
-        version,
-        btf: std::sync::Arc::new(btf),
-        ..own
-    })
+    Ok(Profile::new(path, version, std::sync::Arc::new(btf)))
 }
 
 /// `6.18.5-foo` as `LINUX_VERSION_CODE`.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use panal_maps::{Cage, Cpus, Handles, MapHost};
 use panal_uapi::{
-    Capabilities, Errno,
+    Errno,
     kernel::{Failure, Fd},
-    profile::{Limits, Profile},
+    profile::Profile,
 };
 
 use crate::{
@@ -159,13 +159,7 @@ impl Builder {
 
 /// The profile of Panal's own kernel: Linux's rules, Panal's types.
 pub fn own_profile() -> Profile {
-    Profile {
-        name: "panal".into(),
-        version: VERSION,
-        btf: crate::types::btf(),
-        limits: Limits::LINUX,
-        capabilities: Capabilities::all(),
-    }
+    Profile::new("panal", VERSION, crate::types::btf())
 }
 
 impl PanalKernel {

@@ -8,12 +8,14 @@ extern crate alloc;
 
 pub mod names;
 mod numbers;
+mod since;
 
 pub mod attr;
 pub mod capability;
 pub mod command;
 pub mod errno;
 pub mod helpers;
+pub mod instructions;
 pub mod kernel;
 pub mod kfuncs;
 pub mod map_type;

@@ -1,9 +1,10 @@
 //! The decoded program and its subprograms.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 
 use panal_btf::{Kind, Linkage, TypeId};
 use panal_isa::{CallTarget, Code, Imm64, Instruction, Slot};
+use panal_uapi::{instructions::InstructionGroup, profile::at_least};
 
 use crate::{
     calls::CallTraits,
@@ -70,6 +71,7 @@ impl Program {
         if code.is_empty() {
             return Err(reject!(ControlFlow, EINVAL, "no instructions"));
         }
+        check_instructions(request, &code)?;
         let mut program = Program {
             slots: request.code.to_vec(),
             instructions: code.by_slot().to_vec(),
@@ -347,28 +349,48 @@ fn exception_handler_start(request: &Request<'_>) -> Check<Option<usize>> {
     Ok(found)
 }
 
+/// Refuses instructions that the kernel does not have, as it would.
+fn check_instructions(request: &Request<'_>, code: &Code) -> Check {
+    let profile = request.profile;
+    let lacking =
+        |(_, i): &(usize, &Instruction)| !profile.has_instructions(InstructionGroup::of(i));
+    let Some((slot, instruction)) = code.iter().find(lacking) else {
+        return Ok(());
+    };
+    let group = InstructionGroup::of(instruction);
+    let (major, minor) = group.since();
+    let raw = request.code.get(slot).copied().unwrap_or_default();
+    let words = words_before(profile.version, raw);
+    Err(
+        reject!(InvalidInstruction, EINVAL, "{words}").because(alloc::format!(
+            "slot {slot}: `{instruction}`: {} has no {}; Linux {major}.{minor} brought them",
+            profile.name,
+            group.what()
+        )),
+    )
+}
+
+/// What a kernel says of an encoding that it does not know yet.
+fn words_before(version: u32, raw: Slot) -> String {
+    let op = raw.opcode;
+    let (class, size, mode) = (op & 7, op & 0x18, op & 0xe0);
+    match (class, mode) {
+        (1, 0x80) => alloc::format!("unknown opcode {op:02x}"),
+        // Only words and double words could be atomic.
+        (3, 0xc0) if size == 0x08 || size == 0x10 => alloc::format!("unknown opcode {op:02x}"),
+        (3, 0xc0) if at_least(version, (5, 12)) => {
+            alloc::format!("BPF_ATOMIC uses invalid atomic opcode {:02x}", raw.imm)
+        }
+        (3, 0xc0) => "BPF_XADD uses reserved fields".into(),
+        (0, _) => "invalid bpf_ld_imm64 insn".into(),
+        _ => reserved_fields(class, op).into(),
+    }
+}
+
 /// Linux's words for what is no instruction.
 fn decode_error(e: &panal_isa::DecodeError) -> crate::error::Reject {
     use panal_isa::DecodeErrorKind as K;
-    let op = e.raw.opcode;
-    let reserved = match op & 7 {
-        0 => "BPF_LD uses reserved fields",
-        1 => "BPF_LDX uses reserved fields",
-        2 => "BPF_ST uses reserved fields",
-        3 => "BPF_STX uses reserved fields",
-        4 | 7 => match op & 0xf0 {
-            0x80 => "BPF_NEG uses reserved fields",
-            0xd0 => "BPF_END uses reserved fields",
-            0xb0 => "BPF_MOV uses reserved fields",
-            _ => "BPF_ALU uses reserved fields",
-        },
-        _ => match op & 0xf0 {
-            0x00 => "BPF_JA uses reserved fields",
-            0x80 => "BPF_CALL uses reserved fields",
-            0x90 => "BPF_EXIT uses reserved fields",
-            _ => "BPF_JMP/JMP32 uses reserved fields",
-        },
-    };
+    let reserved = reserved_fields(e.raw.opcode & 7, e.raw.opcode);
     match e.kind {
         K::BadRegister { number, .. } => {
             reject!(InvalidInstruction, EINVAL, "R{number} is invalid")
@@ -382,4 +404,26 @@ fn decode_error(e: &panal_isa::DecodeError) -> crate::error::Reject {
         _ => reject!(InvalidInstruction, EINVAL, "{reserved}"),
     }
     .because(alloc::format!("instruction {}: {}", e.slot, e.kind))
+}
+
+/// Linux's words for fields of an instruction that ought to be zero.
+fn reserved_fields(class: u8, opcode: u8) -> &'static str {
+    match class {
+        0 => "BPF_LD uses reserved fields",
+        1 => "BPF_LDX uses reserved fields",
+        2 => "BPF_ST uses reserved fields",
+        3 => "BPF_STX uses reserved fields",
+        4 | 7 => match opcode & 0xf0 {
+            0x80 => "BPF_NEG uses reserved fields",
+            0xd0 => "BPF_END uses reserved fields",
+            0xb0 => "BPF_MOV uses reserved fields",
+            _ => "BPF_ALU uses reserved fields",
+        },
+        _ => match opcode & 0xf0 {
+            0x00 => "BPF_JA uses reserved fields",
+            0x80 => "BPF_CALL uses reserved fields",
+            0x90 => "BPF_EXIT uses reserved fields",
+            _ => "BPF_JMP/JMP32 uses reserved fields",
+        },
+    }
 }

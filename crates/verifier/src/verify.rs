@@ -15,7 +15,8 @@ use crate::{
 
 /// Proves a program safe, or explains why not.
 pub fn verify(request: &Request<'_>) -> Outcome {
-    let prepared = privilege::check_load(request)
+    let prepared = check_type(request)
+        .and_then(|()| privilege::check_load(request))
         .and_then(|()| Program::new(request))
         .and_then(|program| Env::new(request, program));
     let mut env = match prepared {
@@ -74,6 +75,20 @@ pub fn verify(request: &Request<'_>) -> Outcome {
             }
         }
     }
+}
+
+/// A program type that the kernel does not have is refused before the verifier is asked: without a
+/// log.
+fn check_type(request: &Request<'_>) -> Check {
+    let (profile, prog_type) = (request.profile, request.prog_type);
+    if profile.has_prog_type(prog_type) {
+        return Ok(());
+    }
+    let (major, minor) = prog_type.since();
+    Err(reject!(NotAllowed, EINVAL, "").because(alloc::format!(
+        "{} has no programs of type {prog_type}; Linux {major}.{minor} brought them",
+        profile.name
+    )))
 }
 
 fn check(env: &mut Env<'_>) -> Check<u32> {

@@ -13,9 +13,9 @@ use linux::Kind;
 use panal_btf::{Btf, KindTag};
 use panal_isa::{Imm64, Slot, assemble};
 use panal_uapi::{
-    AttachType, Capabilities, MapType, ProgType, helpers,
+    AttachType, MapType, ProgType, helpers,
     kernel::{MapFlags, ProgFlags},
-    profile::{Limits, Profile},
+    profile::Profile,
 };
 use panal_verifier::{MapDescription, Request, verify};
 
@@ -167,13 +167,7 @@ fn calls_are_judged_as_by_linux() {
         return;
     };
     let btf = Arc::new(Btf::parse(&bytes).expect("the kernel's own BTF"));
-    let profile = Profile {
-        name: "linux-6.18".into(),
-        version: 6 << 16 | 18 << 8,
-        btf: Arc::clone(&btf),
-        limits: Limits::LINUX,
-        capabilities: Capabilities::all(),
-    };
+    let profile = Profile::new("linux-6.18", 6 << 16 | 18 << 8, Arc::clone(&btf));
     let linux = linux::available();
     if let Err(why) = &linux {
         eprintln!("skipped: Linux is not asked again: {why}");

@@ -1,17 +1,17 @@
 //! Programs as text, each with the verdict that Linux gives.
 //!
 //! A file holds cases; each begins with `== name`, then `key: value` lines (`type`, `map` with
-//! `NAME TYPE KEY VALUE ENTRIES`, `expect`), a blank line, and the code. `expect` is `accept`, or
-//! `reject` with a part of Linux's message after a colon.
+//! `NAME TYPE KEY VALUE ENTRIES`, `kernel: 5.10`, `expect`), a blank line, and the code. `expect` is
+//! `accept`, or `reject` with a part of Linux's message after a colon.
 
 use std::{fs, path::Path, sync::Arc};
 
 use panal_btf::Btf;
 use panal_isa::{Imm64, assemble, assemble::Symbols};
 use panal_uapi::{
-    Capabilities, MapType, ProgType,
+    MapType, ProgType,
     kernel::{MapFlags, ProgFlags},
-    profile::{Limits, Profile},
+    profile::Profile,
 };
 use panal_verifier::{MapDescription, Request, verify};
 
@@ -20,6 +20,8 @@ struct Case<'a> {
     prog_type: ProgType,
     maps: Vec<MapDescription>,
     expect: &'a str,
+    /// `LINUX_VERSION_CODE`
+    version: u32,
     code: &'a str,
 }
 
@@ -51,6 +53,7 @@ fn parse(text: &str) -> Case<'_> {
         prog_type: ProgType::SocketFilter,
         maps: Vec::new(),
         expect: "",
+        version: 6 << 16 | 18 << 8,
         code,
     };
     for line in head.lines() {
@@ -59,6 +62,11 @@ fn parse(text: &str) -> Case<'_> {
         match key {
             "type" => case.prog_type = ProgType::from_name(value).expect("a program type"),
             "map" => case.maps.push(map(value, case.maps.len() as u32 + 1)),
+            "kernel" => {
+                let (major, minor) = value.split_once('.').expect("major.minor");
+                let number = |text: &str| text.parse::<u32>().expect("a number");
+                case.version = number(major) << 16 | number(minor) << 8;
+            }
             "expect" => case.expect = value,
             other => panic!("unknown key {other}"),
         }
@@ -78,13 +86,7 @@ impl Symbols for Names<'_> {
 fn run(case: &Case<'_>) -> Result<(), String> {
     let mut symbols = Names(&case.maps);
     let code = assemble(case.code, &mut symbols).map_err(|e| e.to_string())?;
-    let profile = Profile {
-        name: "linux-6.18".into(),
-        version: 6 << 16 | 18 << 8,
-        btf: Arc::new(Btf::default()),
-        limits: Limits::LINUX,
-        capabilities: Capabilities::all(),
-    };
+    let profile = Profile::new("linux", case.version, Arc::new(Btf::default()));
     let outcome = verify(&Request {
         name: "case",
         code: &code.slots,

@@ -150,7 +150,7 @@ pub fn run(args: &[String], linux: &LinuxKernel) -> ExitCode {
 /// The running kernel, asked itself.
 fn live(linux: &LinuxKernel, names: &[String]) -> Result<Part, String> {
     let types = linux.btf().map_err(|e| e.to_string())?;
-    let profile = crate::profile(linux.name(), linux.version(), types.clone());
+    let profile = Profile::new(linux.name(), linux.version(), types.clone());
     let (judge, runner) = (panal(&profile, true)?, panal(&profile, false)?);
     let built = build::build("running", &types, names)?;
     Ok(Part::ask(linux.name(), built, |object| {
@@ -161,7 +161,7 @@ fn live(linux: &LinuxKernel, names: &[String]) -> Result<Part, String> {
 /// Linux 6.12, as it answered once.
 fn recorded(names: &[String]) -> Result<Part, String> {
     let types: Arc<Btf> = Arc::new(types::linux_6_12()?);
-    let profile = crate::profile("linux-6.12".to_owned(), LINUX_6_12, types.clone());
+    let profile = Profile::new("linux-6.12", LINUX_6_12, types.clone());
     let (judge, runner) = (panal(&profile, true)?, panal(&profile, false)?);
     let built = build::build("linux-6.12", &types, names)?;
     let recorded = Recorded::open("linux-6.12")?;

@@ -76,6 +76,18 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
         )
     })?;
     let in_map = |detail: String| format!("map {name}: {detail}");
+    let profile = &kernel.shared.config.profile;
+    if !profile.has_map_type(spec.map_type) {
+        let ((major, minor), map_type) = (spec.map_type.since(), spec.map_type);
+        return Err(fail(
+            CREATE,
+            Errno::EINVAL,
+            in_map(format!(
+                "{} has no maps of type {map_type}; Linux {major}.{minor} brought them",
+                profile.name
+            )),
+        ));
+    }
     let needed = Capabilities::to_create(spec.map_type);
     let what = format!("creating a map of type {}", spec.map_type);
     require(kernel, CREATE, needed, &in_map(what))?;

@@ -5,13 +5,17 @@
 use alloc::format;
 
 use panal_isa::Reg;
-use panal_uapi::helpers::{self, Arg, ArgFlags, ArgKind, Helper, Signature, Traits, id::*};
+use panal_uapi::{
+    ProgType,
+    helpers::{self, Arg, ArgFlags, ArgKind, Helper, Signature, Traits, id::*},
+    profile::at_least,
+};
 
 use super::{args, callbacks, maps, result, sections};
 use crate::{
     access::{context, helper_range, helper_range::RawBuffer},
     env::Env,
-    error::{Check, reject},
+    error::{Check, Reject, reject},
     proof::CallFact,
     state::{BtfType, MapRef, RegKind, State},
 };
@@ -107,24 +111,12 @@ fn may_call(env: &Env<'_>, st: &State, helper: &Helper, signature: &Signature) -
             "function calls are not allowed while holding a lock"
         ));
     }
-    let (major, minor) = helper.since;
-    let here = env.since(u32::from(major), u32::from(minor));
-    if !here || !rules.allows_helper(helper.id, &context::situation(env)) {
-        return Err(reject!(
-            NotAllowed,
-            EINVAL,
-            "program of this type cannot use helper {name}"
-        )
-        .because(format!(
-            "`bpf_{}` is not available to {} programs of this kernel{}",
-            helper.name,
-            rules.prog_type,
-            if here {
-                alloc::string::String::new()
-            } else {
-                format!(" (since Linux {major}.{minor})")
-            }
-        )));
+    if !env
+        .request
+        .profile
+        .has_helper(rules.prog_type, helper.id, &context::situation(env))
+    {
+        return Err(not_offered(env, helper, rules.prog_type));
     }
     if !env.request.gpl && signature.traits.contains(Traits::GPL_ONLY) {
         return Err(reject!(
@@ -155,6 +147,32 @@ fn may_call(env: &Env<'_>, st: &State, helper: &Helper, signature: &Signature) -
         sections::check_may_sleep(st, &format!("sleepable helper {name}"))?;
     }
     Ok(())
+}
+
+/// A helper that this kernel has not, or not for such programs: in the words of its version.
+fn not_offered(env: &Env<'_>, helper: &Helper, prog_type: ProgType) -> Reject {
+    let profile = env.request.profile;
+    let (major, minor) = helper.since;
+    if !at_least(profile.version, helper.since) {
+        return reject!(NotAllowed, EINVAL, "invalid func unknown#{}", helper.id).because(format!(
+            "`bpf_{}` came with Linux {major}.{minor}: {} has no such helper",
+            helper.name, profile.name
+        ));
+    }
+    let name = label(helper);
+    let rejection = if env.since(6, 11) {
+        reject!(
+            NotAllowed,
+            EINVAL,
+            "program of this type cannot use helper {name}"
+        )
+    } else {
+        reject!(NotAllowed, EINVAL, "unknown func {name}")
+    };
+    rejection.because(format!(
+        "`bpf_{}` is not available to {prog_type} programs of {}",
+        helper.name, profile.name
+    ))
 }
 
 fn sleeps(st: &State, signature: &Signature) -> bool {

@@ -15,7 +15,7 @@ use panal_btf::Btf;
 use panal_isa::Code;
 use panal_parity::generate::{self, MAPS};
 use panal_uapi::{
-    Capabilities, ProgType,
+    ProgType,
     kernel::ProgFlags,
     profile::{Limits, Profile},
 };
@@ -76,14 +76,11 @@ fn maps() -> Vec<MapDescription> {
 
 fn prove(prog_type: ProgType, slots: &[panal_isa::Slot]) -> Option<Proof> {
     let profile = Profile {
-        name: "fuzz".into(),
-        version: 0x06_12_00,
-        btf: Arc::new(Btf::default()),
         limits: Limits {
             processed: 100_000,
             ..Limits::LINUX
         },
-        capabilities: Capabilities::all(),
+        ..Profile::new("fuzz", 0x06_12_00, Arc::new(Btf::default()))
     };
     let request = Request {
         name: "fuzz",

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     access::context,
     env::Env,
-    error::{Check, reject},
+    error::{Check, Reject, reject},
     state::{BtfRef, BtfType, MapRef, State},
 };
 
@@ -106,19 +106,10 @@ fn find<'a>(env: &Env<'a>, id: i32, object: i16) -> Check<Meta<'a>> {
             "cannot call kernel function from non-GPL compatible program"
         ));
     }
-    let kfunc = kfuncs::by_name(name)
+    let known = kfuncs::by_name(name);
+    let kfunc = known
         .filter(|kfunc| is_allowed(env, kfunc))
-        .ok_or_else(|| {
-            reject!(
-                NotAllowed,
-                EACCES,
-                "calling kernel function {name} is not allowed"
-            )
-            .because(alloc::format!(
-                "`{name}` is not a kernel function that {} programs may call",
-                context::effective_type(env)
-            ))
-        })?;
+        .ok_or_else(|| not_offered(env, name, known))?;
     Ok(Meta {
         kfunc,
         btf,
@@ -136,6 +127,30 @@ fn find<'a>(env: &Env<'a>, id: i32, object: i16) -> Check<Meta<'a>> {
         root: None,
         iter: None,
     })
+}
+
+fn not_offered(env: &Env<'_>, name: &str, kfunc: Option<Kfunc>) -> Reject {
+    let profile = env.request.profile;
+    let why = match kfunc {
+        Some(Kfunc {
+            since: (major, minor),
+            ..
+        }) if !profile.has_kfunc(name) => alloc::format!(
+            "`{name}` is not a kernel function that programs of {} may call; Linux {major}.{minor} \
+             brought it",
+            profile.name
+        ),
+        _ => alloc::format!(
+            "`{name}` is not a kernel function that {} programs may call",
+            context::effective_type(env)
+        ),
+    };
+    reject!(
+        NotAllowed,
+        EACCES,
+        "calling kernel function {name} is not allowed"
+    )
+    .because(why)
 }
 
 fn is_allowed(env: &Env<'_>, kfunc: &Kfunc) -> bool {
@@ -157,7 +172,7 @@ fn is_allowed(env: &Env<'_>, kfunc: &Kfunc) -> bool {
             env.request.attach_type,
             Some(AttachType::TraceKprobeSession | AttachType::TraceUprobeSession)
         );
-    hook && only && session && bound
+    hook && only && session && bound && env.request.profile.has_kfunc(kfunc.name)
 }
 
 /// What can be said of a call without knowing its arguments.

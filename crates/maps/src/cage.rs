@@ -1,8 +1,8 @@
 //! The cage: one reserved region of address space that holds all memory a program can touch.
 //!
 //! Every address inside is mapped readable and writable and backed lazily, so that no access there
-//! can hurt the host; guard zones on both sides catch what a confined address plus a small offset
-//! may still reach.
+//! can hurt the host; so are guard zones on both sides, which nobody uses: they catch what a confined
+//! address plus a small offset may still reach, without a fault.
 
 use std::{
     ffi::c_void,
@@ -15,7 +15,8 @@ use rustix::mm::{self, MapFlags, MprotectFlags, ProtFlags};
 
 use crate::space::{Extent, Space};
 
-/// Bytes of each guard zone: more than a signed 16-bit offset can reach.
+/// Bytes of each guard zone: more than a signed 16-bit offset can reach, and as many as machine code
+/// relies on.
 const GUARD: usize = 1 << 20;
 
 /// Why there is no cage.
@@ -100,8 +101,8 @@ impl Cage {
         // SAFETY: the range belongs to this cage alone.
         unsafe {
             mm::mprotect(
-                base as *mut c_void,
-                bytes,
+                low as *mut c_void,
+                high - low,
                 MprotectFlags::READ | MprotectFlags::WRITE,
             )
         }
@@ -324,9 +325,17 @@ mod tests {
     fn a_cage_is_aligned_and_every_byte_is_usable() {
         let cage = Cage::new(1 << 26).unwrap();
         assert_eq!(cage.base() % (1 << 26), 0);
-        for offset in [0u64, 4095, 1 << 20, (1 << 26) - 1] {
-            let p = (cage.base() + offset) as *mut u8;
-            // SAFETY: inside the cage, not allocated to anyone.
+        let guard = GUARD as i64;
+        for offset in [
+            0,
+            4095,
+            1 << 20,
+            (1 << 26) - 1,
+            -guard,
+            (1 << 26) + guard - 1,
+        ] {
+            let p = cage.base().wrapping_add_signed(offset) as *mut u8;
+            // SAFETY: inside the cage or its guard zones, not allocated to anyone.
             unsafe {
                 p.write_volatile(7);
                 assert_eq!(p.read_volatile(), 7);

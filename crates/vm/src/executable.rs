@@ -46,6 +46,8 @@ pub struct Executable {
     pub(crate) arrays: Box<[InlineArray]>,
     /// Index of the function that `bpf_throw` ends in.
     pub(crate) exception: Option<u32>,
+    /// Whether it comes from a proof: only then may machine code trust it.
+    pub(crate) proven: bool,
     /// Its machine code, once it was compiled.
     #[cfg(all(target_arch = "x86_64", unix))]
     pub(crate) machine: Option<Machine>,
@@ -85,7 +87,6 @@ impl Executable {
         guard: &mut G,
         observer: &mut O,
     ) -> Outcome {
-        run.begin();
         let outcome = self.enter(0, run, args, guard, observer);
         let Err(Stop::Thrown(cookie)) = outcome else {
             return outcome;
@@ -99,11 +100,23 @@ impl Executable {
     /// Compiles it to machine code, for [`Executable::run_compiled`].
     ///
     /// # Errors
-    /// The code is too large, or the system gives no executable memory: the interpreter remains.
+    /// The code is too large, the system gives no executable memory, or nobody proved the program
+    /// and there is no cage: the interpreter remains.
     #[cfg(all(target_arch = "x86_64", unix))]
     pub fn compile(&mut self, options: Options) -> Result<(), JitError> {
+        if !self.proven && options.cage.is_none() {
+            return Err(JitError::Unproven);
+        }
         self.machine = Some(jit::compile(self, options)?);
         Ok(())
+    }
+
+    /// Lets it be compiled without a cage though nobody proved it.
+    ///
+    /// # Safety
+    /// The program stays within its memory, whatever it is run on: what a proof would show.
+    pub unsafe fn trust(&mut self) {
+        self.proven = true;
     }
 
     /// Bytes of its machine code; `None` when it was not compiled.
@@ -112,26 +125,26 @@ impl Executable {
         self.machine.as_ref().map(Machine::len)
     }
 
-    /// Runs its machine code, or interprets it when it has none. Machine code trusts the proof: it
-    /// does not compare addresses with the cage.
+    /// Runs its machine code, or interprets it when it has none, or none for this run's cage.
+    /// Without a cage ([`Options::cage`]) machine code trusts the proof and compares no address.
     #[cfg(all(target_arch = "x86_64", unix))]
     pub fn run_compiled(&self, run: &mut Run, context: u64) -> Outcome {
-        let Some(machine) = &self.machine else {
-            return self.run(run, context);
-        };
-        run.begin();
-        let frame = run.stack + run.stack_size;
-        // SAFETY: whoever made the run promised its cage and stack; the code is this program's.
-        let outcome = unsafe { machine.enter(0, run, frame, [context, 0, 0, 0, 0]) };
-        let Err(Stop::Thrown(cookie)) = outcome else {
-            return outcome;
-        };
-        let Some(function) = self.exception else {
-            return Ok(cookie);
-        };
-        run.begin();
-        // SAFETY: as above.
-        unsafe { machine.enter(function, run, frame, [cookie, 0, 0, 0, 0]) }
+        match &self.machine {
+            Some(machine) if machine.fits(run) => self.run_machine(machine, run, context),
+            _ => self.run(run, context),
+        }
+    }
+
+    #[cfg(all(target_arch = "x86_64", unix))]
+    fn run_machine(&self, machine: &Machine, run: &mut Run, context: u64) -> Outcome {
+        let outcome = enter_machine(machine, 0, run, context);
+        match (outcome, self.exception) {
+            (Err(Stop::Thrown(cookie)), Some(function)) => {
+                enter_machine(machine, function, run, cookie)
+            }
+            (Err(Stop::Thrown(cookie)), None) => Ok(cookie),
+            (outcome, _) => outcome,
+        }
     }
 
     /// Runs one of its functions by the value that the program handed to a helper: timers and
@@ -141,7 +154,6 @@ impl Executable {
     /// [`Stop::NoFunction`] when `function` is no such value, otherwise as a run.
     pub fn run_function(&self, run: &mut Run, function: u64, args: [u64; 5]) -> Outcome {
         let index = self.function(function).ok_or(Stop::NoFunction(function))?;
-        run.begin();
         self.enter(index, run, args, &mut Caged, &mut Unobserved)
     }
 
@@ -161,7 +173,9 @@ impl Executable {
         };
         // SAFETY: whoever made the run promised its cage and stack; the entry is one of our
         // functions, or the interpreter refuses it.
-        unsafe { interpreter::interpret(self, entry, run, guard, observer) }
+        let outcome = unsafe { interpreter::interpret(self, entry, run, guard, observer) };
+        run.end();
+        outcome
     }
 
     /// The value that stands for a function in the program's registers.
@@ -174,4 +188,16 @@ impl Executable {
         let index = u32::try_from(value.checked_sub(1)?).ok()?;
         self.functions.get(index as usize).map(|_| index)
     }
+}
+
+/// Enters a function of compiled code that fits the run.
+#[cfg(all(target_arch = "x86_64", unix))]
+fn enter_machine(machine: &Machine, function: u32, run: &mut Run, argument: u64) -> Outcome {
+    run.begin();
+    let frame = run.stack + run.stack_size;
+    // SAFETY: whoever made the run promised its cage and stack; the code was compiled from a proof,
+    // or confines itself to this run's cage.
+    let outcome = unsafe { machine.enter(function, run, frame, [argument, 0, 0, 0, 0]) };
+    run.end();
+    outcome
 }

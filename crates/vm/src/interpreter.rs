@@ -22,8 +22,6 @@ use values::*;
 const MAY_GOTO_LOOPS: u32 = 8 << 20;
 /// Budgets are counted in bytes of operations inside, so that no division is needed.
 const UNIT: u64 = size_of::<Op>() as u64;
-/// More steps than any run takes: an unlimited budget.
-const UNLIMITED: u64 = u64::MAX / UNIT;
 
 /// Where a run begins.
 pub(crate) struct Entry {
@@ -112,6 +110,19 @@ pub(crate) unsafe fn interpret<G: Guard, O: Observer>(
     }
 }
 
+/// More fuel when a slice is used up, or why the run ends.
+///
+/// # Safety
+/// `run` is live.
+#[cold]
+unsafe fn refill(run: *mut Run, fuel: u64, cost: u64, slot: u32) -> Result<u64, Stop> {
+    // SAFETY: the caller's promise.
+    let run = unsafe { &mut *run };
+    run.fuel = (fuel / UNIT) as i64;
+    run.refill(cost / UNIT, slot)?;
+    Ok(run.fuel as u64 * UNIT)
+}
+
 /// The loop.
 ///
 /// # Safety
@@ -146,7 +157,7 @@ unsafe fn execute<G: Guard, O: Observer>(
         let mut registers = [0u64; FILE];
         registers[1..6].copy_from_slice(&entry.args);
         registers[10] = frame;
-        let mut fuel = (*run).budget.min(UNLIMITED) * UNIT;
+        let mut fuel = (*run).fuel.max(0) as u64 * UNIT;
         let mut ops: *const Op = executable.ops.as_ptr();
         let mut pc = ops.add(function.start as usize);
         // Where the current straight piece of code began: what is charged at its end.
@@ -168,7 +179,7 @@ unsafe fn execute<G: Guard, O: Observer>(
         }
         macro_rules! stop {
             ($stop:expr) => {{
-                (*run).budget = fuel / UNIT;
+                (*run).fuel = (fuel / UNIT) as i64;
                 return Err($stop);
             }};
         }
@@ -176,8 +187,7 @@ unsafe fn execute<G: Guard, O: Observer>(
             () => {
                 let cost = pc.byte_offset_from(block) as u64;
                 if fuel < cost {
-                    fuel = 0;
-                    stop!(Stop::Budget { slot: slot!() });
+                    fuel = refill(run, fuel, cost, slot!())?;
                 }
                 fuel -= cost;
             };
@@ -311,15 +321,22 @@ unsafe fn execute<G: Guard, O: Observer>(
             ($call:expr) => {{
                 charge!();
                 block = pc;
-                (*run).budget = fuel / UNIT;
+                (*run).fuel = (fuel / UNIT) as i64;
                 (*run).stack_top = frame - frame_size;
                 let result = $call;
                 if let Some(stop) = (*run).stop {
                     return Err(stop);
                 }
-                fuel = (*run).budget.min(UNLIMITED) * UNIT;
+                fuel = (*run).fuel.max(0) as u64 * UNIT;
                 result
             }};
+        }
+
+        // What a call leaves behind is nobody's business: the same on all engines.
+        macro_rules! given_away {
+            () => {
+                registers[1..6].fill(0);
+            };
         }
 
         // Returns from the current function.
@@ -327,7 +344,7 @@ unsafe fn execute<G: Guard, O: Observer>(
             () => {{
                 charge!();
                 let Some(caller) = frames.pop() else {
-                    (*run).budget = fuel / UNIT;
+                    (*run).fuel = (fuel / UNIT) as i64;
                     return Ok(registers[0]);
                 };
                 registers[6..10].copy_from_slice(&caller.saved);
@@ -556,6 +573,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                     };
                     let at = (op.off as u32).wrapping_add(index) as i32 as i64 as u64;
                     let value = outside!(function(registers[6], at, 0, 0, 0, run));
+                    given_away!();
                     if (value as i64) < 0 {
                         // Outside the packet: the function returns 0.
                         registers[0] = 0;
@@ -579,6 +597,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                         registers[5],
                         run
                     ));
+                    given_away!();
                 }
                 Code::ArrayLookup => {
                     let array = executable.arrays.get_unchecked(op.imm as usize);
@@ -630,8 +649,13 @@ unsafe fn execute<G: Guard, O: Observer>(
                             ops = target.ops.as_ptr();
                             pc = ops.add(main.start as usize);
                             block = pc;
+                            registers[2..6].fill(0);
+                            registers[0] = 0;
+                            continue;
                         }
                     }
+                    registers[0] = 0;
+                    given_away!();
                 }
                 Code::Exit => leave!(),
                 Code::Trap => stop!(Stop::Unreachable { slot: slot!() }),

@@ -17,7 +17,7 @@ mod run;
 
 pub use executable::{Executable, Outcome};
 #[cfg(all(target_arch = "x86_64", unix))]
-pub use jit::{JitError, Options as JitOptions, PagesError};
+pub use jit::{CageShape, JitError, Options as JitOptions, PagesError};
 pub use linkage::{ArenaLink, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
 pub use lower::LowerError;
 pub use observe::{Attempt, Caged, Guard, Observer, Regions, Step, Strict, Unobserved};

@@ -91,6 +91,7 @@ struct Source<'a> {
     /// First slot and stack of every function, in order; the first is the main program.
     functions: Vec<(u32, u32)>,
     exception: Option<u32>,
+    proven: bool,
 }
 
 impl Executable {
@@ -111,6 +112,7 @@ impl Executable {
                 facts: proof.facts(),
                 functions,
                 exception: None,
+                proven: true,
             },
             linkage,
         )
@@ -120,7 +122,8 @@ impl Executable {
     ///
     /// # Safety
     /// The program can call the kernel's helpers with any arguments. Whoever runs it vouches that
-    /// the helpers of `linkage` stand that. All other accesses are confined to the cage.
+    /// the helpers of `linkage` stand that. All other accesses are confined to the cage, by the
+    /// interpreter and by machine code with a cage; it is not compiled without one.
     pub unsafe fn from_unproven(
         name: &str,
         slots: &[Slot],
@@ -143,6 +146,7 @@ impl Executable {
                 facts: &[],
                 functions: starts.into_iter().map(|start| (start, 512)).collect(),
                 exception: None,
+                proven: false,
             },
             linkage,
         )
@@ -168,7 +172,7 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
             emitter.instruction(instruction)?;
         }
     }
-    Ok(emitter.finish())
+    emitter.finish()
 }
 
 /// Functions as the executable has them, their operations not yet known.

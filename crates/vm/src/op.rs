@@ -144,6 +144,42 @@ impl Op {
     }
 }
 
+impl Op {
+    /// The register that it writes, beside those that a call gives away ([`Code::is_call`]).
+    pub fn written(&self) -> Option<u8> {
+        use Code::*;
+        match self.code {
+            code if code <= Swap64 => Some(self.dst),
+            code if (Ld8..=LdFrameS32).contains(&code) => Some(self.dst),
+            LdAcq8 | LdAcq16 | LdAcq32 | LdAcq64 | Computed | CastKernel | CastUser => {
+                Some(self.dst)
+            }
+            Atomic32 | Atomic64 => match Atomic::ALL[self.imm as usize % Atomic::ALL.len()] {
+                Atomic::Add | Atomic::Or | Atomic::And | Atomic::Xor => None,
+                Atomic::CmpXchg => Some(0),
+                _ => Some(self.src),
+            },
+            PacketLoad | Helper | ArrayLookup | Local | TailCall => Some(0),
+            _ => None,
+        }
+    }
+}
+
+impl Code {
+    /// Whether `r0` to `r5` hold other values afterwards.
+    pub fn is_call(self) -> bool {
+        matches!(
+            self,
+            Code::Helper | Code::PacketLoad | Code::Local | Code::TailCall
+        )
+    }
+
+    /// Whether nothing follows in order.
+    pub fn ends(self) -> bool {
+        matches!(self, Code::Jump | Code::Exit | Code::Trap)
+    }
+}
+
 /// Picks among the four forms of an operation.
 fn form(forms: [Code; 4], width: Width, imm: bool) -> Code {
     forms[usize::from(width == Width::W32) * 2 + usize::from(!imm)]

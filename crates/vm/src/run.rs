@@ -1,6 +1,11 @@
 //! One run of a program: what travels with it through every helper.
 
-use core::{ffi::c_void, ptr::NonNull};
+use core::{
+    ffi::c_void,
+    fmt,
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 /// Why a run ended before the program returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +15,18 @@ pub enum Stop {
     Budget {
         /// The instruction that would have come next.
         slot: u32,
+    },
+    /// The time that the run had is over.
+    #[error("the time budget is used up{}", At(*.slot))]
+    Time {
+        /// The instruction that would have come next; `None` within a helper.
+        slot: Option<u32>,
+    },
+    /// Another thread asked for the end.
+    #[error("stopped from outside{}", At(*.slot))]
+    Asked {
+        /// The instruction that would have come next; `None` within a helper.
+        slot: Option<u32>,
     },
     /// An access outside the memory that the program may touch.
     #[error("{} of {size} bytes at {address:#x} by slot {slot}: not the program's memory", if *.write { "write" } else { "read" })]
@@ -62,6 +79,18 @@ pub enum Stop {
     },
 }
 
+/// Where a run was when it was stopped.
+struct At(Option<u32>);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(slot) => write!(f, " at slot {slot}"),
+            None => f.write_str(" within a helper"),
+        }
+    }
+}
+
 /// The engine's end of callbacks.
 #[derive(Clone, Copy)]
 pub(crate) struct Engine {
@@ -78,12 +107,19 @@ pub(crate) struct Engine {
     pub state: *mut c_void,
 }
 
+/// Steps between two looks at clock and flag. A step takes a nanosecond or less, and a few hundred
+/// where it misses every cache: a slice stays below a millisecond, and a look below a percent of it.
+const SLICE: u64 = 8192;
+
 /// One run of a program: made by the kernel for each event, handed to every helper.
 #[repr(C)]
 pub struct Run {
     /// Steps that may still be taken: operations of the lowered program, charged at every jump
-    /// taken, call and return. The run stops when they are used up.
+    /// taken, call and return. The run stops when they are used up. While it runs, the slice under
+    /// way is not among them.
     pub budget: u64,
+    /// What is left of the slice; below 0 where a function charged more than there was.
+    pub(crate) fuel: i64,
     /// Tail calls that may still be made (Linux: 33).
     pub tail_calls: u32,
     /// The "CPU": index of the thread that runs, for per-CPU maps.
@@ -94,6 +130,12 @@ pub struct Run {
     pub(crate) stack_size: u64,
     /// What the kernel attached to the run: helpers cast it back.
     pub host: *mut c_void,
+    /// Time at which the run ends, on [`Run::clock`]; `u64::MAX` for never.
+    pub deadline: u64,
+    /// The clock of the deadline, in nanoseconds.
+    pub clock: fn() -> u64,
+    /// Where another thread asks for the end, or null.
+    asked: *const AtomicU32,
     pub(crate) stop: Option<Stop>,
     pub(crate) engine: Option<Engine>,
     /// Where the frame of a callback would begin, while a helper runs.
@@ -124,6 +166,7 @@ impl Run {
     pub unsafe fn new(cage_base: u64, cage_size: u64, stack: u64, stack_size: u64) -> Run {
         Run {
             budget: u64::MAX,
+            fuel: 0,
             tail_calls: Self::TAIL_CALLS,
             cpu: 0,
             cage_base,
@@ -131,6 +174,9 @@ impl Run {
             stack,
             stack_size,
             host: core::ptr::null_mut(),
+            deadline: u64::MAX,
+            clock: || 0,
+            asked: core::ptr::null(),
             stop: None,
             engine: None,
             stack_top: stack + stack_size,
@@ -175,10 +221,80 @@ impl Run {
         self.stopped = 1;
     }
 
-    /// Makes ready for the next entry.
+    /// Ends the run soon once this is not 0: another thread's way to stop it.
+    ///
+    /// # Safety
+    /// The flag outlives the run.
+    pub unsafe fn watch(&mut self, flag: *const AtomicU32) {
+        self.asked = flag;
+    }
+
+    /// Why the run has to end, if it has: another thread asked for it, or its time is over. For
+    /// helpers that work for long; the engines ask at the end of every slice of steps.
+    pub fn poll(&self) -> Option<Stop> {
+        self.poll_at(None)
+    }
+
+    fn poll_at(&self, slot: Option<u32>) -> Option<Stop> {
+        if self.is_asked() {
+            return Some(Stop::Asked { slot });
+        }
+        // Reading the clock costs more than all the rest.
+        let over = self.deadline != u64::MAX && (self.clock)() >= self.deadline;
+        over.then_some(Stop::Time { slot })
+    }
+
+    fn is_asked(&self) -> bool {
+        // SAFETY: null, or as `watch` demands.
+        unsafe { self.asked.as_ref() }.is_some_and(|flag| flag.load(Ordering::Relaxed) != 0)
+    }
+
+    /// Whether the run has to end: says so to the engine, which ends it when the helper returns.
+    pub fn interrupted(&mut self) -> bool {
+        if self.stop.is_none()
+            && let Some(stop) = self.poll()
+        {
+            self.stop(stop);
+        }
+        self.stop.is_some()
+    }
+
+    /// Makes ready for an entry, with the first slice.
     pub(crate) fn begin(&mut self) {
         self.stop = None;
         self.stopped = 0;
+        self.fuel = 0;
+        if !self.is_asked() {
+            self.take_slice(SLICE);
+        }
+    }
+
+    /// After an entry: what is left of the slice counts as budget again.
+    pub(crate) fn end(&mut self) {
+        self.budget = self.budget.saturating_add_signed(self.fuel);
+        self.fuel = 0;
+    }
+
+    fn take_slice(&mut self, steps: u64) {
+        let slice = self.budget.min(steps);
+        self.budget -= slice;
+        self.fuel += slice as i64;
+    }
+
+    /// Sees to it that `need` steps can be taken at `slot`, from a new slice when this one does not
+    /// suffice; this is where a run learns that it has to end.
+    pub(crate) fn refill(&mut self, need: u64, slot: u32) -> Result<(), Stop> {
+        if let Some(stop) = self.poll_at(Some(slot)) {
+            return Err(stop);
+        }
+        let need = i64::try_from(need).unwrap_or(i64::MAX);
+        let lacking = need.saturating_sub(self.fuel).max(0) as u64;
+        self.take_slice(lacking.max(SLICE));
+        if self.fuel < need {
+            self.fuel = 0;
+            return Err(Stop::Budget { slot });
+        }
+        Ok(())
     }
 
     /// `bpf_throw`: the run ends in order, through the program's exception callback if it has one.

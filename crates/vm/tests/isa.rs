@@ -128,14 +128,20 @@ fn machine_code_does_what_the_rfc_says() {
     let home = Home::new();
     let host = panal_vm::JitOptions::host();
     let mut wrong = Vec::new();
-    for bmi2 in [false, host.bmi2] {
-        let options = panal_vm::JitOptions { bmi2, ..host };
+    for (bmi2, budget, cage) in [
+        (host.bmi2, true, None),
+        (false, true, None),
+        (host.bmi2, false, None),
+        (host.bmi2, true, home.shape()),
+        (false, false, home.shape()),
+    ] {
+        let options = panal_vm::JitOptions { bmi2, budget, cage };
         for case in &cases() {
             let got = home.execute_compiled(&slots(case, &case.text), options);
             if got != Ok(case.expected) {
                 let (name, expected) = (&case.name, case.expected);
                 wrong.push(format!(
-                    "{name} (bmi2 {bmi2}): {got:x?}, expected {expected:#x}"
+                    "{name} ({options:?}): {got:x?}, expected {expected:#x}"
                 ));
             }
         }

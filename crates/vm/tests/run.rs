@@ -19,23 +19,41 @@ fn lower(text: &str, linkage: &dyn Linkage) -> Executable {
     // SAFETY: the helpers of these tests stand any argument.
     let mut executable = unsafe { Executable::from_unproven("test", &slots, linkage) }.unwrap();
     #[cfg(all(target_arch = "x86_64", unix))]
-    executable
-        .compile(panal_vm::JitOptions::host())
-        .expect("executable memory");
+    {
+        // SAFETY: where the program's own accesses are at fault, only the interpreter and caged
+        // machine code run it.
+        unsafe { executable.trust() };
+        executable
+            .compile(panal_vm::JitOptions::host())
+            .expect("executable memory");
+    }
     executable
 }
 
-/// Interprets, and holds machine code to the same outcome unless the program's own accesses are at
-/// fault: machine code trusts the proof.
+/// Interprets, and holds machine code to the same outcome: with a cage to the very same, without one
+/// unless the program's own accesses are at fault, as it trusts the proof.
 fn run(text: &str) -> Outcome {
     let home = Home::new();
     let program = lower(text, &Helpers);
     let outcome = program.run(&mut home.run(), 0);
+    #[cfg(all(target_arch = "x86_64", unix))]
+    assert_eq!(caged(text, &home).run_compiled(&mut home.run(), 0), outcome);
     let trusted = !matches!(outcome, Err(Stop::Fault { .. } | Stop::Misaligned { .. }));
     if trusted && cfg!(all(target_arch = "x86_64", unix)) {
         compiled_agrees(&program, &home, outcome);
     }
     outcome
+}
+
+#[cfg(all(target_arch = "x86_64", unix))]
+fn caged(text: &str, home: &Home) -> Executable {
+    let mut program = lower(text, &Helpers);
+    let options = panal_vm::JitOptions {
+        cage: home.shape(),
+        ..panal_vm::JitOptions::host()
+    };
+    program.compile(options).expect("executable memory");
+    program
 }
 
 #[cfg(all(target_arch = "x86_64", unix))]

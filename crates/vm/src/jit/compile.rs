@@ -4,7 +4,9 @@
 use alloc::{vec, vec::Vec};
 
 use super::{
-    JitError, Options, table,
+    JitError, Options,
+    cage::{Fault, Known},
+    table,
     x86::{Cc, Code as X86, Fixup, Gpr},
 };
 use crate::{
@@ -56,12 +58,15 @@ pub enum Target {
     Op(usize),
     /// The exit that stops the run: why, and at which operation.
     Stop(StopKind, usize),
+    /// The exit for an access out of the cage, by the operation.
+    Fault(Fault, usize),
+    /// Asks for more budget at an operation, and goes on at an offset of the code.
+    Refill(usize, usize),
 }
 
 /// Why a run is stopped by its own code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopKind {
-    Budget,
     Stack,
     Unreachable,
 }
@@ -75,6 +80,10 @@ pub struct FunctionPlan {
     /// Whether it calls anything that may look at the frame's lower end.
     pub calls: bool,
     pub may_goto: bool,
+    /// Steps that a call of it is charged; 0 for one that is not called.
+    pub steps: u32,
+    /// Whether it calls functions of the program, itself perhaps.
+    pub nests: bool,
     /// Operations, from and to.
     pub start: usize,
     pub end: usize,
@@ -106,8 +115,12 @@ pub struct Round<'e> {
     before: Option<&'e Compiled>,
     /// The operation that is being written.
     current: usize,
+    /// What is known of the registers in front of the operation.
+    pub known: Known,
     /// Offset of the code that leaves a stopped run.
     pub leave: usize,
+    /// Offset of the code that asks for more budget.
+    pub refill: usize,
     /// Set when some distance does not fit.
     pub too_large: bool,
 }
@@ -138,7 +151,9 @@ fn round<'e>(
         calls: Vec::new(),
         before,
         current: 0,
+        known: Known::nothing(),
         leave: 0,
+        refill: 0,
         too_large: false,
     };
     round.x.bytes.resize(table::size(plans.len()), 0);
@@ -146,13 +161,22 @@ fn round<'e>(
     for plan in plans {
         round.function = plan;
         round.functions.push(round.x.here() as u32);
+        round.current = round.function.start;
         round.prologue();
         let mut index = round.function.start;
+        round.known = Known::nothing();
         while index < round.function.end {
             round.current = index;
             round.at[index] = round.x.here() as u32;
+            if round.is_target(index) {
+                round.known = Known::nothing();
+            }
             round.charge(index);
-            index += round.operation(index);
+            let taken = round.operation(index);
+            for op in &executable.ops[index..index + taken] {
+                round.learn(op);
+            }
+            index += taken;
         }
     }
     round.finish()
@@ -193,23 +217,31 @@ fn plan(executable: &Executable) -> Vec<FunctionPlan> {
         .collect();
     starts.sort_unstable();
     let end_of = |start: usize| {
-        starts
-            .iter()
-            .copied()
-            .find(|s| *s > start)
-            .unwrap_or(executable.ops.len())
+        let after = starts.partition_point(|s| *s <= start);
+        starts.get(after).copied().unwrap_or(executable.ops.len())
     };
+    let mut called = vec![false; executable.ops.len()];
+    for (index, op) in executable.ops.iter().enumerate() {
+        if op.code == Code::Local {
+            called[target(executable, index, op)] = true;
+        }
+    }
     let plan = |function: &crate::executable::Function| {
         let start = function.start as usize;
         let end = end_of(start);
         let ops = executable.ops.get(start..end).unwrap_or_default();
-        let writes = |gpr: Gpr| ops.iter().any(|op| gpr_written(op) == Some(gpr));
+        let writes = |wanted: Gpr| ops.iter().any(|op| op.written().map(gpr) == Some(wanted));
         let callee_saved = [Gpr::Rbx, Gpr::R13, Gpr::R14, Gpr::R15];
         FunctionPlan {
             frame: function.frame as i32,
             saved: callee_saved.into_iter().filter(|g| writes(*g)).collect(),
             calls: ops.iter().any(|op| looks_at_frame(op.code)),
             may_goto: ops.iter().any(|op| op.code == Code::MayGoto),
+            steps: match called.get(start) {
+                Some(true) => ops.len().min(CALL_STEPS_MOST) as u32,
+                _ => 0,
+            },
+            nests: ops.iter().any(|op| op.code == Code::Local),
             start,
             end,
         }
@@ -217,14 +249,8 @@ fn plan(executable: &Executable) -> Vec<FunctionPlan> {
     executable.functions.iter().map(plan).collect()
 }
 
-/// A callee-saved register that an operation may write.
-fn gpr_written(op: &Op) -> Option<Gpr> {
-    match op.code {
-        // A fetch writes the source.
-        Code::Atomic32 | Code::Atomic64 => Some(gpr(op.src)),
-        _ => Some(gpr(op.dst)),
-    }
-}
+/// Most steps that a call is charged beforehand: longer ways are rarely walked to their end.
+const CALL_STEPS_MOST: usize = 64;
 
 fn looks_at_frame(code: Code) -> bool {
     matches!(
@@ -254,6 +280,11 @@ impl Round<'_> {
     /// The operation that a jump at `index` leads to.
     pub fn target(&self, index: usize, op: &Op) -> usize {
         target(self.executable, index, op)
+    }
+
+    /// The operation that is being written.
+    pub fn current(&self) -> usize {
+        self.current
     }
 
     /// Whether a jump leads to an operation.
@@ -302,6 +333,11 @@ impl Round<'_> {
         self.jumps.push((fixup, target));
     }
 
+    /// A jump that is written already, to code behind the last operation.
+    pub fn later(&mut self, fixup: Fixup, target: Target) {
+        self.jumps.push((fixup, target));
+    }
+
     /// A call of the function that begins at an operation.
     pub fn call_function(&mut self, op: usize) {
         let fixup = self.x.call_near();
@@ -319,19 +355,34 @@ impl Round<'_> {
                     self.stop_stub(kind, op);
                     here
                 }
+                Target::Fault(fault, op) => {
+                    let here = self.x.here();
+                    self.fault_stub(&fault, op);
+                    here
+                }
+                Target::Refill(op, resume) => {
+                    let here = self.x.here();
+                    self.refill_stub(op, resume);
+                    here
+                }
             };
             if !self.x.fix(fixup, to) {
                 return Err(JitError::TooLarge);
             }
         }
+        let mut places: Vec<(u32, u32)> = self
+            .executable
+            .functions
+            .iter()
+            .zip(&self.functions)
+            .map(|(function, place)| (function.start, *place))
+            .collect();
+        places.sort_unstable();
         for (fixup, op) in core::mem::take(&mut self.calls) {
-            let function = self
-                .executable
-                .functions
-                .iter()
-                .position(|f| f.start as usize == op)
-                .ok_or(JitError::TooLarge)?;
-            if !self.x.fix(fixup, self.functions[function] as usize) {
+            let found = places.binary_search_by_key(&op, |(start, _)| *start as usize);
+            let place = found.ok().and_then(|i| places.get(i));
+            let &(_, place) = place.ok_or(JitError::TooLarge)?;
+            if !self.x.fix(fixup, place as usize) {
                 return Err(JitError::TooLarge);
             }
         }

@@ -3,6 +3,7 @@
 use core::mem::offset_of;
 
 use super::{
+    cage::Fault,
     compile::{BUDGET, RUN, Round, StopKind, TEMP, TEMP2, Target, gpr},
     runtime,
     x86::{Alu, Cc, Gpr, W, at},
@@ -41,7 +42,16 @@ impl Round<'_> {
         self.x.load(8, Gpr::R8, at(Gpr::Rdx, 32));
         self.x.load(8, Gpr::Rdx, at(Gpr::Rdx, 16));
         self.take_budget();
-        self.x.call(Gpr::Rax);
+        if self.options.cage.is_some() {
+            // The host's values are not for a program without a proof. The function moves aside.
+            self.x.mov(W::Q, TEMP, Gpr::Rax);
+            for register in [Gpr::Rax, Gpr::Rbx, Gpr::R13, Gpr::R14, Gpr::R15, TEMP2] {
+                self.x.mov_imm(register, 0);
+            }
+            self.x.call(TEMP);
+        } else {
+            self.x.call(Gpr::Rax);
+        }
         self.give_budget();
         let over = self.x.jmp(true);
         self.leave = self.x.here();
@@ -52,6 +62,44 @@ impl Round<'_> {
             self.x.pop(register);
         }
         self.x.ret();
+        if self.options.budget {
+            self.refill = self.x.here();
+            self.ask_for_budget();
+        }
+    }
+
+    /// The routine that the stubs of [`Target::Refill`] call with the slot in the temporary: all
+    /// registers keep their values.
+    fn ask_for_budget(&mut self) {
+        self.give_budget();
+        for register in VOLATILE {
+            self.x.push(register);
+        }
+        // Return address and six pushes: eight more to be aligned.
+        self.x.alu_imm(W::Q, Alu::Sub, Gpr::Rsp, 8);
+        self.x.mov(W::Q, Gpr::Rdi, RUN);
+        self.x.mov(W::D, Gpr::Rsi, TEMP);
+        let refill: unsafe extern "C" fn(*mut Run, u32) = runtime::refill;
+        self.x.mov_imm(TEMP, refill as usize as u64);
+        self.x.call(TEMP);
+        self.x.alu_imm(W::Q, Alu::Add, Gpr::Rsp, 8);
+        for register in VOLATILE.into_iter().rev() {
+            self.x.pop(register);
+        }
+        self.take_budget();
+        self.leave_if_stopped();
+        self.x.ret();
+    }
+
+    /// Asks for more budget, and goes on.
+    pub fn refill_stub(&mut self, op: usize, resume: usize) {
+        let slot = self.executable.slots.get(op).copied().unwrap_or(0);
+        self.x.mov_imm(TEMP, u64::from(slot));
+        let call = self.x.call_near();
+        let near = self.x.fix(call, self.refill);
+        let back = self.x.jmp(false);
+        let near = near && self.x.fix(back, resume);
+        self.too_large |= !near;
     }
 
     /// Bytes that keep the machine's stack aligned to 16 within the function.
@@ -72,9 +120,31 @@ impl Round<'_> {
         if self.function.may_goto {
             self.x.store_imm(4, at(Gpr::Rsp, 0), MAY_GOTO_LOOPS);
         }
+        self.charge_call();
         if self.function.calls {
             self.remember_frame();
         }
+    }
+
+    /// Takes a call off the budget. Calls alone can make a run long: each of eight functions that
+    /// calls the next ten times. One that calls nothing leaves the question to its caller.
+    fn charge_call(&mut self) {
+        let steps = self.function.steps;
+        if steps == 0 || !self.options.budget {
+            return;
+        }
+        self.x.alu_imm(W::Q, Alu::Sub, BUDGET, steps as i32);
+        if self.function.nests {
+            self.refill_if_used_up();
+        }
+    }
+
+    /// After a subtraction from the budget.
+    fn refill_if_used_up(&mut self) {
+        let index = self.current();
+        let fixup = self.x.jcc(Cc::L, false);
+        let resume = self.x.here();
+        self.later(fixup, Target::Refill(index, resume));
     }
 
     /// Tells the run where a callback's frame would begin, and whose functions it means.
@@ -130,7 +200,7 @@ impl Round<'_> {
         };
         if self.options.budget {
             self.x.alu_imm(W::Q, Alu::Sub, BUDGET, steps as i32);
-            self.jump_if(Cc::B, Target::Stop(StopKind::Budget, index));
+            self.refill_if_used_up();
         }
     }
 
@@ -140,6 +210,7 @@ impl Round<'_> {
             Code::Helper => {
                 self.x.mov(W::Q, TEMP2, RUN);
                 self.call_outside(op.imm);
+                self.clear_given_away();
             }
             Code::Computed => self.computed(op, false),
             Code::ComputedStore => self.computed(op, true),
@@ -165,12 +236,12 @@ impl Round<'_> {
 
     /// Writes the budget to the run: before what is not the program's code.
     fn give_budget(&mut self) {
-        self.x.store(8, field(offset_of!(Run, budget)), BUDGET);
+        self.x.store(8, field(offset_of!(Run, fuel)), BUDGET);
     }
 
     /// Reads the budget back: a helper's callbacks have used it too.
     fn take_budget(&mut self) {
-        self.x.load(8, BUDGET, field(offset_of!(Run, budget)));
+        self.x.load(8, BUDGET, field(offset_of!(Run, fuel)));
     }
 
     fn leave_if_stopped(&mut self) {
@@ -230,6 +301,7 @@ impl Round<'_> {
         }
         self.x.mov(W::Q, TEMP2, RUN);
         self.call_outside(op.imm);
+        self.clear_given_away();
         self.x.test(W::Q, Gpr::Rax, Gpr::Rax);
         let inside = self.x.jcc(Cc::Ge, true);
         self.x.mov_imm(Gpr::Rax, 0);
@@ -275,23 +347,51 @@ impl Round<'_> {
         self.x
             .load(8, Gpr::Rdi, field(offset_of!(Run, tail_context)));
         self.epilogue();
-        self.x.jmp_reg(Gpr::Rax);
+        if self.options.cage.is_some() {
+            self.x.mov(W::Q, TEMP, Gpr::Rax);
+            for register in [Gpr::Rax, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8] {
+                self.x.mov_imm(register, 0);
+            }
+            self.x.jmp_reg(TEMP);
+        } else {
+            self.x.jmp_reg(Gpr::Rax);
+        }
         self.x.land(none);
+        self.clear_given_away();
     }
 
     /// Stops the run: on the machine's stack as it was at the entry.
     pub fn stop_stub(&mut self, kind: StopKind, op: usize) {
         let slot = self.executable.slots.get(op).copied().unwrap_or(0);
         let stopper: unsafe extern "C" fn(*mut Run, u32) = match kind {
-            StopKind::Budget => runtime::stop_budget,
             StopKind::Stack => runtime::stop_stack,
             StopKind::Unreachable => runtime::stop_unreachable,
         };
         self.give_budget();
+        self.x.mov_imm(Gpr::Rsi, u64::from(slot));
+        self.leave_by(stopper as usize as u64);
+    }
+
+    /// Stops the run because of an access.
+    pub fn fault_stub(&mut self, fault: &Fault, op: usize) {
+        let slot = self.executable.slots.get(op).copied().unwrap_or(0);
+        self.give_budget();
+        self.x.lea(W::Q, Gpr::Rsi, fault.place);
+        self.x.mov_imm(Gpr::Rdx, u64::from(slot));
+        self.x.mov_imm(Gpr::Rcx, u64::from(fault.bytes));
+        self.x.mov_imm(Gpr::R8, u64::from(fault.write));
+        let is_misaligned = fault.misaligned;
+        let (outside, misaligned): (runtime::Stopper, runtime::Stopper) =
+            (runtime::stop_fault, runtime::stop_misaligned);
+        let stopper = if is_misaligned { misaligned } else { outside };
+        self.leave_by(stopper as usize as u64);
+    }
+
+    /// Leaves on the machine's stack as it was at the entry, by a function that says why.
+    fn leave_by(&mut self, stopper: u64) {
         self.x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
         self.x.mov(W::Q, Gpr::Rdi, RUN);
-        self.x.mov_imm(Gpr::Rsi, u64::from(slot));
-        self.x.mov_imm(TEMP, stopper as usize as u64);
+        self.x.mov_imm(TEMP, stopper);
         self.x.call(TEMP);
         let leave = self.leave;
         let fixup = self.x.jmp(false);

@@ -105,6 +105,7 @@ impl Round<'_> {
             return 0;
         };
         let place = indexed(base, index, op.off);
+        self.confine_place(place, bytes, false);
         if signed {
             self.x.load_signed(bytes, gpr(op.dst), place);
         } else {

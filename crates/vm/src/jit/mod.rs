@@ -7,6 +7,7 @@
 //! reach.
 
 mod alu;
+mod cage;
 mod compile;
 mod control;
 mod fuse;
@@ -20,6 +21,7 @@ use core::fmt;
 
 use crate::{Executable, Run, Stop};
 
+pub use cage::CageShape;
 use pages::Pages;
 pub use pages::PagesError;
 
@@ -28,16 +30,19 @@ pub use pages::PagesError;
 pub struct Options {
     /// Whether the CPU has BMI2 (shifts by a register without `cl`).
     pub bmi2: bool,
-    /// Whether jumps back count against the run's budget.
+    /// Whether jumps back and calls count against the run's budget.
     pub budget: bool,
+    /// The cage that every access is confined to; `None` trusts the proof.
+    pub cage: Option<CageShape>,
 }
 
 impl Options {
-    /// What this CPU has; with a budget.
+    /// What this CPU has; with a budget, without a cage.
     pub fn host() -> Self {
         Options {
             bmi2: has_bmi2(),
             budget: true,
+            cage: None,
         }
     }
 }
@@ -55,6 +60,8 @@ pub enum JitError {
     TooLarge,
     /// The system gives no executable memory.
     Pages(PagesError),
+    /// Nobody proved the program, and there is no cage.
+    Unproven,
 }
 
 impl fmt::Display for JitError {
@@ -62,6 +69,7 @@ impl fmt::Display for JitError {
         match self {
             JitError::TooLarge => f.write_str("the machine code would be too large"),
             JitError::Pages(why) => write!(f, "no executable memory: {why}"),
+            JitError::Unproven => f.write_str("a program without a proof runs in a cage only"),
         }
     }
 }
@@ -72,9 +80,15 @@ impl core::error::Error for JitError {}
 #[derive(Debug)]
 pub(crate) struct Machine {
     pages: Pages,
+    cage: Option<CageShape>,
 }
 
 impl Machine {
+    /// Whether its cage is the run's.
+    pub fn fits(&self, run: &Run) -> bool {
+        self.cage.is_none_or(|cage| cage.is_of(run))
+    }
+
     /// Where the pages begin.
     fn base(&self) -> *const u8 {
         self.pages.address(0)
@@ -89,7 +103,7 @@ impl Machine {
     ///
     /// # Safety
     /// As for the interpreter: `run` is live and was made as [`Run::new`] demands; `frame` lies on
-    /// its stack. The program was proven.
+    /// its stack. The program was proven, or the code has a cage that [`Machine::fits`] the run.
     pub unsafe fn enter(
         &self,
         function: u32,
@@ -106,5 +120,8 @@ impl Machine {
 pub(crate) fn compile(executable: &Executable, options: Options) -> Result<Machine, JitError> {
     let compiled = compile::compile(executable, options)?;
     let pages = Pages::new(&compiled.bytes).map_err(JitError::Pages)?;
-    Ok(Machine { pages })
+    Ok(Machine {
+        pages,
+        cage: options.cage,
+    })
 }

@@ -17,7 +17,7 @@ type Entry = unsafe extern "C" fn(
 const MAX_DEPTH: u32 = 16;
 
 /// What a callback costs of the budget, besides its own loops.
-const CALLBACK_STEPS: u64 = 8;
+const CALLBACK_STEPS: i64 = 8;
 
 /// Runs a function of the compiled program whose pages begin at `base`.
 ///
@@ -70,15 +70,16 @@ unsafe fn call_back(
     // SAFETY: the caller's promise.
     unsafe {
         let index = function.checked_sub(1).and_then(|i| u32::try_from(i).ok());
-        let index = index.ok_or(Stop::NoFunction(function))?;
+        let found = index.and_then(|i| Some((i, table::function((*run).machine, i)?.slot)));
+        let (index, slot) = found.ok_or(Stop::NoFunction(function))?;
         if (*run).depth >= MAX_DEPTH {
-            return Err(Stop::Stack { slot: 0 });
+            return Err(Stop::Stack { slot });
         }
         // A helper's loop is a loop: its rounds count.
-        (*run).budget = (*run).budget.saturating_sub(CALLBACK_STEPS);
-        if (*run).budget == 0 {
-            return Err(Stop::Budget { slot: 0 });
+        if (*run).fuel < CALLBACK_STEPS {
+            (*run).refill(CALLBACK_STEPS as u64, slot)?;
         }
+        (*run).fuel -= CALLBACK_STEPS;
         (*run).depth += 1;
         let frame = (*run).stack_top;
         let result = enter((*run).machine, index, run, frame, args);
@@ -130,14 +131,56 @@ pub(super) unsafe extern "C" fn tail_target(
     }
 }
 
+/// More budget at a slot; the run is stopped when there is none.
+///
+/// # Safety
+/// Called by machine code with its run, whose fuel is below 0: it was charged already.
+pub(super) unsafe extern "C" fn refill(run: *mut Run, slot: u32) {
+    // SAFETY: the caller's promise.
+    let run = unsafe { &mut *run };
+    if let Err(stop) = run.refill(0, slot) {
+        run.stop(stop);
+    }
+}
+
+/// Ends a run because of an access.
+pub(super) type Stopper = unsafe extern "C" fn(*mut Run, u64, u32, u32, u32);
+
 /// # Safety
 /// Called by machine code with its run.
-pub(super) unsafe extern "C" fn stop_budget(run: *mut Run, slot: u32) {
+pub(super) unsafe extern "C" fn stop_fault(
+    run: *mut Run,
+    address: u64,
+    slot: u32,
+    size: u32,
+    write: u32,
+) {
+    let stop = Stop::Fault {
+        slot,
+        address,
+        size,
+        write: write != 0,
+    };
     // SAFETY: the caller's promise.
-    unsafe {
-        (*run).budget = 0;
-        (*run).stop(Stop::Budget { slot });
-    }
+    unsafe { (*run).stop(stop) }
+}
+
+/// # Safety
+/// Called by machine code with its run.
+pub(super) unsafe extern "C" fn stop_misaligned(
+    run: *mut Run,
+    address: u64,
+    slot: u32,
+    size: u32,
+    _write: u32,
+) {
+    let stop = Stop::Misaligned {
+        slot,
+        address,
+        size,
+    };
+    // SAFETY: the caller's promise.
+    unsafe { (*run).stop(stop) }
 }
 
 /// # Safety

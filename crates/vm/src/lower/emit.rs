@@ -4,7 +4,7 @@ use alloc::{vec, vec::Vec};
 
 use panal_verifier::Fact;
 
-use super::{Source, functions, name_of};
+use super::{LowerError, Source, functions, name_of};
 use crate::{
     Executable, Linkage,
     executable::{Function, InlineArray},
@@ -47,6 +47,10 @@ impl<'a> Emitter<'a> {
 
     /// The instruction at this slot comes next.
     pub fn begin(&mut self, slot: u32) {
+        // A function has no other way in than its start: nothing falls into it.
+        if slot != 0 && self.function_at(i64::from(slot)).is_some() {
+            self.wall();
+        }
         self.slot = slot;
         if let Some(place) = self.places.get_mut(slot as usize) {
             *place = self.ops.len() as u32;
@@ -67,8 +71,12 @@ impl<'a> Emitter<'a> {
         if let Some(place) = self.places.get_mut(self.slot as usize) {
             *place = NOWHERE;
         }
-        let ends = |op: &Op| matches!(op.code, Code::Jump | Code::Exit | Code::Trap);
-        if !self.ops.last().is_none_or(ends) {
+        self.wall();
+    }
+
+    /// A trap, unless nothing goes on from the last operation.
+    fn wall(&mut self) {
+        if !self.ops.last().is_none_or(|op| op.code.ends()) {
             self.emit(Op::new(Code::Trap));
         }
     }
@@ -85,10 +93,17 @@ impl<'a> Emitter<'a> {
         self.emit(op);
     }
 
+    /// Index of the function that a slot belongs to.
+    fn function_of(&self, slot: i64) -> usize {
+        let after = self
+            .functions
+            .partition_point(|f| i64::from(f.slot) <= slot);
+        after.saturating_sub(1)
+    }
+
     /// The function that the current slot belongs to.
     pub fn function(&self) -> Function {
-        let after = self.functions.partition_point(|f| f.slot <= self.slot);
-        self.functions[after.saturating_sub(1)]
+        self.functions[self.function_of(self.slot.into())]
     }
 
     /// The function that begins at a slot.
@@ -107,12 +122,26 @@ impl<'a> Emitter<'a> {
         place.copied().filter(|&p| p != NOWHERE).unwrap_or(trap)
     }
 
-    pub fn finish(mut self) -> Executable {
+    /// # Errors
+    /// An operation writes the frame pointer, which no proven program does: the engines rely on it.
+    pub fn finish(mut self) -> Result<Executable, LowerError> {
+        if let Some(at) = self.ops.iter().position(|op| op.written() == Some(10)) {
+            return Err(LowerError::Unresolved {
+                slot: self.slots[at],
+                what: "the frame pointer r10 is written",
+            });
+        }
         let trap = self.ops.len() as u32;
         self.slot = self.source.instructions.len() as u32;
         self.emit(Op::new(Code::Trap));
         for (at, target) in core::mem::take(&mut self.jumps) {
-            let target = self.place(target, trap);
+            let from = self.slots[at as usize].into();
+            let inside = self.function_of(from) == self.function_of(target);
+            // Into another function one calls: its own frame is not there for a jump.
+            let target = match inside || self.ops[at as usize].code == Code::Local {
+                true => self.place(target, trap),
+                false => trap,
+            };
             // A million slots make a few million operations at most: the distance fits.
             self.ops[at as usize].off = (i64::from(target) - i64::from(at) - 1) as i32;
         }
@@ -120,7 +149,7 @@ impl<'a> Emitter<'a> {
         for function in &mut functions {
             function.start = self.place(i64::from(function.slot), trap);
         }
-        Executable {
+        Ok(Executable {
             name: name_of(self.source),
             ops: self.ops.into_boxed_slice(),
             slots: self.slots.into_boxed_slice(),
@@ -129,6 +158,7 @@ impl<'a> Emitter<'a> {
             exception: self.source.exception,
             #[cfg(all(target_arch = "x86_64", unix))]
             machine: None,
-        }
+            proven: self.source.proven,
+        })
     }
 }

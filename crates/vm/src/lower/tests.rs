@@ -123,6 +123,7 @@ impl Bench {
             facts: &all,
             functions: vec![(0, 512)],
             exception: None,
+            proven: false,
         };
         lower(
             &source,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use panal_isa::{Size, Slot};
 use panal_maps::{Block, Cage};
 #[cfg(all(target_arch = "x86_64", unix))]
-use panal_vm::JitOptions;
+use panal_vm::{CageShape, JitOptions};
 use panal_vm::{ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Outcome, Run};
 
 /// A kernel that has nothing.
@@ -71,11 +71,19 @@ impl Home {
         executable.run(&mut self.run(), 0)
     }
 
+    /// What machine code needs to confine itself to this cage.
+    #[cfg(all(target_arch = "x86_64", unix))]
+    pub fn shape(&self) -> Option<CageShape> {
+        CageShape::new(self.cage.base(), self.cage.size())
+    }
+
     /// As [`Home::execute`], by machine code.
     #[cfg(all(target_arch = "x86_64", unix))]
     pub fn execute_compiled(&self, slots: &[Slot], options: JitOptions) -> Outcome {
         // SAFETY: there are no helpers.
         let mut executable = unsafe { Executable::from_unproven("test", slots, &Nothing) }.unwrap();
+        // SAFETY: the programs of these tests stay in their frames.
+        unsafe { executable.trust() };
         executable.compile(options).expect("executable memory");
         executable.run_compiled(&mut self.run(), 0)
     }

@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use panal_kernel::Budget;
 
 use crate::map_args::{MapArg, VarArg};
 
@@ -190,9 +191,8 @@ pub struct Run {
     /// Set a global variable first, as the program's source names it
     #[arg(long = "var", value_name = "NAME=VALUE")]
     pub variables: Vec<VarArg>,
-    /// What runs the programs
-    #[arg(long, value_enum, default_value_t = Engine::Interp)]
-    pub engine: Engine,
+    #[command(flatten)]
+    pub execution: Execution,
     /// Which kernel runs them
     #[arg(long, value_enum, default_value_t = KernelName::Panal, value_name = "KERNEL", conflicts_with = "pcap")]
     pub kernel: KernelName,
@@ -253,9 +253,8 @@ pub struct ProgRun {
     /// How often to run it; the duration is the average
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub repeat: u32,
-    /// What runs it
-    #[arg(long, value_enum, default_value_t = Engine::Interp)]
-    pub engine: Engine,
+    #[command(flatten)]
+    pub execution: Execution,
     /// Set an element of a map first
     #[arg(long = "map", value_name = "NAME=KEY:VALUE", long_help = MAP_HELP)]
     pub maps: Vec<MapArg>,
@@ -270,13 +269,62 @@ pub struct ProgRun {
     pub json: bool,
 }
 
+/// How programs run in Panal's kernel.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Execution {
+    /// What runs programs
+    #[arg(long, value_enum, default_value_t = Engine::Interp)]
+    pub engine: Engine,
+    /// Confine every access of machine code to the cage, as the interpreter does: a program that the
+    /// verifier should have rejected cannot harm the host
+    #[arg(long)]
+    pub cage: bool,
+    /// What one run may use before it is stopped: 10ms, 2s, 1000000insns, both by a comma, or none
+    ///
+    /// Units of time are ns, us, ms and s. Without it a run ends after 2^31 instructions.
+    #[arg(long, value_name = "BUDGET", value_parser = budget)]
+    pub budget: Option<Budget>,
+}
+
 /// What runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
     /// The interpreter: every access is checked
     Interp,
-    /// Machine code: trusts the verifier
+    /// Machine code: trusts the verifier, unless there is --cage
     Jit,
+}
+
+/// `10ms`, `1000000insns`, `10ms,1000000insns`, `none`.
+fn budget(text: &str) -> Result<Budget, String> {
+    if text == "none" {
+        return Ok(Budget::UNLIMITED);
+    }
+    let mut budget = Budget::UNLIMITED;
+    for part in text.split(',') {
+        let digits = part
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(part.len());
+        let (number, unit) = part.split_at(digits);
+        let number: u64 = number
+            .parse()
+            .map_err(|_| format!("`{part}`: a whole number and a unit, as in 10ms or 1000insns"))?;
+        let time = |unit: u64| {
+            let nanoseconds = number.checked_mul(unit);
+            nanoseconds
+                .map(Duration::from_nanos)
+                .ok_or_else(|| format!("`{part}` is too long"))
+        };
+        match unit {
+            "insns" => budget.steps = Some(number),
+            "ns" => budget.time = Some(time(1)?),
+            "us" => budget.time = Some(time(1_000)?),
+            "ms" => budget.time = Some(time(1_000_000)?),
+            "s" => budget.time = Some(time(1_000_000_000)?),
+            _ => return Err(format!("`{part}`: the unit is ns, us, ms, s or insns")),
+        }
+    }
+    Ok(budget)
 }
 
 const MAP_HELP: &str = "Set an element of a map before the program runs; can be given many times.

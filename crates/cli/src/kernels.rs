@@ -6,26 +6,40 @@ use panal_kernel::PanalKernel;
 use panal_uapi::{Capabilities, kernel::Kernel, profile::Profile};
 
 use crate::{
-    args::{Engine, KernelName},
+    args::{Engine, Execution, KernelName},
     error::Problem,
 };
 
-/// Panal's kernel with this engine, or Linux itself, which has its own.
-pub fn open(name: KernelName, engine: Engine) -> Result<Box<dyn Kernel>, Problem> {
+/// Panal's kernel, which runs programs so, or Linux itself, which has its own ways.
+pub fn open(name: KernelName, execution: Execution) -> Result<Box<dyn Kernel>, Problem> {
     match name {
-        KernelName::Panal => Ok(Box::new(panal(engine)?)),
-        KernelName::Linux => linux(),
+        KernelName::Panal => Ok(Box::new(panal(execution)?)),
+        KernelName::Linux => {
+            only_panal(execution)?;
+            linux()
+        }
     }
 }
 
+/// Linux runs programs in its own way, and to their end.
+pub fn only_panal(execution: Execution) -> Result<(), Problem> {
+    if execution.cage || execution.budget.is_some() {
+        let text = "--cage and --budget are for Panal's kernel: Linux has neither";
+        return Err(Problem::Asked(text.to_owned()));
+    }
+    Ok(())
+}
+
 /// Panal's kernel, to run programs.
-pub fn panal(engine: Engine) -> Result<PanalKernel, Problem> {
-    let engine = match engine {
+pub fn panal(execution: Execution) -> Result<PanalKernel, Problem> {
+    let engine = match execution.engine {
         Engine::Interp => panal_kernel::Engine::Interpreter,
         Engine::Jit => panal_kernel::Engine::MachineCode,
     };
     PanalKernel::builder()
         .engine(engine)
+        .caged(execution.cage)
+        .budget(execution.budget.unwrap_or_default())
         .build()
         .map_err(cannot_start)
 }

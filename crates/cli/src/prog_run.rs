@@ -28,6 +28,8 @@ struct ResultJson<'a> {
     ctx_out: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interpreted: Option<&'a str>,
 }
 
 /// Runs the command; the exit code.
@@ -45,7 +47,7 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
         repeat: arguments.repeat,
         ..TestRun::default()
     };
-    let kernel = kernels::open(arguments.kernel, arguments.engine)?;
+    let kernel = kernels::open(arguments.kernel, arguments.execution)?;
     let loaded = load::load(open, kernel.as_ref(), &file, arguments.json)?;
     map_args::apply(&loaded, &arguments.maps)?;
     let program = loaded
@@ -58,6 +60,9 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
         })?;
     save(arguments.data_out.as_deref(), &result.data_out)?;
     save(arguments.ctx_out.as_deref(), &result.ctx_out)?;
+    if let Some(why) = &result.interpreted {
+        output::note(&format_args!("{} is interpreted: {why}", arguments.program));
+    }
     let mut out = output::stdout();
     if arguments.json {
         let json = ResultJson {
@@ -70,6 +75,7 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
             data_out: output::hex(result.data_out.iter().copied()),
             ctx_out: output::hex(result.ctx_out.iter().copied()),
             stopped: result.stopped.as_deref(),
+            interpreted: result.interpreted.as_deref(),
         };
         output::json_line(&mut out, &json)?;
     } else {

@@ -16,6 +16,8 @@ use panal_uapi::{Errno, kernel::TestRunResult};
 use panal_vm::{Run, Stop, Strict, Unobserved};
 
 use crate::{
+    budget::Stopper,
+    held::Held,
     host::Host,
     kernel::Shared,
     live::Live,
@@ -73,6 +75,7 @@ impl CpuMemory {
 pub(crate) struct CpuMemories {
     cage: Arc<Cage>,
     memories: Box<[Mutex<Option<CpuMemory>>]>,
+    stoppers: Box<[Stopper]>,
 }
 
 impl CpuMemories {
@@ -80,7 +83,13 @@ impl CpuMemories {
         CpuMemories {
             cage,
             memories: (0..count).map(|_| Mutex::new(None)).collect(),
+            stoppers: (0..count).map(|_| Stopper::default()).collect(),
         }
+    }
+
+    /// Every CPU's, by number.
+    pub fn stoppers(&self) -> impl Iterator<Item = &Stopper> {
+        self.stoppers.iter()
     }
 
     fn lock(&self, cpu: u32) -> MutexGuard<'_, Option<CpuMemory>> {
@@ -189,6 +198,11 @@ impl<'k> Session<'k> {
     /// The CPU's number.
     pub fn cpu(&self) -> u32 {
         self.on_cpu.index()
+    }
+
+    /// Ends this session's runs from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.shared.cpu_memories.stoppers[self.cpu() as usize].clone()
     }
 
     /// Sets what programs' clocks show, in nanoseconds; `None` for the real time.
@@ -319,7 +333,10 @@ impl<'k> Session<'k> {
         let repeat = repeat.max(1);
         let mut setting = Setting::packet();
         setting.with_packet = has_packet(program);
-        let mut result = TestRunResult::default();
+        let mut result = TestRunResult {
+            interpreted: program.interpreted().map(str::to_owned),
+            ..TestRunResult::default()
+        };
         let begin = Instant::now();
         let mut done = 0;
         for _ in 0..repeat {
@@ -373,8 +390,9 @@ impl<'k> Session<'k> {
                 memory.stack.len() as u64,
             )
         };
-        let budget = shared.config.budget;
-        run.budget = budget;
+        shared.config.budget.give(&mut run);
+        // SAFETY: the kernel, which has the stopper, outlives the session.
+        unsafe { shared.cpu_memories.stoppers[cpu as usize].watch(&mut run) };
         run.cpu = cpu;
         let context = if setting.with_packet {
             memory.packet.context()
@@ -394,6 +412,7 @@ impl<'k> Session<'k> {
             paths: &memory.paths,
             clock,
             index_word: memory.words.address(),
+            held: Held::default(),
         };
         run.host = (&raw mut host).cast::<c_void>();
         let outcome = if shared.config.checked {
@@ -413,10 +432,14 @@ impl<'k> Session<'k> {
         } else {
             shared.config.engine.run(executable, &mut run, context)
         };
+        host.held.release_all(&shared.map_host.rings);
+        if let Err(why) = outcome {
+            program.counters.stop(why);
+        }
         Ran {
             outcome,
             retval: host.retval,
-            steps: budget - run.budget,
+            steps: shared.config.budget.steps() - run.budget,
         }
     }
 }

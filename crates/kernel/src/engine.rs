@@ -1,6 +1,9 @@
 //! What runs programs: the interpreter, or machine code where this machine has it.
 
+use panal_maps::Cage;
 use panal_vm::{Executable, Outcome, Run};
+
+use crate::kernel::Config;
 
 /// What runs programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,18 +11,22 @@ pub enum Engine {
     /// Every access is confined to the cage.
     #[default]
     Interpreter,
-    /// Machine code: trusts the verifier's proof. Where there is none (another CPU, no executable
-    /// memory), programs are interpreted.
+    /// Machine code. It trusts the verifier's proof, or confines every access to the cage if the
+    /// kernel is told so. Where there is none (another CPU, no executable memory), programs are
+    /// interpreted.
     MachineCode,
 }
 
 impl Engine {
-    /// Makes a program ready. A program that has no machine code is still interpreted; why is
-    /// told for the log.
-    pub(crate) fn prepare(self, executable: &mut Executable) -> Option<String> {
-        match self {
+    /// Makes a program ready. A program that has no machine code is interpreted; why is told.
+    pub(crate) fn prepare(
+        config: &Config,
+        cage: &Cage,
+        executable: &mut Executable,
+    ) -> Option<String> {
+        match config.engine {
             Engine::Interpreter => None,
-            Engine::MachineCode => compile(executable),
+            Engine::MachineCode => compile(config, cage, executable),
         }
     }
 
@@ -38,11 +45,18 @@ impl Engine {
 }
 
 #[cfg(all(target_arch = "x86_64", unix))]
-fn compile(executable: &mut Executable) -> Option<String> {
-    let result = executable.compile(panal_vm::JitOptions::host());
-    result
-        .err()
-        .map(|why| format!("interpreted, because {why}"))
+fn compile(config: &Config, cage: &Cage, executable: &mut Executable) -> Option<String> {
+    use panal_vm::{CageShape, JitOptions};
+    let shape = CageShape::new(cage.base(), cage.size());
+    if config.caged && shape.is_none() {
+        return Some("the cage has no shape that machine code can keep to".to_owned());
+    }
+    let options = JitOptions {
+        budget: config.budget.is_limited(),
+        cage: shape.filter(|_| config.caged),
+        ..JitOptions::host()
+    };
+    Some(executable.compile(options).err()?.to_string())
 }
 
 #[cfg(all(target_arch = "x86_64", unix))]
@@ -51,8 +65,8 @@ fn run_compiled(executable: &Executable, run: &mut Run, context: u64) -> Outcome
 }
 
 #[cfg(not(all(target_arch = "x86_64", unix)))]
-fn compile(_: &mut Executable) -> Option<String> {
-    Some("interpreted, because there is no machine code for this CPU".to_owned())
+fn compile(_: &Config, _: &Cage, _: &mut Executable) -> Option<String> {
+    Some("there is no machine code for this CPU".to_owned())
 }
 
 #[cfg(not(all(target_arch = "x86_64", unix)))]

@@ -1,6 +1,6 @@
 //! What a run carries beside its machine state: whose event it is, which packet, where it reports.
 
-use crate::{cpu::Paths, kernel::Shared, objects::Program, packet::Packet, task::Task};
+use crate::{cpu::Paths, held::Held, kernel::Shared, objects::Program, packet::Packet, task::Task};
 
 /// The kernel's side of one run. Helpers reach it through the run.
 pub(crate) struct Host<'a> {
@@ -28,4 +28,6 @@ pub(crate) struct Host<'a> {
     pub clock: Option<u64>,
     /// Address of a word of the cage that belongs to the run.
     pub index_word: u64,
+    /// What the program has taken and must give back.
+    pub held: Held,
 }

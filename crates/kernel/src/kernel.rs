@@ -11,6 +11,7 @@ use panal_uapi::{
 
 use crate::{
     attach::{Attachments, Direction, HookPoint},
+    budget::{Budget, Stopper},
     cpu::{CpuMemories, Session},
     engine::Engine,
     fds::FdTable,
@@ -23,10 +24,6 @@ use crate::{
 
 /// `LINUX_VERSION_CODE` of the kernel whose behaviour Panal's kernel has: 6.18.
 pub const VERSION: u32 = 6 << 16 | 18 << 8;
-
-/// Steps that one run may take when nobody says otherwise. At a nanosecond or two a step, a run ends
-/// within a few seconds; Linux's own programs of a million verified instructions stay far below.
-pub const DEFAULT_BUDGET: u64 = 1 << 31;
 
 /// Most maps that live at once.
 const MAPS_MOST: u32 = 16_384;
@@ -56,8 +53,9 @@ pub(crate) struct Config {
     pub(crate) profile: Profile,
     pub(crate) foreign: bool,
     pub(crate) verify_only: bool,
-    pub(crate) budget: u64,
+    pub(crate) budget: Budget,
     pub(crate) engine: Engine,
+    pub(crate) caged: bool,
     pub(crate) checked: bool,
 }
 
@@ -66,8 +64,9 @@ pub struct Builder {
     profile: Option<Profile>,
     verify_only: bool,
     cpus: Option<u32>,
-    budget: u64,
+    budget: Budget,
     engine: Engine,
+    caged: bool,
     checked: bool,
 }
 
@@ -94,15 +93,22 @@ impl Builder {
         self
     }
 
-    /// Steps that one run may take before it is stopped.
-    pub fn budget(mut self, steps: u64) -> Self {
-        self.budget = steps;
+    /// What one run may use before it is stopped.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
     /// What runs programs.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
+        self
+    }
+
+    /// The second wall for machine code: every access is confined to the cage, so that even a program
+    /// that should have been rejected cannot harm the host. The interpreter always does that.
+    pub fn caged(mut self, yes: bool) -> Self {
+        self.caged = yes;
         self
     }
 
@@ -135,6 +141,7 @@ impl Builder {
             verify_only: self.verify_only,
             budget: self.budget,
             engine: self.engine,
+            caged: self.caged,
             checked: self.checked,
         };
         let shared = Shared {
@@ -174,8 +181,9 @@ impl PanalKernel {
             profile: None,
             verify_only: false,
             cpus: None,
-            budget: DEFAULT_BUDGET,
+            budget: Budget::default(),
             engine: Engine::default(),
+            caged: false,
             checked: false,
         }
     }
@@ -188,6 +196,20 @@ impl PanalKernel {
             errno,
             detail: "no room left for a CPU's stack and buffers".into(),
         })
+    }
+
+    /// Ends every run that is under way, from any thread, and each that begins later, until
+    /// [`Self::resume_runs`].
+    pub fn stop_runs(&self) {
+        self.shared.cpu_memories.stoppers().for_each(Stopper::stop);
+    }
+
+    /// Lets runs begin again.
+    pub fn resume_runs(&self) {
+        self.shared
+            .cpu_memories
+            .stoppers()
+            .for_each(Stopper::resume);
     }
 
     /// Every map that lives, by id.

@@ -5,9 +5,11 @@
 
 mod attach;
 mod bpf;
+mod budget;
 mod cpu;
 mod engine;
 mod fds;
+mod held;
 mod helpers;
 mod host;
 mod ids;
@@ -27,10 +29,11 @@ pub mod task;
 pub mod types;
 
 pub use attach::{Direction, HookPoint, Moment};
+pub use budget::{Budget, DEFAULT_BUDGET, Stopper};
 pub use cpu::{Context, Event, Ran, Session};
 pub use engine::Engine;
 pub use helpers::is_implemented;
-pub use kernel::{Builder, DEFAULT_BUDGET, PanalKernel, VERSION, own_profile};
+pub use kernel::{Builder, PanalKernel, VERSION, own_profile};
 pub use maps::Map;
 pub use objects::{Attachment, BtfObject, Link, Program};
 pub use packet::{Redirect, SentCopy};

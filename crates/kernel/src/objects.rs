@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -15,7 +15,7 @@ use panal_uapi::{
     kernel::{LoadTarget, ProgFlags, VerifierStats},
 };
 use panal_verifier::{Access, Proof, Region};
-use panal_vm::Executable;
+use panal_vm::{Executable, Stop};
 
 use crate::{
     attach::{Attachments, HookPoint},
@@ -95,6 +95,8 @@ pub struct Program {
     pub(crate) proof: Option<Proof>,
     /// `None` when the kernel only verifies.
     pub(crate) executable: Option<Executable>,
+    /// Why it has no machine code though the kernel would run it so.
+    pub(crate) interpreted: Option<String>,
     pub(crate) gpl: bool,
     pub(crate) maps: Vec<Arc<Map>>,
     pub(crate) btf: Option<Arc<BtfObject>>,
@@ -109,6 +111,17 @@ pub struct Program {
 pub(crate) struct Counters {
     pub(crate) runs: AtomicU64,
     pub(crate) nanoseconds: AtomicU64,
+    /// Runs that were stopped, and why the first was.
+    pub(crate) stopped: AtomicU64,
+    pub(crate) first_stop: OnceLock<Stop>,
+}
+
+impl Counters {
+    /// Notes that a run was stopped.
+    pub(crate) fn stop(&self, why: Stop) {
+        self.stopped.fetch_add(1, Ordering::Relaxed);
+        let _ = self.first_stop.set(why);
+    }
 }
 
 impl Program {
@@ -145,6 +158,17 @@ impl Program {
     /// The program as it runs; `None` when the kernel only verifies.
     pub fn executable(&self) -> Option<&Executable> {
         self.executable.as_ref()
+    }
+
+    /// Why it is interpreted though the kernel runs machine code; `None` where it is not.
+    pub fn interpreted(&self) -> Option<&str> {
+        self.interpreted.as_deref()
+    }
+
+    /// How many of its runs were stopped, and why the first was; `None` while none was.
+    pub fn stops(&self) -> Option<(u64, Stop)> {
+        let first = *self.counters.first_stop.get()?;
+        Some((self.counters.stopped.load(Ordering::Relaxed), first))
     }
 
     /// How many bytes of its context it reads, as far as its accesses have constant offsets.

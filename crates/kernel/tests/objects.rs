@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Maps, load_text, map, program};
-use panal_kernel::PanalKernel;
+use panal_kernel::{Budget, PanalKernel};
 use panal_uapi::{
     Errno, MapType, ProgType,
     kernel::{Kernel, LoadError, MapFlags, MapSpec, TestRun},
@@ -333,7 +333,13 @@ fn threads_run_at_once_on_cpus_of_their_own() {
 
 #[test]
 fn a_run_ends_with_its_budget() {
-    let kernel = PanalKernel::builder().budget(1000).build().unwrap();
+    let kernel = PanalKernel::builder()
+        .budget(Budget {
+            steps: Some(1000),
+            time: None,
+        })
+        .build()
+        .unwrap();
     let text = "
         r1 = 100000
     again:

@@ -329,6 +329,7 @@ pub fn test_run(prog: &Fd, run: &TestRun) -> Result<TestRunResult, Failure> {
         ctx_out,
         steps: None,
         stopped: None,
+        interpreted: None,
     })
 }
 

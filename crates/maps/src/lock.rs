@@ -19,21 +19,35 @@ const PATIENCE: u32 = 1 << 20;
 /// `at` is mapped for four bytes and aligned to them.
 pub unsafe fn lock(at: NonNull<u8>) {
     // SAFETY: the caller's promise.
+    unsafe { lock_unless(at, || false) };
+}
+
+/// Takes the lock at `at` as [`lock`] does, unless `over` says now and then that the wait has to
+/// end; whether it was taken.
+///
+/// # Safety
+/// As for [`lock`].
+pub unsafe fn lock_unless(at: NonNull<u8>, mut over: impl FnMut() -> bool) -> bool {
+    // SAFETY: the caller's promise.
     let lock = unsafe { AtomicU32::from_ptr(at.as_ptr().cast()) };
     for round in 0..PATIENCE {
         if lock
             .compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
         {
-            return;
+            return true;
         }
         if round % 64 == 63 {
+            if over() {
+                return false;
+            }
             std::thread::yield_now();
         } else {
             std::hint::spin_loop();
         }
     }
     lock.store(1, Ordering::SeqCst);
+    true
 }
 
 /// Releases the lock at `at`.

@@ -318,6 +318,8 @@ pub struct TestRunResult {
     pub steps: Option<u64>,
     /// Set when a budget or a caught fault ended the program early, with the reason.
     pub stopped: Option<String>,
+    /// Why the program was interpreted though the kernel runs machine code.
+    pub interpreted: Option<String>,
 }
 
 /// What a program is attached to (`BPF_LINK_CREATE` and its elder relatives).

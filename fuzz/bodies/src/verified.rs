@@ -7,7 +7,7 @@ use panal_isa::{
     AluOp, AtomicOp, ByteOrder, CallTarget, Code, Condition, Imm64, Instruction, Operand, Reg,
     Size, Width,
 };
-use panal_kernel::PanalKernel;
+use panal_kernel::{Budget, PanalKernel};
 use panal_uapi::{
     MapType, ProgType,
     kernel::{Fd, Kernel, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun},
@@ -26,7 +26,10 @@ struct Bench {
 fn bench() -> &'static Bench {
     static BENCH: OnceLock<Bench> = OnceLock::new();
     BENCH.get_or_init(|| {
-        let builder = PanalKernel::builder().checked(true).budget(100_000);
+        let builder = PanalKernel::builder().checked(true).budget(Budget {
+            steps: Some(100_000),
+            time: None,
+        });
         let kernel = builder.build().expect("a kernel");
         let spec = MapSpec {
             name: "values".into(),

@@ -64,14 +64,22 @@ pub fn run(arguments: &Run) -> Result<u8, Problem> {
     map_args::set_variables(&mut open, &arguments.variables)?;
     match arguments.kernel {
         KernelName::Panal => on_panal(open, &file, arguments),
-        KernelName::Linux => linux::run(open, &file, arguments),
+        KernelName::Linux => {
+            kernels::only_panal(arguments.execution)?;
+            linux::run(open, &file, arguments)
+        }
     }
 }
 
 fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
-    let kernel = kernels::panal(arguments.engine)?;
+    let kernel = kernels::panal(arguments.execution)?;
     let mut running = Running::load(open, &kernel, file, arguments)?;
     running.printing = Some(&kernel);
+    for program in kernel.programs() {
+        if let Some(why) = program.interpreted() {
+            output::note(&format_args!("{} is interpreted: {why}", program.name()));
+        }
+    }
     let status = match (&arguments.pcap, &arguments.command[..]) {
         (Some(input), _) => {
             let output = arguments.out.as_deref();
@@ -171,6 +179,25 @@ impl<'k> Running<'k> {
         Ok(links)
     }
 
+    /// Says which programs were stopped.
+    fn print_stops(&mut self, json: bool) -> Result<(), Problem> {
+        for program in self.printing.map_or_else(Vec::new, PanalKernel::programs) {
+            let Some((count, why)) = program.stops() else {
+                continue;
+            };
+            let (name, why) = (program.name(), why.to_string());
+            if json {
+                let stopped = json!({"program": name, "runs": count, "why": why});
+                writeln!(self.out, "{}", json!({ "stopped": stopped }))?;
+            } else {
+                output::note(&format_args!(
+                    "{name} was stopped in {count} runs, first because of: {why}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Prints what is left: last records, and the maps that ask for it.
     fn finish(mut self, json: bool) -> Result<(), Problem> {
         self.drain();
@@ -178,6 +205,7 @@ impl<'k> Running<'k> {
             return Err(problem);
         }
         summary::print(&self.loaded, json, &mut self.out)?;
+        self.print_stops(json)?;
         output::finish(self.out)
     }
 }

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     PanalKernel,
+    engine::Engine,
     fds::Object,
     maps::Map,
     objects::{BtfObject, Counters, Program, Target, object_name},
@@ -225,6 +226,12 @@ fn refused(error: LowerError) -> LoadError {
     failed(Errno::EOPNOTSUPP, detail)
 }
 
+/// Makes a program ready for the kernel's engine; why it is only interpreted, if it is.
+fn make_ready(kernel: &PanalKernel, executable: &mut Executable) -> Option<String> {
+    let shared = &kernel.shared;
+    Engine::prepare(&shared.config, &shared.map_host.cage, executable)
+}
+
 pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, LoadError> {
     let prepared = prepare(kernel, spec)?;
     let Outcome {
@@ -239,13 +246,15 @@ pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, Load
         stats: Some(stats),
     })?;
     let mut executable = lower(kernel, &proof, &prepared.resolved.maps)?;
-    if let Some(executable) = &mut executable
-        && let Some(why) = kernel.shared.config.engine.prepare(executable)
-    {
-        log.push_str(&why);
-        log.push('\n');
+    let interpreted = executable.as_mut().and_then(|e| make_ready(kernel, e));
+    if let Some(why) = &interpreted {
+        log.push_str(&format!("interpreted: {why}\n"));
     }
-    let program = publish(kernel, spec, prepared, Some(proof), executable, stats);
+    let runs = Runs {
+        executable,
+        interpreted,
+    };
+    let program = publish(kernel, spec, prepared, Some(proof), runs, stats);
     let is_foreign = |map: &&Arc<Map>| map.map_type() == MapType::ProgArray && !map.takes(&program);
     if let Some(map) = program.maps.iter().find(is_foreign) {
         return Err(failed(
@@ -263,12 +272,18 @@ pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, Load
     })
 }
 
+/// A program as it runs.
+struct Runs {
+    executable: Option<Executable>,
+    interpreted: Option<String>,
+}
+
 fn publish(
     kernel: &PanalKernel,
     spec: &ProgSpec,
     prepared: Prepared,
     proof: Option<Proof>,
-    executable: Option<Executable>,
+    runs: Runs,
     stats: VerifierStats,
 ) -> Arc<Program> {
     let Prepared {
@@ -285,7 +300,8 @@ fn publish(
         attach_type: spec.attach_type,
         flags: spec.flags,
         proof,
-        executable,
+        executable: runs.executable,
+        interpreted: runs.interpreted,
         gpl,
         maps: resolved.maps,
         btf,
@@ -297,7 +313,8 @@ fn publish(
 }
 
 impl PanalKernel {
-    /// Loads a program that nobody proved, to see the second wall hold: for fuzzing and tests.
+    /// Loads a program that nobody proved, to see the second wall hold: for fuzzing and tests. It is
+    /// compiled only by a kernel whose machine code is caged.
     ///
     /// # Safety
     /// The program can call helpers with any arguments, and helpers follow the pointers to maps
@@ -310,10 +327,15 @@ impl PanalKernel {
             btf: &self.shared.config.profile.btf,
         };
         // SAFETY: the caller's promise.
-        let executable =
+        let mut executable =
             unsafe { Executable::from_unproven(&spec.name, &prepared.resolved.code, &linkage) }
                 .map_err(refused)?;
+        let interpreted = make_ready(self, &mut executable);
+        let runs = Runs {
+            executable: Some(executable),
+            interpreted,
+        };
         let stats = VerifierStats::default();
-        Ok(publish(self, spec, prepared, None, Some(executable), stats))
+        Ok(publish(self, spec, prepared, None, runs, stats))
     }
 }

@@ -125,6 +125,12 @@ impl<'c> Call<'c> {
         self.run
     }
 
+    /// Whether the run has to end: a helper that works for long returns then, with any value.
+    pub fn interrupted(&mut self) -> bool {
+        // SAFETY: the run outlives the call, and nobody else uses it during one.
+        unsafe { (*self.run).interrupted() }
+    }
+
     /// The CPU.
     pub fn cpu(&self) -> u32 {
         // SAFETY: the run outlives the call.

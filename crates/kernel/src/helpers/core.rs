@@ -6,6 +6,7 @@ use panal_maps::lock;
 use panal_uapi::Errno;
 
 use super::call::{Call, implement};
+use crate::held::Resource;
 
 implement! {
     BPF_FUNC_get_prandom_u32 => get_prandom_u32;
@@ -52,13 +53,19 @@ fn lock_at(call: &Call<'_>) -> Result<NonNull<u8>, Errno> {
 fn spin_lock(call: &mut Call<'_>) -> Result<(), Errno> {
     let at = lock_at(call)?;
     // SAFETY: four aligned bytes of the cage, all of which is mapped.
-    unsafe { lock::lock(at) };
+    if !unsafe { lock::lock_unless(at, || call.interrupted()) } {
+        return Err(Errno::EINTR);
+    }
+    call.host().held.take(Resource::Lock(at));
     Ok(())
 }
 
 fn spin_unlock(call: &mut Call<'_>) -> Result<(), Errno> {
     let at = lock_at(call)?;
-    // SAFETY: as above.
-    unsafe { lock::unlock(at) };
+    // What the program does not hold stays as it is: another program may.
+    if call.host().held.give(Resource::Lock(at)) {
+        // SAFETY: as above.
+        unsafe { lock::unlock(at) };
+    }
     Ok(())
 }

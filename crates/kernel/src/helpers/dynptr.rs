@@ -8,7 +8,7 @@ use panal_uapi::Errno;
 
 use super::{
     call::{Call, implement},
-    ringbuf::commit,
+    ringbuf::{commit, hold},
 };
 
 implement! {
@@ -156,7 +156,8 @@ fn ringbuf_reserve_dynptr(call: &mut Call<'_>) -> Result<(), Errno> {
     }
     let ring: &RingBuf = call.map_as(0)?;
     let record = ring.reserve(size.into()).ok_or(Errno::EINVAL)?;
-    store(call, to, record.as_ptr() as u64, size, RINGBUF)
+    let address = hold(call, record);
+    store(call, to, address, size, RINGBUF)
 }
 
 fn finish(call: &mut Call<'_>, discard: bool) -> Result<(), Errno> {

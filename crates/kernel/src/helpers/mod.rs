@@ -20,7 +20,7 @@ mod socket;
 mod storage;
 pub(crate) mod tail_call;
 mod task;
-mod time;
+pub(crate) mod time;
 mod trace;
 mod xdp;
 

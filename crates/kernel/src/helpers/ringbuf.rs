@@ -1,9 +1,12 @@
 //! Ring buffers and perf events: records for user space.
 
+use std::ptr::NonNull;
+
 use panal_maps::{PerfEventArray, RingBuf};
 use panal_uapi::Errno;
 
 use super::call::{Call, implement};
+use crate::held::Resource;
 
 implement! {
     BPF_FUNC_ringbuf_output => ringbuf_output;
@@ -26,13 +29,24 @@ fn ringbuf_reserve(call: &mut Call<'_>) -> Result<u64, Errno> {
     if flags != 0 {
         return Ok(0);
     }
-    Ok(ring
-        .reserve(size)
-        .map_or(0, |record| record.as_ptr() as u64))
+    let Some(record) = ring.reserve(size) else {
+        return Ok(0);
+    };
+    Ok(hold(call, record))
 }
 
-/// Submits or discards the record at an address.
+/// Notes that the program writes a record; its address.
+pub(super) fn hold(call: &mut Call<'_>, record: NonNull<u8>) -> u64 {
+    let address = record.as_ptr() as u64;
+    call.host().held.take(Resource::Record(address));
+    address
+}
+
+/// Submits or discards the record at an address, if the program is writing it.
 pub(super) fn commit(call: &mut Call<'_>, address: u64, flags: u64, discard: bool) {
+    if !call.host().held.give(Resource::Record(address)) {
+        return;
+    }
     let rings = &call.host().kernel.map_host.rings;
     // SAFETY: helpers run on a CPU. What is no record is left alone.
     unsafe { rings.commit(address, flags, discard) };

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use crate::{
     env::Env,
     error::{Check, reject},
+    liveness::InstanceId,
     prune::{self, Visit},
     state::State,
     transfer::{self, Flow},
@@ -48,6 +49,8 @@ pub struct Saved {
     pub cleaned: bool,
     /// It is no longer compared with.
     pub evicted: bool,
+    /// The chain of calls under way, for liveness.
+    pub instance: InstanceId,
 }
 
 /// An entry of a path's history: a jump, an access to the stack, or registers with linked numbers.
@@ -329,6 +332,8 @@ fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check
         let aux = &env.aux[slot];
         (aux.prune_point, aux.jump_target)
     };
+    env.liveness
+        .begin(&env.program, st.frames.iter().map(|f| &**f));
     if prune_point && prune::visit(env, st)? == Visit::Known {
         crate::report::log_safe(env, *print_state);
         return Ok(Flow::End);
@@ -342,8 +347,11 @@ fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check
         crate::report::log_step(env, st, *print_state);
     }
     *print_state = false;
-    env.liveness.begin();
+    let level = st.level();
     let flow = transfer::step(env, st, &instruction)?;
-    env.liveness.end(slot);
+    // A call does to the stack what its callee does.
+    if st.level() <= level {
+        env.liveness.end(slot);
+    }
     Ok(flow)
 }

@@ -1,14 +1,17 @@
 //! Which registers and stack slots are read later: pruning ignores the others.
 //!
-//! Registers are known before the search, from the instructions alone. Stack slots are reached
-//! through pointers, so the search records which slots each instruction reads on any path, and which
-//! it overwrites on every path; liveness follows along the graph, kept up to date as records grow.
+//! Registers are known before the search, from the instructions alone; stack slots, which are
+//! reached through pointers, only by the search itself ([`StackLiveness`]).
+
+mod stack;
 
 use alloc::vec::Vec;
 
 use panal_isa::{AluOp, AtomicOp, CallTarget, Instruction, Operand, PacketMode, Reg};
 
-use crate::{env::Env, program::Program, state::State};
+use crate::{env::Env, program::Program};
+
+pub use stack::{InstanceId, StackLiveness};
 
 const CALLER_SAVED: u16 = 0b11_1111;
 const ARGUMENTS: u16 = 0b11_1110;
@@ -142,99 +145,4 @@ impl Predecessors {
     }
 }
 
-/// Which slots of its own frame each instruction reads, overwrites and leaves alive.
-///
-/// A slot of a caller's frame that a callee reads counts as read by the call.
-#[derive(Debug, Default)]
-pub struct StackLiveness {
-    reads: Vec<u64>,
-    /// Overwritten whole on every visit so far; all ones before the first.
-    writes: Vec<u64>,
-    live: Vec<u64>,
-    /// Union of `live` over the successors.
-    after: Vec<u64>,
-    predecessors: Predecessors,
-    work: Vec<u32>,
-    /// What the instruction under way overwrites.
-    current: u64,
-}
-
 const NONE: u32 = u32::MAX;
-
-impl StackLiveness {
-    /// Prepares the graph.
-    pub fn new(program: &Program) -> StackLiveness {
-        let n = program.len();
-        StackLiveness {
-            reads: alloc::vec![0; n],
-            writes: alloc::vec![u64::MAX; n],
-            live: alloc::vec![0; n],
-            after: alloc::vec![0; n],
-            predecessors: Predecessors::new(program),
-            work: Vec::new(),
-            current: 0,
-        }
-    }
-
-    /// An instruction begins.
-    pub fn begin(&mut self) {
-        self.current = 0;
-    }
-
-    /// The instruction overwrites a whole slot of its own frame.
-    pub fn overwrite(&mut self, index: usize) {
-        self.current |= 1 << (index & 63);
-    }
-
-    /// The instruction at `slot` is done: what it did not overwrite this time, it does not always.
-    pub fn end(&mut self, slot: usize) {
-        let kept = self.writes[slot] & self.current;
-        if kept != self.writes[slot] {
-            self.writes[slot] = kept;
-            self.update(slot);
-        }
-    }
-
-    /// A slot of `frame` is read by the instruction at `slot`, directly or through a callee.
-    pub fn read(&mut self, st: &State, slot: usize, frame: usize, index: usize) {
-        let at = match st.frames.get(frame + 1) {
-            Some(callee) => callee.call_slot as usize,
-            None => slot,
-        };
-        let mask = 1u64 << (index & 63);
-        if self.reads.get(at).is_some_and(|r| r & mask == 0) {
-            self.reads[at] |= mask;
-            self.update(at);
-        }
-    }
-
-    /// Slots of its own frame that are read from `slot` on.
-    pub fn live_at(&self, slot: usize) -> u64 {
-        self.live.get(slot).copied().unwrap_or(u64::MAX)
-    }
-
-    fn update(&mut self, slot: usize) {
-        self.work.push(slot as u32);
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        while let Some(slot) = self.work.pop() {
-            let slot = slot as usize;
-            let after = self.after[slot];
-            let before = self.reads[slot] | (after & !self.writes[slot]);
-            if before == self.live[slot] {
-                continue;
-            }
-            self.live[slot] = before;
-            let (after, work) = (&mut self.after, &mut self.work);
-            self.predecessors.for_each(slot, |p| {
-                let grown = after[p as usize] | before;
-                if grown != after[p as usize] {
-                    after[p as usize] = grown;
-                    work.push(p);
-                }
-            });
-        }
-    }
-}

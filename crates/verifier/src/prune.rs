@@ -166,6 +166,7 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         misses: 0,
         cleaned: false,
         evicted: false,
+        instance: env.liveness.current(),
     });
     env.search.by_slot[slot].insert(0, id);
     env.search.total_states += 1;
@@ -211,6 +212,7 @@ fn drop_if_useless(env: &mut Env<'_>, id: StateId) {
 /// # Errors
 /// An inconsistency in the verifier itself.
 pub fn finish_path(env: &mut Env<'_>, st: &State) -> Check {
+    env.liveness.update(&env.program);
     let mut next = st.parent;
     while let Some(id) = next {
         let saved = env.search.saved_mut(id);
@@ -307,7 +309,10 @@ fn clean(env: &mut Env<'_>, id: StateId) {
         return;
     }
     let slot = saved.slot as usize;
-    for level in 0..saved_levels(env, id) {
+    let live_slots = env.liveness.live_at(saved.instance, slot, |call| {
+        env.aux.get(call).is_some_and(|aux| aux.calls_callback)
+    });
+    for (level, live_slots) in (0..saved_levels(env, id)).zip(live_slots) {
         let saved = &env.search.saved[id.0 as usize];
         let at = saved
             .state
@@ -315,7 +320,6 @@ fn clean(env: &mut Env<'_>, id: StateId) {
             .get(level + 1)
             .map_or(slot, |f| f.call_slot as usize);
         let live_regs = env.aux[at].live_regs;
-        let live_slots = env.liveness.live_at(at);
         let frame = &mut env.search.saved[id.0 as usize].state.frames[level];
         clean_frame(Rc::make_mut(frame), live_regs, live_slots);
     }

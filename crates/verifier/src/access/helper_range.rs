@@ -203,7 +203,6 @@ pub fn check_stack(
         *raw = Some(RawBuffer { reg: base, size });
         return Ok(());
     }
-    let now = env.slot;
     for at in bytes {
         let index = (-1 - at) as usize;
         let slot = st.frames[frame].stack[index / 8];
@@ -239,7 +238,7 @@ pub fn check_stack(
                 ));
             }
         }
-        env.liveness.read(st, now, frame, index / 8);
+        env.liveness.read(env.slot, frame, index / 8);
     }
     Ok(())
 }

@@ -161,8 +161,7 @@ fn read_fixed(
     wanted: bool,
 ) -> Check<RegState> {
     let index = ((-1 - at) / 8) as usize;
-    let now = env.slot;
-    env.liveness.read(st, now, frame, index);
+    env.liveness.read(env.slot, frame, index);
     let slot = st.frames[frame].stack[index];
     if !slot.is_spilled() {
         check_readable(env, &st.frames[frame], at, size)?;
@@ -335,8 +334,8 @@ fn write_fixed(
                 .because("a part of an address on the stack would be overwritten"),
         );
     }
-    if size == 8 && frame == st.level() {
-        env.liveness.overwrite(index);
+    if size == 8 {
+        env.liveness.overwrite(frame, index);
     }
     let mut value = match stored {
         Stored::Reg(reg) => Some(*st.reg(reg)),

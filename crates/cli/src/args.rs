@@ -6,7 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use panal_kernel::Budget;
 
-use crate::map_args::{MapArg, VarArg};
+use crate::{
+    map_args::{MapArg, VarArg},
+    sample::SampleArg,
+};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 a program was rejected, 2 could not try.";
 
@@ -202,6 +205,12 @@ pub struct Run {
     /// On Linux: tracing programs see every process, not only the command and what it starts
     #[arg(long)]
     pub system_wide: bool,
+    /// On Linux: what `perf_event` programs sample, as EVENT, EVENT@FREQUENCY or EVENT:PERIOD
+    #[arg(long, value_name = "EVENT", long_help = SAMPLE_HELP, default_value = "cpu-clock")]
+    pub sample: SampleArg,
+    /// On Linux: what iterators go through: map=NAME, cgroup=PATH, or the threads of --pid
+    #[arg(long, value_name = "WHAT")]
+    pub iterate: Option<IterateArg>,
     /// On Linux, without a command: how many seconds until the end
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "command")]
     pub duration: Option<Duration>,
@@ -325,6 +334,34 @@ fn budget(text: &str) -> Result<Budget, String> {
         }
     }
     Ok(budget)
+}
+
+const SAMPLE_HELP: &str = "On Linux: what programs of section `perf_event` sample.
+
+EVENT is one of perf's names (cpu-clock, task-clock, page-faults, context-switches, cycles, instructions,
+cache-misses, ...) or rHEX for a raw event of the processor. EVENT@FREQUENCY runs the programs about so many
+times a second (99 if nothing is said), EVENT:PERIOD after every so many events: on every CPU, or in the
+command's or the process's threads only.";
+
+/// What iterators go through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IterateArg {
+    /// A map of the object.
+    Map(String),
+    /// A cgroup with all below it.
+    Cgroup(String),
+}
+
+impl FromStr for IterateArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some(("map", name)) if !name.is_empty() => Ok(IterateArg::Map(name.to_owned())),
+            Some(("cgroup", path)) if !path.is_empty() => Ok(IterateArg::Cgroup(path.to_owned())),
+            _ => Err("expected map=NAME or cgroup=PATH".to_owned()),
+        }
+    }
 }
 
 const MAP_HELP: &str = "Set an element of a map before the program runs; can be given many times.

@@ -15,6 +15,7 @@ mod prog_run;
 mod progress;
 mod render;
 mod run;
+mod sample;
 mod summary;
 mod target;
 mod text;

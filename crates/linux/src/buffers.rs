@@ -89,8 +89,6 @@ impl RingBuffer {
 
 /// Pages of data of each CPU's perf buffer; a power of two.
 const PERF_PAGES: usize = 64;
-const PERF_TYPE_SOFTWARE: u32 = 1;
-const PERF_COUNT_SW_BPF_OUTPUT: u64 = 10;
 const PERF_RECORD_LOST: u32 = 2;
 const PERF_RECORD_SAMPLE: u32 = 9;
 /// Offsets in `struct perf_event_mmap_page`.
@@ -213,7 +211,7 @@ impl PerCpu {
 
 /// `PERF_COUNT_SW_BPF_OUTPUT` with raw samples, enabled.
 fn output_event(cpu: u32) -> Result<Fd, Failure> {
-    crate::attach::open_output(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT, cpu as i32)
+    crate::perf::open_output(cpu)
         .map(crate::sys::from_owned)
         .map_err(|e: Errno| failure(Command::MapUpdateElem, e, "perf_event_open for output"))
 }

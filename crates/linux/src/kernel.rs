@@ -22,8 +22,8 @@ use crate::{
     attach,
     buffers::{PerfBuffer, RingBuffer},
     explain::explain,
-    maps, programs,
-    sys::{bpf, c_string, failure, into_fd},
+    iterators, maps, programs,
+    sys::{bpf, c_string, failure, into_fd, io_errno},
     wait,
 };
 
@@ -115,10 +115,6 @@ fn read_config() -> HashMap<String, String> {
         .filter(|(name, _)| name.starts_with("CONFIG_"))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
-}
-
-fn io_errno(error: &io::Error) -> Errno {
-    Errno(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 impl Kernel for LinuxKernel {
@@ -301,6 +297,10 @@ impl Kernel for LinuxKernel {
 
     fn link_detach(&self, link: &Fd) -> Result<(), Failure> {
         attach::detach(link)
+    }
+
+    fn iterate(&self, link: &Fd, sink: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
+        iterators::read(link, sink)
     }
 }
 

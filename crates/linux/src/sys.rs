@@ -21,6 +21,11 @@ pub fn last_errno() -> Errno {
     )
 }
 
+/// The number behind an error of the standard library.
+pub fn io_errno(error: &io::Error) -> Errno {
+    Errno(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
 /// A failure of a command.
 pub fn failure(command: Command, errno: Errno, detail: impl Into<String>) -> Failure {
     Failure {

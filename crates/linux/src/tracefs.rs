@@ -1,15 +1,24 @@
-//! The tracing file system: numbers of tracepoints.
+//! The tracing file system: numbers of tracepoints, functions that can be traced, and probes as
+//! kernels before 4.17 have them.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     path::PathBuf,
-    sync::OnceLock,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-use panal_uapi::{Command, Errno, kernel::Failure};
+use panal_uapi::{
+    Command, Errno,
+    kernel::{CloseFd, Failure, Fd},
+    section::matches,
+};
 
-use crate::sys::failure;
+use crate::sys::{failure, io_errno};
 
 /// Where distributions mount it, newest first.
 const PLACES: &[&str] = &["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -73,17 +82,127 @@ pub fn tracepoint_id(category: &str, name: &str) -> Result<u64, Failure> {
     let root = root().map_err(|e| {
         let detail = "the tracing file system is not mounted, and cannot be: \
              as root, mount -t tracefs tracefs /sys/kernel/tracing";
-        wrong(Errno(e.raw_os_error().unwrap_or(libc::EIO)), detail.into())
+        wrong(io_errno(&e), detail.into())
     })?;
     let path = root.join("events").join(category).join(name).join("id");
     let text = fs::read_to_string(&path).map_err(|e| {
-        let errno = Errno(e.raw_os_error().unwrap_or(libc::EIO));
         wrong(
-            errno,
+            io_errno(&e),
             format!("this kernel has no tracepoint {category}/{name}"),
         )
     })?;
     text.trim()
         .parse()
         .map_err(|_| wrong(Errno::EINVAL, format!("{} holds no number", path.display())))
+}
+
+/// Names of the kernel functions that can be traced and match a pattern with `*` and `?`.
+pub fn functions(pattern: &str) -> Result<Vec<String>, Failure> {
+    let wrong = |e: io::Error, what: &str| failure(Command::LinkCreate, io_errno(&e), what);
+    let root = root().map_err(|e| wrong(e, "the tracing file system"))?;
+    let text = fs::read_to_string(root.join("available_filter_functions"));
+    let text = text.map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => failure(
+            Command::LinkCreate,
+            Errno::EOPNOTSUPP,
+            "this kernel does not tell its functions (it was built without CONFIG_FUNCTION_TRACER)",
+        ),
+        _ => wrong(e, "reading available_filter_functions"),
+    })?;
+    // `name`, or `name [module]`
+    let mut names: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| matches(pattern, name))
+        .map(str::to_owned)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// What a probe is set in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// A kernel function.
+    Kernel,
+    /// A file that is executed.
+    User,
+}
+
+impl Probe {
+    /// The file where such probes are defined, and the category of their events.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Probe::Kernel => ("kprobe_events", "panal_kprobes"),
+            Probe::User => ("uprobe_events", "panal_uprobes"),
+        }
+    }
+}
+
+/// Whether probes can be defined in the tracing file system.
+pub fn has(probe: Probe) -> bool {
+    root().is_ok_and(|root| root.join(probe.names().0).exists())
+}
+
+/// A probe that is defined; removed by closing what [`Event::into_fd`] gives.
+pub struct Event {
+    id: u64,
+    removal: Removal,
+}
+
+struct Removal {
+    probe: Probe,
+    name: String,
+}
+
+impl Event {
+    /// The number of its tracepoint.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// As a descriptor whose closing removes it.
+    pub fn into_fd(self) -> Fd {
+        Fd::new(-1, Arc::new(self.removal))
+    }
+}
+
+impl CloseFd for Removal {
+    fn close(&self, _: i32) {
+        let (_, category) = self.probe.names();
+        // There is nobody to be told when it fails.
+        let _ = write_definition(self.probe, &format!("-:{category}/{}", self.name));
+    }
+}
+
+fn write_definition(probe: Probe, line: &str) -> io::Result<()> {
+    let path = root()?.join(probe.names().0);
+    let mut file = fs::OpenOptions::new().append(true).open(path)?;
+    file.write_all(line.as_bytes())
+}
+
+/// Defines a probe at `place`: `function+offset`, `path:offset`.
+pub fn define(probe: Probe, place: &str, on_return: bool) -> Result<Event, Failure> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("p{}_{number}", std::process::id());
+    let (_, category) = probe.names();
+    let kind = if on_return { 'r' } else { 'p' };
+    let line = format!("{kind}:{category}/{name} {place}");
+    write_definition(probe, &line).map_err(|e| {
+        let detail = format!("defining a probe at {place} in the tracing file system");
+        failure(Command::LinkCreate, io_errno(&e), detail)
+    })?;
+    let removal = Removal {
+        probe,
+        name: name.clone(),
+    };
+    match tracepoint_id(category, &name) {
+        Ok(id) => Ok(Event { id, removal }),
+        Err(error) => {
+            removal.close(-1);
+            Err(error)
+        }
+    }
 }

@@ -1,14 +1,42 @@
 //! Where a program is attached, by its section's name.
 
 use panal_uapi::{
-    kernel::AttachTarget,
-    section::{Section, Target},
+    ProgType,
+    kernel::{AttachTarget, IteratorOver, PerfEvent, SampleRate},
+    section::{BtfTarget, Section, Target},
 };
 
-use crate::{Error, LoadedProgram, ProgramPlan, places::needs, target::syscall_function};
+use crate::{
+    Error, LoadedProgram, ProgramPlan, places::needs, target::syscall_function, user::UserBinary,
+};
+
+/// What sections do not say of where programs are attached.
+#[derive(Clone, Debug, Default)]
+pub struct Placement {
+    /// User probes are set in this process only.
+    pub pid: Option<u32>,
+    /// What `perf_event` programs sample.
+    pub sampling: Option<Sampling>,
+    /// What iterators go through; `None` for all.
+    pub iterate: Option<IteratorOver>,
+}
+
+/// What `perf_event` programs sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// What is counted.
+    pub event: PerfEvent,
+    /// How often the program runs.
+    pub rate: SampleRate,
+    /// Only this process and what it starts; `None` for all.
+    pub pid: Option<u32>,
+}
 
 /// What the section says; an error that names what is missing when it does not say enough.
-pub(crate) fn attach_target(program: &LoadedProgram) -> Result<AttachTarget, Error> {
+pub(crate) fn attach_target(
+    program: &LoadedProgram,
+    placement: &Placement,
+) -> Result<AttachTarget, Error> {
     let plan = &program.plan;
     let Ok(section) = Section::parse(&plan.section) else {
         return Err(unattached(plan, "a target"));
@@ -33,6 +61,14 @@ pub(crate) fn attach_target(program: &LoadedProgram) -> Result<AttachTarget, Err
         Target::Btf { .. } if plan.attach_type == Some(panal_uapi::AttachType::LsmCgroup) => {
             Err(unattached(plan, "a cgroup"))
         }
+        Target::Btf {
+            kind: BtfTarget::Iterator,
+            ..
+        } => {
+            let over = placement.iterate.clone();
+            let over = over.unwrap_or(IteratorOver::Everything);
+            Ok(AttachTarget::Iterator(over))
+        }
         Target::Btf { .. } | Target::ProgramFunction(_) => Ok(AttachTarget::AtLoad),
         Target::Kprobe {
             function,
@@ -53,19 +89,49 @@ pub(crate) fn attach_target(program: &LoadedProgram) -> Result<AttachTarget, Err
             function,
             offset,
             on_return,
-            multi: false,
-        } => Ok(AttachTarget::Uprobe {
-            path: path.to_owned(),
-            function: function.to_owned(),
-            offset,
+            multi,
+        } => {
+            let fault = |fault| Error::Probe {
+                program: plan.name.clone(),
+                fault,
+            };
+            let binary = UserBinary::open(path).map_err(fault)?;
+            let pid = placement.pid;
+            Ok(match multi {
+                true => AttachTarget::UprobeMulti {
+                    sites: binary.sites(function).map_err(fault)?,
+                    path: binary.path,
+                    on_return,
+                    pid,
+                },
+                false => AttachTarget::Uprobe {
+                    site: binary.site(function, offset).map_err(fault)?,
+                    path: binary.path,
+                    on_return,
+                    pid,
+                },
+            })
+        }
+        Target::KprobeMulti {
+            pattern, on_return, ..
+        } => Ok(AttachTarget::KprobeMulti {
+            pattern: pattern.to_owned(),
             on_return,
-            pid: None,
         }),
-        Target::Uprobe { .. } => unsupported("to many user functions at once"),
-        Target::KprobeMulti { .. } => unsupported("to many kernel functions at once"),
-        Target::Usdt { .. } => unsupported("to a USDT probe"),
+        Target::Usdt { .. } => unsupported("to a USDT probe by one target"),
         Target::StructOps => unsupported("a struct_ops program"),
-        Target::Unnamed => Err(unattached(plan, needs(program))),
+        Target::Unnamed => unnamed(program, placement),
+    }
+}
+
+/// Where to attach what the section says nothing about.
+fn unnamed(program: &LoadedProgram, placement: &Placement) -> Result<AttachTarget, Error> {
+    let plan = &program.plan;
+    match (plan.prog_type, placement.sampling) {
+        (Some(ProgType::PerfEvent), Some(Sampling { event, rate, pid })) => {
+            Ok(AttachTarget::PerfSampling { event, rate, pid })
+        }
+        _ => Err(unattached(plan, needs(program))),
     }
 }
 

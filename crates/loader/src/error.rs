@@ -162,6 +162,14 @@ pub enum Error {
         /// `a network interface`
         needs: &'static str,
     },
+    /// A place in user space that a probe names is not there.
+    #[error("program {program}: {fault}")]
+    Probe {
+        /// Program.
+        program: String,
+        /// What is missing, and where.
+        fault: String,
+    },
     /// Not possible yet.
     #[error("{program}: {what} is not supported")]
     Unsupported {
@@ -253,6 +261,7 @@ impl Error {
             | Error::NoVariable(_)
             | Error::VariableSize { .. }
             | Error::Unattached { .. }
+            | Error::Probe { .. }
             | Error::NotLoaded(_)
             | Error::Pinned { .. } => Blame::Caller,
             Error::Extern { .. }

@@ -25,7 +25,10 @@ mod prepare;
 mod scope;
 mod target;
 mod types;
+mod usdt;
+mod user;
 
+pub use attach::{Placement, Sampling};
 pub use error::{Blame, Error, Rejected};
 pub use loaded::{Loaded, LoadedMap, LoadedProgram};
 pub use open::{MapPlan, Open, ProgramPlan};

@@ -1,9 +1,15 @@
 //! An object that is loaded: its programs and maps, ready to be attached and asked.
 
 use panal_object::{Element, MapId, Object, Origin};
-use panal_uapi::kernel::{AttachTarget, Fd, Kernel, VerifierStats, update};
+use panal_uapi::{
+    kernel::{AttachTarget, Fd, Kernel, UserSite, VerifierStats, update},
+    section::{Section, Target},
+};
 
-use crate::{Error, MapPlan, Prepared, ProgramPlan, attach::attach_target, error::Doing};
+use crate::{
+    Error, MapPlan, Placement, Prepared, ProgramPlan, attach::attach_target, error::Doing, usdt,
+    user::UserBinary,
+};
 
 /// A loaded object. Everything goes when it is dropped, but what is attached or pinned.
 pub struct Loaded<'k> {
@@ -11,6 +17,7 @@ pub struct Loaded<'k> {
     object: std::sync::Arc<Object>,
     programs: Vec<LoadedProgram>,
     maps: Vec<LoadedMap>,
+    usdt: usdt::Told,
 }
 
 /// A program in the kernel.
@@ -60,6 +67,7 @@ pub(crate) fn load(prepared: Prepared<'_>) -> Result<Loaded<'_>, Error> {
         object: open.object,
         programs,
         maps: loaded_maps,
+        usdt: usdt::Told::default(),
     };
     loaded.fill_prog_arrays()?;
     Ok(loaded)
@@ -144,13 +152,63 @@ impl<'k> Loaded<'k> {
     /// What a program is attached to by its section's name; an error that names what is missing
     /// when the section does not say.
     pub fn attach_target(&self, program: &LoadedProgram) -> Result<AttachTarget, Error> {
-        attach_target(program)
+        attach_target(program, &Placement::default())
     }
 
     /// Attaches a program to what its section names. It detaches when the link is dropped.
     pub fn attach(&self, program: &LoadedProgram) -> Result<Fd, Error> {
-        let target = self.attach_target(program)?;
+        self.attach_at(program, &Placement::default())
+    }
+
+    /// The same, with what the section does not say.
+    pub fn attach_at(&self, program: &LoadedProgram, placement: &Placement) -> Result<Fd, Error> {
+        if let Ok(Section {
+            target:
+                Ok(Target::Usdt {
+                    path,
+                    provider,
+                    name,
+                }),
+            ..
+        }) = Section::parse(&program.plan.section)
+        {
+            return self.attach_usdt(program, path, provider, name, placement);
+        }
+        let target = attach_target(program, placement)?;
         self.attach_to(program, &target)
+    }
+
+    /// Attaches a program to every place of a statically defined probe.
+    fn attach_usdt(
+        &self,
+        program: &LoadedProgram,
+        path: &str,
+        provider: &str,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<Fd, Error> {
+        let fault = |fault| Error::Probe {
+            program: program.plan.name.clone(),
+            fault,
+        };
+        let binary = UserBinary::open(path).map_err(fault)?;
+        let mut links = Vec::new();
+        for probe in binary.probes(provider, name).map_err(fault)? {
+            let named = |what| fault(format!("{}: {provider}:{name}: {what}", binary.path));
+            let cookie = usdt::number(self, &self.usdt, &probe.arguments, &named)?;
+            let target = AttachTarget::Uprobe {
+                path: binary.path.clone(),
+                site: UserSite {
+                    offset: probe.offset,
+                    ref_counter: probe.semaphore.unwrap_or(0),
+                    cookie,
+                },
+                on_return: false,
+                pid: placement.pid,
+            };
+            links.push(self.attach_to(program, &target)?);
+        }
+        Ok(Fd::together(links))
     }
 
     /// Attaches a program to a target. It detaches when the link is dropped.

@@ -1,4 +1,5 @@
-//! What a compiler wrote: ELF to programs, maps and relocations.
+//! What a compiler wrote: ELF to programs, maps and relocations; and [`binary`], what user probes
+//! need to know of ordinary programs.
 //!
 //! [`Object::parse`] reads a relocatable BPF object into a description in which every reference
 //! holds: relocations point at instructions that take them, and at maps, data and functions that
@@ -7,6 +8,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod binary;
 mod elf;
 mod error;
 mod external;

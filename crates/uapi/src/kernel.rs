@@ -3,7 +3,7 @@
 //! One trait, two implementations: Panal's kernel in user space and Linux over bpf(2). Requests are
 //! typed; each names the bpf(2) command that it stands for.
 
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::net::IpAddr;
 
 use bitflags::bitflags;
@@ -29,6 +29,18 @@ pub trait CloseFd: Send + Sync {
 }
 
 impl Fd {
+    /// Several as one, closed together; its number is that of the first.
+    pub fn together(parts: Vec<Fd>) -> Self {
+        struct Parts {
+            _parts: Vec<Fd>,
+        }
+        impl CloseFd for Parts {
+            fn close(&self, _: i32) {}
+        }
+        let number = parts.first().map_or(-1, Fd::number);
+        Fd::new(number, Arc::new(Parts { _parts: parts }))
+    }
+
     /// Takes ownership of an open descriptor.
     pub fn new(number: i32, owner: Arc<dyn CloseFd>) -> Self {
         Fd(Arc::new(FdInner { number, owner }))
@@ -376,15 +388,31 @@ pub enum AttachTarget {
         /// At its return.
         on_return: bool,
     },
-    /// A function in user space.
+    /// Kernel functions, all with one link (`kprobe.multi`, `kprobe.session`).
+    KprobeMulti {
+        /// A name, or a pattern with `*` and `?`.
+        pattern: String,
+        /// At their return.
+        on_return: bool,
+    },
+    /// An instruction in user space.
     Uprobe {
         /// Path of the binary.
         path: String,
-        /// Function name, or empty with only an offset.
-        function: String,
-        /// Bytes into the function or the file.
-        offset: u64,
-        /// At its return.
+        /// Where in it.
+        site: UserSite,
+        /// At the return of the function that begins there.
+        on_return: bool,
+        /// Only this process; `None` for all.
+        pid: Option<u32>,
+    },
+    /// Instructions in user space, all with one link (`uprobe.multi`, `uprobe.session`).
+    UprobeMulti {
+        /// Path of the binary.
+        path: String,
+        /// Where in it.
+        sites: Vec<UserSite>,
+        /// At the return of the functions that begin there.
         on_return: bool,
         /// Only this process; `None` for all.
         pid: Option<u32>,
@@ -396,11 +424,19 @@ pub enum AttachTarget {
         /// Among the programs that are there.
         order: Order,
     },
-    /// Sampling by time: `perf_event` programs.
+    /// Samples of an event: `perf_event` programs.
     PerfSampling {
-        /// Samples a second and CPU.
-        frequency: u64,
+        /// What is counted.
+        event: PerfEvent,
+        /// How often the program runs.
+        rate: SampleRate,
+        /// Only this process and what it starts from now on; `None` for all, on every CPU.
+        pid: Option<u32>,
     },
+    /// An iterator over objects of the kernel.
+    Iterator(IteratorOver),
+    /// A map of type struct_ops, in the place of the program: its functions are registered.
+    StructOps,
     /// A socket's descriptor (socket filters).
     Socket(i32),
     /// The `SO_REUSEPORT` group of a socket's descriptor: sk_reuseport programs, and socket filters
@@ -469,6 +505,54 @@ pub enum Peer {
     Program(u32),
     /// By the link's id.
     Link(u32),
+}
+
+/// A place in a binary where a user probe is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserSite {
+    /// Bytes into the file.
+    pub offset: u64,
+    /// Bytes into the file of a counter that is raised while the probe is set; 0 for none. Probes
+    /// of `<sys/sdt.h>` call theirs a semaphore.
+    pub ref_counter: u64,
+    /// What `bpf_get_attach_cookie` returns there.
+    pub cookie: u64,
+}
+
+/// What is counted for sampling (`perf_event_attr`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerfEvent {
+    /// `PERF_TYPE_*`
+    pub kind: u32,
+    /// `PERF_COUNT_*`
+    pub config: u64,
+}
+
+/// How often a sampling program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleRate {
+    /// About so many times a second, on each CPU or for each thread.
+    Frequency(u64),
+    /// Every so many events.
+    Period(u64),
+}
+
+/// What an iterator goes through (`union bpf_iter_link_info`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IteratorOver {
+    /// All there are.
+    Everything,
+    /// The elements of a map, by descriptor.
+    Map(i32),
+    /// Cgroups.
+    Cgroup {
+        /// Where it begins.
+        path: String,
+        /// `BPF_CGROUP_ITER_*`
+        order: u32,
+    },
+    /// The threads of a process, and what they have.
+    Process(u32),
 }
 
 /// Flags of `BPF_MAP_UPDATE_ELEM`.
@@ -564,4 +648,24 @@ pub trait Kernel: Send + Sync {
 
     /// `BPF_LINK_DETACH`: detaches now, whoever else holds the link.
     fn link_detach(&self, link: &Fd) -> Result<(), Failure>;
+
+    /// `BPF_ITER_CREATE`: what an attached iterator writes, from the first object to the last.
+    fn iterate(&self, link: &Fd, sink: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
+        let _ = (link, sink);
+        Err(Failure {
+            command: "BPF_ITER_CREATE",
+            errno: Errno::EOPNOTSUPP,
+            detail: format!("{} has no iterators", self.name()),
+        })
+    }
+
+    /// Puts a record into a user ring buffer; false when it is full.
+    fn user_ring_buffer_write(&self, map: &Fd, record: &[u8]) -> Result<bool, Failure> {
+        let _ = (map, record);
+        Err(Failure {
+            command: "BPF_MAP_UPDATE_ELEM",
+            errno: Errno::EOPNOTSUPP,
+            detail: format!("{} has no user ring buffers", self.name()),
+        })
+    }
 }

@@ -6,9 +6,10 @@ use std::ffi::OsString;
 use panal_kernel::hooks::{Command, ExitStatus, StartError};
 
 use panal_kernel::PanalKernel;
+use panal_uapi::kernel::Fd;
 
-use super::Running;
-use crate::{error::Problem, output};
+use super::{Running, packets};
+use crate::{error::Problem, load, output};
 
 /// Runs the command with every program attached, until its whole process tree has ended.
 pub fn run(
@@ -16,7 +17,7 @@ pub fn run(
     running: &mut Running<'_>,
     arguments: &[OsString],
 ) -> Result<ExitStatus, Problem> {
-    let links = running.attach()?;
+    let links = attach(running)?;
     let (name, rest) = arguments.split_first().ok_or_else(|| {
         // The command line asks for one.
         Problem::Asked("no command was given".to_owned())
@@ -25,6 +26,28 @@ pub fn run(
     let status = supervise(kernel, running, &command);
     drop(links);
     status.map_err(|error| Problem::Asked(error.to_string()))
+}
+
+/// Attaches every loaded program to what its section names.
+fn attach(running: &Running<'_>) -> Result<Vec<Fd>, Problem> {
+    let mut links = Vec::new();
+    for program in running.loaded.programs() {
+        let link = running
+            .loaded
+            .attach(program)
+            .map_err(|error| match error {
+                panal_loader::Error::Unattached { .. }
+                    if packets::takes_packets(program.plan.prog_type) =>
+                {
+                    let (file, name) = (&running.file, &program.plan.name);
+                    let text = "takes packets, which a command has none of: use --pcap";
+                    Problem::Asked(format!("{file}: program {name} {text}"))
+                }
+                error => load::problem(&running.file, error),
+            })?;
+        links.push(link);
+    }
+    Ok(links)
 }
 
 #[cfg(all(

@@ -17,7 +17,7 @@ use std::{
 
 use panal_kernel::PanalKernel;
 use panal_loader::{Loaded, Open};
-use panal_uapi::kernel::{Fd, Kernel};
+use panal_uapi::kernel::Kernel;
 use serde_json::json;
 
 use crate::{
@@ -158,25 +158,6 @@ impl<'k> Running<'k> {
             self.out.flush()?;
         }
         Ok(())
-    }
-
-    /// Attaches every loaded program to what its section names.
-    fn attach(&self) -> Result<Vec<Fd>, Problem> {
-        let mut links = Vec::new();
-        for program in self.loaded.programs() {
-            let link = self.loaded.attach(program).map_err(|error| match error {
-                panal_loader::Error::Unattached { .. }
-                    if packets::takes_packets(program.plan.prog_type) =>
-                {
-                    let (file, name) = (&self.file, &program.plan.name);
-                    let text = "takes packets, which a command has none of: use --pcap";
-                    Problem::Asked(format!("{file}: program {name} {text}"))
-                }
-                error => load::problem(&self.file, error),
-            })?;
-            links.push(link);
-        }
-        Ok(links)
     }
 
     /// Says which programs were stopped.

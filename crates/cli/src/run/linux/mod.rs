@@ -15,6 +15,8 @@ use panal_kernel::hooks::ExitStatus;
 use panal_linux::{Asked, Cgroup, Held, LinuxKernel, Signals};
 use panal_loader::{Open, Scope};
 
+mod attach;
+
 use super::{Running, command};
 use crate::{DONE, args::Run, error::Problem, output};
 
@@ -36,19 +38,20 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     let mut running = Running::load(open, &kernel, file, arguments)?;
     // Opens the buffers: records of programs that find none are lost.
     running.drain();
-    let links = running.attach()?;
+    let attached = attach::attach(&running, arguments, held.as_ref().map(|c| c.held.pid()))?;
     let status = match held {
         Some(command) => Some(supervise(&kernel, &mut running, &signals, command)?),
+        // Iterators tell what is there now.
+        None if attached.links.is_empty() => None,
         None => {
-            output::note(&format_args!(
-                "{} programs attached; Ctrl-C ends",
-                links.len()
-            ));
+            let count = attached.links.len();
+            output::note(&format_args!("{count} programs attached; Ctrl-C ends"));
             watch(&kernel, &mut running, &signals, arguments.duration)?;
             None
         }
     };
-    drop(links);
+    drop(attached.links);
+    attach::iterate(&mut running, &attached.iterators)?;
     running.finish(arguments.json)?;
     if let (Some(status), Some(name)) = (status, arguments.command.first()) {
         command::ended(&name.to_string_lossy(), status)?;

@@ -3,7 +3,7 @@
 use crate::{
     env::Env,
     explore::{Precise, StateId},
-    state::{Frame, References, RegKind, RegState, SlotType, StackSlot, State},
+    state::{Frame, References, RegKind, RegState, SlotType, Stack, StackSlot, State},
 };
 
 /// How numbers are compared.
@@ -248,23 +248,34 @@ fn is_ignored(t: SlotType, rules: Rules) -> bool {
     }
 }
 
-fn stacks(
-    old: &[StackSlot],
-    new: &[StackSlot],
-    precise: u64,
-    exactness: Exactness,
-    ids: &mut Ids<'_>,
-) -> bool {
-    old.iter().enumerate().all(|(index, a)| {
-        let b = new.get(index);
-        if exactness == Exactness::Exact && b.is_none_or(|b| a.types != b.types) {
-            return false;
+fn stacks(old: &Stack, new: &Stack, precise: u64, exactness: Exactness, ids: &mut Ids<'_>) -> bool {
+    let is_exact = exactness == Exactness::Exact;
+    let mut index = 0;
+    for (a, b) in old.pieces().zip(new.pieces()) {
+        let shared = a.zip(b).is_some_and(|(a, b)| core::ptr::eq(a, b));
+        let a = a.unwrap_or(Stack::NOTHING);
+        let b = b.unwrap_or(Stack::NOTHING);
+        for (a, b) in a.iter().zip(b) {
+            if index >= old.len() {
+                return true;
+            }
+            let is_there = index < new.len();
+            let bit = 1 << (index & 63);
+            index += 1;
+            if is_exact && (!is_there || a.types != b.types) {
+                return false;
+            }
+            // What is the same covers itself; only ids must be told.
+            let same = shared && a.reg.id == 0 && a.reg.ref_id == 0;
+            if same || a.types.iter().all(|&t| is_ignored(t, ids.rules)) {
+                continue;
+            }
+            if !is_there || !slots(a, b, precise & bit != 0, exactness, ids) {
+                return false;
+            }
         }
-        if a.types.iter().all(|&t| is_ignored(t, ids.rules)) {
-            return true;
-        }
-        b.is_some_and(|b| slots(a, b, precise & (1 << (index & 63)) != 0, exactness, ids))
-    })
+    }
+    true
 }
 
 fn slots(

@@ -56,6 +56,8 @@ pub struct Aux {
     pub barrier: bool,
     /// Registers that are read later on some path (bit per register).
     pub live_regs: u16,
+    /// Registers of which precision tracking must know when it walks back over the instruction.
+    pub precision_regs: u16,
     /// Number of the strongly connected component that it is in, 0 for none.
     pub scc: u32,
 }

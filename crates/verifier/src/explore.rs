@@ -145,7 +145,7 @@ pub struct Search {
     pub pending: Vec<Pending>,
     /// Saved states.
     pub saved: Vec<Saved>,
-    /// Those that are compared with, by slot.
+    /// Those that are compared with, by slot, newest last.
     pub by_slot: Vec<Vec<StateId>>,
     /// All histories.
     pub history: Vec<HistoryEntry>,

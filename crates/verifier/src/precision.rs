@@ -135,7 +135,7 @@ pub fn propagate(env: &mut Env<'_>, from: StateId, st: &State, slot: usize) -> C
             }
         }
         if precise.slots != 0 {
-            for (index, slot) in frame.stack.iter().enumerate() {
+            for (index, slot) in frame.stack.spilled() {
                 if precise.slots & (1 << index) != 0 && slot.is_spilled_scalar() {
                     wanted.slots[level & 7] |= 1 << index;
                 }
@@ -159,7 +159,7 @@ pub fn mark_everything(env: &mut Env<'_>, st: &State) {
                     precise.regs |= 1 << number;
                 }
             }
-            for (index, slot) in frame.stack.iter().enumerate() {
+            for (index, slot) in frame.stack.spilled() {
                 if slot.is_spilled_scalar() {
                     precise.slots |= 1 << index;
                 }
@@ -279,13 +279,13 @@ impl Segment {
                 .entry
                 .map(|e| env.search.entry(e))
                 .filter(|entry| entry.slot == self.at);
-            if !skip {
+            if !skip && concerns(env, self.at, here, wanted) {
                 undo(env, self.at, *later, here, wanted)?;
+                if wanted.is_empty() {
+                    return Ok(true);
+                }
             }
             skip = false;
-            if wanted.is_empty() {
-                return Ok(true);
-            }
             *later = Some(self.at);
             let is_first_entry = match here {
                 Some(entry) => entry.earlier.is_none(),
@@ -305,6 +305,54 @@ impl Segment {
                 return Ok(false);
             }
         }
+    }
+}
+
+/// Whether the instruction can change what is wanted: for most it is a look at the registers that
+/// it has to do with.
+fn concerns(env: &Env<'_>, slot: u32, entry: Option<&HistoryEntry>, wanted: &Wanted) -> bool {
+    entry.is_some_and(|e| e.linked.len() != 0)
+        || env
+            .aux
+            .get(slot as usize)
+            .is_none_or(|aux| aux.precision_regs & (wanted.regs[wanted.frame] | ANYTHING) != 0)
+}
+
+/// In [`crate::env::Aux::precision_regs`]: whatever is wanted, the walk must look at it.
+const ANYTHING: u16 = 1 << 15;
+
+/// Works out [`crate::env::Aux::precision_regs`].
+pub fn registers_concerned(env: &mut Env<'_>) {
+    for slot in 0..env.program.len() {
+        let regs = env.program.get(slot).map_or(0, concerned);
+        env.aux[slot].precision_regs = regs;
+    }
+}
+
+/// Registers for which [`undo`] does something at an instruction that has no linked numbers.
+fn concerned(instruction: &Instruction) -> u16 {
+    let bit = |reg: &Reg| 1 << reg.number();
+    match instruction {
+        Instruction::Alu { dst, .. }
+        | Instruction::MovSx { dst, .. }
+        | Instruction::AddrSpaceCast { dst, .. }
+        | Instruction::Load { dst, .. }
+        | Instruction::LoadImm64 { dst, .. } => bit(dst),
+        Instruction::Branch {
+            dst,
+            src: Operand::Reg(src),
+            ..
+        } => bit(dst) | bit(src),
+        Instruction::Branch { .. }
+        | Instruction::Neg { .. }
+        | Instruction::Endian { .. }
+        | Instruction::Jump { .. }
+        | Instruction::MayGoto { .. } => 0,
+        Instruction::Store { .. }
+        | Instruction::Atomic { .. }
+        | Instruction::PacketLoad { .. }
+        | Instruction::Call(_)
+        | Instruction::Exit => ANYTHING,
     }
 }
 

@@ -33,13 +33,11 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
         env.search.processed - env.search.at_last_save.1,
     );
     let mut save = force || (jumps >= 2 && processed >= 8);
-    let mut index = 0;
     let mut compared = 0u64;
-    while index < env.search.by_slot[slot].len() {
+    for index in (0..env.search.by_slot[slot].len()).rev() {
         let id = env.search.by_slot[slot][index];
         compared += 1;
         if !same_calls(&env.search.saved(id).state, st) {
-            index += 1;
             continue;
         }
         clean(env, id);
@@ -60,8 +58,6 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
         saved.misses += u32::from(save);
         if saved.misses > saved.hits * patience + patience {
             evict(env, id, index);
-        } else {
-            index += 1;
         }
     }
     env.search.max_states_per_slot = env.search.max_states_per_slot.max(compared);
@@ -168,7 +164,7 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         evicted: false,
         instance: env.liveness.current(),
     });
-    env.search.by_slot[slot].insert(0, id);
+    env.search.by_slot[slot].push(id);
     env.search.total_states += 1;
     env.search.held_states += 1;
     env.search.peak_states = env.search.peak_states.max(env.search.held_states);
@@ -336,15 +332,9 @@ fn clean_frame(frame: &mut Frame, live_regs: u16, live_slots: u64) {
             *reg = RegState::NOT_INIT;
         }
     }
-    for (index, slot) in frame.stack.iter_mut().enumerate() {
-        if live_slots & (1 << (index & 63)) == 0 && !slot.is_special() {
-            *slot = StackSlot::INVALID;
-        }
-    }
-    while frame.stack.last() == Some(&StackSlot::INVALID) {
-        frame.stack.pop();
-    }
-    frame.stack.shrink_to_fit();
+    frame
+        .stack
+        .retain(|index, slot| live_slots & (1 << (index & 63)) != 0 || slot.is_special());
 }
 
 /// Whether the iterator that `r1` points to is not drained.
@@ -376,7 +366,7 @@ fn iterator_is_active(st: &State) -> bool {
 /// Whether an active iterator went on since the old state: then coming back is no endless loop.
 fn iterator_depths_differ(old: &State, st: &State) -> bool {
     old.frames.iter().zip(&st.frames).any(|(a, b)| {
-        a.stack.iter().zip(&b.stack).any(|(x, y)| {
+        a.stack.iter().zip(b.stack.iter()).any(|(x, y)| {
             if x.types[0] != SlotType::Iter {
                 return false;
             }
@@ -403,10 +393,16 @@ pub fn previous_visit(env: &Env<'_>, st: &State, slot: usize) -> Option<StateId>
         Some(parent) if slot == env.slot => env.search.saved(parent).state.depth,
         _ => st.depth,
     };
-    env.search.by_slot.get(slot)?.iter().copied().find(|&id| {
-        let saved = env.search.saved(id);
-        saved.branches > 0 && saved.state.depth < newest && same_calls(&saved.state, st)
-    })
+    env.search
+        .by_slot
+        .get(slot)?
+        .iter()
+        .rev()
+        .copied()
+        .find(|&id| {
+            let saved = env.search.saved(id);
+            saved.branches > 0 && saved.state.depth < newest && same_calls(&saved.state, st)
+        })
 }
 
 /// Forgets numbers that changed since the last round and do not matter exactly, so that a loop whose
@@ -422,11 +418,12 @@ pub fn widen(env: &Env<'_>, previous: StateId, st: &mut State) {
                 widen_reg(&old.regs[number], &mut frame.regs[number]);
             }
         }
-        for (index, (a, b)) in old.stack.iter().zip(&mut frame.stack).enumerate() {
-            if a.is_spilled() && b.is_spilled() && precise.slots & (1 << (index & 63)) == 0 {
-                widen_reg(&a.reg, &mut b.reg);
+        frame.stack.for_each_spilled_mut(|index, reg| {
+            let a = &old.stack[index];
+            if a.is_spilled() && precise.slots & (1 << (index & 63)) == 0 {
+                widen_reg(&a.reg, reg);
             }
-        }
+        });
     }
 }
 

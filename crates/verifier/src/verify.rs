@@ -8,7 +8,7 @@ use crate::{
     Outcome, Proof, Request, Subprogram, cfg,
     env::Env,
     error::{Check, reject},
-    explore, liveness, privilege,
+    explore, liveness, precision, privilege,
     program::Program,
     report, stack_depth, subprograms, transfer,
 };
@@ -97,6 +97,7 @@ fn check(env: &mut Env<'_>) -> Check<u32> {
     transfer::check_map_loads(env)?;
     cfg::check(env)?;
     liveness::registers(env);
+    precision::registers_concerned(env);
     env.liveness = liveness::StackLiveness::new(&env.program);
     check_results(env)?;
     search(env, 0)?;

@@ -95,7 +95,7 @@ pub fn check_bounds(
     let depth = (-min) as u32;
     let slots = depth.div_ceil(8) as usize;
     if st.frames[frame].stack.len() < slots {
-        st.frame_at_mut(frame).grow(slots);
+        st.frame_at_mut(frame).stack.grow(slots);
     }
     let sub = st.frames[frame].subprog as usize;
     if let Some(sub) = env.program.subprograms.get_mut(sub) {

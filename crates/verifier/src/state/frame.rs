@@ -4,7 +4,7 @@ use alloc::{rc::Rc, vec::Vec};
 
 use panal_isa::Reg;
 
-use super::{References, RegKind, RegState, StackSlot};
+use super::{References, RegKind, RegState, Stack, StackSlot};
 use crate::explore::{HistoryRef, StateId};
 
 /// Why a helper calls a subprogram back: decides what its return does.
@@ -26,8 +26,8 @@ pub enum CallbackKind {
 pub struct Frame {
     /// `r0` to `r10`.
     pub regs: [RegState; Reg::COUNT],
-    /// Slots from the upper end down: `stack[0]` is at `r10 - 8`. Grows when written.
-    pub stack: Vec<StackSlot>,
+    /// Its stack.
+    pub stack: Stack,
     /// Slot of the call that made it.
     pub call_slot: u32,
     /// Index of its subprogram.
@@ -49,7 +49,7 @@ impl Frame {
         regs[10] = RegState::pointer(RegKind::Stack { frame: number });
         Frame {
             regs,
-            stack: Vec::new(),
+            stack: Stack::default(),
             call_slot,
             subprog,
             callback: None,
@@ -67,21 +67,12 @@ impl Frame {
 
     /// The same, made if it is not there. `offset` in -512..0.
     pub fn slot_mut(&mut self, offset: i32) -> &mut StackSlot {
-        let index = slot_index(offset).unwrap_or(0);
-        self.grow(index + 1);
-        &mut self.stack[index]
+        &mut self.stack[slot_index(offset).unwrap_or(0)]
     }
 
     /// Whether it runs on its own, later than the call that set it up.
     pub fn is_async(&self) -> bool {
         matches!(self.callback, Some(CallbackKind::Async))
-    }
-
-    /// Makes room for this many slots.
-    pub fn grow(&mut self, slots: usize) {
-        if self.stack.len() < slots {
-            self.stack.resize(slots, StackSlot::INVALID);
-        }
     }
 
     /// Makes `r0` to `r5` unreadable, as every call does.
@@ -180,16 +171,25 @@ impl State {
         &mut self.frame_mut().regs[reg.index()]
     }
 
-    /// Calls a function on every register and every spilled register of all frames.
+    /// Calls a function on every register and every spilled register of all frames. Frames in
+    /// which it changes nothing stay shared.
     pub fn for_each_reg_mut(&mut self, mut f: impl FnMut(&mut RegState)) {
-        for frame in &mut self.frames {
+        let innermost = self.level();
+        for (level, frame) in self.frames.iter_mut().enumerate() {
+            let mut changes = |reg: &RegState| {
+                let mut changed = *reg;
+                f(&mut changed);
+                changed != *reg
+            };
+            if level != innermost
+                && !frame.regs.iter().any(&mut changes)
+                && !frame.stack.spilled().any(|(_, slot)| changes(&slot.reg))
+            {
+                continue;
+            }
             let frame = Rc::make_mut(frame);
             frame.regs.iter_mut().for_each(&mut f);
-            frame
-                .stack
-                .iter_mut()
-                .filter(|s| s.is_spilled())
-                .for_each(|s| f(&mut s.reg));
+            frame.stack.for_each_spilled_mut(|_, reg| f(reg));
         }
     }
 

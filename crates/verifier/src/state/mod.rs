@@ -10,4 +10,4 @@ pub use frame::{CallbackKind, Frame, State, slot_index};
 pub use names::type_name;
 pub use refs::{LockPtr, RefKind, Reference, References};
 pub use register::{BtfRef, BtfType, DynptrKind, IterState, MapRef, PtrFlags, RegKind, RegState};
-pub use stack::{SLOT_SIZE, SlotType, StackSlot};
+pub use stack::{SLOT_SIZE, SlotType, Stack, StackSlot};

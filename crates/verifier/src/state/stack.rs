@@ -1,4 +1,7 @@
-//! Eight bytes of stack.
+//! A frame's stack: slots of eight bytes, in pieces that states share until one writes.
+
+use alloc::rc::Rc;
+use core::ops::{Index, IndexMut};
 
 use super::RegState;
 
@@ -84,5 +87,140 @@ impl StackSlot {
     /// Whether it belongs to an object that only helpers may touch.
     pub fn is_special(&self) -> bool {
         self.types[7].is_special()
+    }
+}
+
+/// Slots of a piece.
+const PIECE: usize = 8;
+/// Slots that a frame can have (`MAX_BPF_STACK` bytes).
+const SLOTS: usize = 64;
+
+type Piece = Rc<[StackSlot; PIECE]>;
+
+/// A frame's slots, from the upper end down: index 0 is at `r10 - 8`. Grows when written.
+///
+/// States are copied far more often than they are changed in many places, so a copy shares all
+/// pieces, and a write makes one piece its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stack {
+    pieces: [Option<Piece>; SLOTS / PIECE],
+    len: usize,
+}
+
+impl Stack {
+    /// A piece in which nothing was ever written.
+    pub const NOTHING: &[StackSlot; PIECE] = &[StackSlot::INVALID; PIECE];
+
+    /// How many slots there are: those up to the lowest one that was ever written.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A slot, if it is there.
+    pub fn get(&self, index: usize) -> Option<&StackSlot> {
+        if index >= self.len {
+            return None;
+        }
+        let piece = self.pieces[index / PIECE].as_ref();
+        Some(piece.map_or(&StackSlot::INVALID, |p| &p[index % PIECE]))
+    }
+
+    /// The same, to change it.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut StackSlot> {
+        if index >= self.len {
+            return None;
+        }
+        let piece =
+            self.pieces[index / PIECE].get_or_insert_with(|| Rc::new([StackSlot::INVALID; PIECE]));
+        Some(&mut Rc::make_mut(piece)[index % PIECE])
+    }
+
+    /// All slots.
+    pub fn iter(&self) -> impl Iterator<Item = &StackSlot> + '_ {
+        let slots = self.pieces.iter().flat_map(|piece| match piece {
+            Some(piece) => &piece[..],
+            None => &Self::NOTHING[..],
+        });
+        slots.take(self.len)
+    }
+
+    /// The slots in which a register is spilled, with their indices.
+    pub fn spilled(&self) -> impl Iterator<Item = (usize, &StackSlot)> + '_ {
+        let pieces = self.pieces.iter().enumerate();
+        let slots = pieces.flat_map(|(at, piece)| {
+            let slots = piece.iter().flat_map(|p| p.iter()).enumerate();
+            slots.map(move |(index, slot)| (at * PIECE + index, slot))
+        });
+        slots.filter(|(_, slot)| slot.is_spilled())
+    }
+
+    /// Changes spilled registers; what stays as it is stays shared.
+    pub fn for_each_spilled_mut(&mut self, mut f: impl FnMut(usize, &mut RegState)) {
+        for (at, piece) in self.pieces.iter_mut().enumerate() {
+            let Some(piece) = piece else { continue };
+            for index in 0..PIECE {
+                if !piece[index].is_spilled() {
+                    continue;
+                }
+                let mut reg = piece[index].reg;
+                f(at * PIECE + index, &mut reg);
+                if reg != piece[index].reg {
+                    Rc::make_mut(piece)[index].reg = reg;
+                }
+            }
+        }
+    }
+
+    /// All pieces, from the upper end down; `None` where nothing was ever written.
+    pub fn pieces(&self) -> impl Iterator<Item = Option<&[StackSlot; PIECE]>> + '_ {
+        self.pieces.iter().map(|piece| piece.as_deref())
+    }
+
+    /// Makes room for this many slots.
+    pub fn grow(&mut self, slots: usize) {
+        self.len = self.len.max(slots.min(SLOTS));
+    }
+
+    /// Keeps the slots of which `keep` says so; the others become invalid, and those at the end go.
+    pub fn retain(&mut self, keep: impl Fn(usize, &StackSlot) -> bool) {
+        for (at, piece) in self.pieces.iter_mut().enumerate() {
+            let Some(slots) = piece else { continue };
+            let mut used = false;
+            for index in 0..PIECE {
+                if slots[index] == StackSlot::INVALID {
+                    continue;
+                }
+                if keep(at * PIECE + index, &slots[index]) {
+                    used = true;
+                } else {
+                    Rc::make_mut(slots)[index] = StackSlot::INVALID;
+                }
+            }
+            if !used {
+                *piece = None;
+            }
+        }
+        while self.len > 0 && self.get(self.len - 1) == Some(&StackSlot::INVALID) {
+            self.len -= 1;
+        }
+    }
+}
+
+impl Index<usize> for Stack {
+    type Output = StackSlot;
+
+    fn index(&self, index: usize) -> &StackSlot {
+        self.get(index).unwrap_or(&StackSlot::INVALID)
+    }
+}
+
+impl IndexMut<usize> for Stack {
+    fn index_mut(&mut self, index: usize) -> &mut StackSlot {
+        self.grow(index + 1);
+        match self.get_mut(index % SLOTS) {
+            Some(slot) => slot,
+            // Room was just made for it.
+            None => unreachable!("a slot beyond the stack"),
+        }
     }
 }

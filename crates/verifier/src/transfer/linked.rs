@@ -80,14 +80,9 @@ fn unlink_others(st: &mut State, level: usize, id: u32, linked: &Linked) {
     for (number, reg) in frame.regs.iter_mut().enumerate().take(10) {
         unlink(reg, number as u8);
     }
-    for (index, slot) in frame
+    frame
         .stack
-        .iter_mut()
-        .enumerate()
-        .filter(|(_, s)| s.is_spilled())
-    {
-        unlink(&mut slot.reg, 16 + index as u8);
-    }
+        .for_each_spilled_mut(|index, reg| unlink(reg, 16 + index as u8));
 }
 
 /// Gives the other places what is now known of one of them.

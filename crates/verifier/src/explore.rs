@@ -51,6 +51,8 @@ pub struct Saved {
     pub evicted: bool,
     /// The chain of calls under way, for liveness.
     pub instance: InstanceId,
+    /// The loop that it is in: index into [`Search::loops`].
+    pub in_loop: Option<u32>,
 }
 
 /// An entry of a path's history: a jump, an access to the stack, or registers with linked numbers.
@@ -151,8 +153,10 @@ pub struct Search {
     pub history: Vec<HistoryEntry>,
     /// The entry made for the instruction under way.
     pub current_entry: Option<HistoryRef>,
-    /// Loops under way.
-    pub loops: HashMap<LoopKey, LoopVisit>,
+    /// Loops that were come to.
+    pub loops: Vec<LoopVisit>,
+    /// Which of them, by where.
+    pub loop_at: HashMap<LoopKey, u32>,
     /// Scratch: ids of an old state and those that stand for them in the current one.
     pub ids: Vec<(u32, u32)>,
     /// Instructions processed.
@@ -194,6 +198,7 @@ impl Search {
         self.by_slot = alloc::vec![Vec::new(); slots];
         self.history.clear();
         self.loops.clear();
+        self.loop_at.clear();
         self.current_entry = None;
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     compare::{self, Exactness},
     env::Env,
     error::{Check, reject},
-    explore::{LoopKey, Precise, Saved, StateId, record},
+    explore::{LoopKey, LoopVisit, Precise, Saved, StateId, record},
     precision,
     state::{Frame, IterState, RegKind, RegState, SlotType, StackSlot, State},
 };
@@ -135,16 +135,9 @@ fn hit(env: &mut Env<'_>, id: StateId, st: &mut State, in_loop: bool) -> Check {
     }
     let slot = env.slot;
     precision::propagate(env, id, st, slot)?;
-    if in_loop {
-        let old = env.search.saved(id);
-        if let Some(key) = loop_key(env, &old.state, old.slot as usize) {
-            env.search
-                .loops
-                .entry(key)
-                .or_default()
-                .back_edges
-                .push((st.clone(), id));
-        }
+    if in_loop && let Some(visit) = env.search.saved(id).in_loop {
+        let edges = &mut env.search.loops[visit as usize].back_edges;
+        edges.push((st.clone(), id));
     }
     Ok(())
 }
@@ -153,6 +146,7 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
     let slot = env.slot;
     let id = StateId(env.search.saved.len() as u32);
     let precise = alloc::vec![Precise::default(); st.frames.len()];
+    let in_loop = visit_of_loop(env, st, id);
     env.search.saved.push(Saved {
         state: st.clone(),
         slot: slot as u32,
@@ -163,20 +157,13 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         cleaned: false,
         evicted: false,
         instance: env.liveness.current(),
+        in_loop,
     });
     env.search.by_slot[slot].push(id);
     env.search.total_states += 1;
     env.search.held_states += 1;
     env.search.peak_states = env.search.peak_states.max(env.search.held_states);
     env.search.at_last_save = (env.search.jumps, env.search.processed);
-    if let Some(key) = loop_key(env, st, slot) {
-        env.search
-            .loops
-            .entry(key)
-            .or_default()
-            .entry
-            .get_or_insert(id);
-    }
     st.parent = Some(id);
     st.first_slot = slot as u32;
     st.history = None;
@@ -184,6 +171,19 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
     // The entry of this instruction, made before, belongs to the segment that ends here.
     env.search.current_entry = None;
     st.depth += 1;
+}
+
+/// The loop that a state about to be saved is in; it is the loop's entry if none is known.
+fn visit_of_loop(env: &mut Env<'_>, st: &State, id: StateId) -> Option<u32> {
+    let key = loop_key(env, st, env.slot)?;
+    let search = &mut env.search;
+    let next = search.loops.len() as u32;
+    let visit = *search.loop_at.entry(key).or_insert(next);
+    if visit == next {
+        search.loops.push(LoopVisit::default());
+    }
+    search.loops[visit as usize].entry.get_or_insert(id);
+    Some(visit)
 }
 
 fn evict(env: &mut Env<'_>, id: StateId, index: usize) {
@@ -242,28 +242,17 @@ fn loop_key(env: &Env<'_>, st: &State, slot: usize) -> Option<LoopKey> {
 }
 
 fn is_unfinished_loop(env: &Env<'_>, id: StateId) -> bool {
-    let saved = env.search.saved(id);
-    if saved.state.frames.is_empty() {
-        return false;
-    }
-    loop_key(env, &saved.state, saved.slot as usize)
-        .and_then(|key| env.search.loops.get(&key))
-        .is_some_and(|visit| !visit.back_edges.is_empty())
+    let visit = env.search.saved(id).in_loop;
+    visit.is_some_and(|visit| !env.search.loops[visit as usize].back_edges.is_empty())
 }
 
 /// When the state through which a loop was entered is finished, all of the loop is known: carries
 /// precision along its back edges until nothing changes.
 fn leave_loop(env: &mut Env<'_>, id: StateId) -> Check {
-    let saved = env.search.saved(id);
-    if saved.state.frames.is_empty() {
-        return Ok(());
-    }
-    let Some(key) = loop_key(env, &saved.state, saved.slot as usize) else {
+    let Some(visit) = env.search.saved(id).in_loop else {
         return Ok(());
     };
-    let Some(visit) = env.search.loops.get_mut(&key) else {
-        return Ok(());
-    };
+    let visit = &mut env.search.loops[visit as usize];
     if visit.entry != Some(id) {
         return Ok(());
     }

@@ -203,9 +203,10 @@ pub fn check_stack(
         *raw = Some(RawBuffer { reg: base, size });
         return Ok(());
     }
+    let mut last = None;
     for at in bytes {
         let index = (-1 - at) as usize;
-        let slot = st.frames[frame].stack[index / 8];
+        let slot = &st.frames[frame].stack[index / 8];
         match slot.types[index % 8] {
             SlotType::Misc => {}
             kind @ (SlotType::Zero | SlotType::Invalid)
@@ -238,7 +239,10 @@ pub fn check_stack(
                 ));
             }
         }
-        env.liveness.read(env.slot, frame, index / 8);
+        if last != Some(index / 8) {
+            last = Some(index / 8);
+            env.liveness.read(env.slot, frame, index / 8);
+        }
     }
     Ok(())
 }
@@ -248,8 +252,14 @@ pub fn check_stack(
 /// # Errors
 /// It overlaps something that must not be overwritten.
 pub fn fill(env: &mut Env<'_>, st: &mut State, raw: RawBuffer) -> Check {
+    if raw.size == 0 {
+        return Ok(());
+    }
+    stack::check_bounds(env, st, raw.reg, 0, raw.size, AccessKind::Write)?;
     for at in 0..raw.size {
-        stack::write(env, st, raw.reg, at as i32, 1, Stored::Unknown)?;
+        if !stack::overwrite_plain(st, raw.reg, at as i32) {
+            stack::write(env, st, raw.reg, at as i32, 1, Stored::Unknown)?;
+        }
     }
     Ok(())
 }

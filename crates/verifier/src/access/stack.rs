@@ -312,6 +312,28 @@ pub fn write(
     }
 }
 
+/// Makes one byte unknown where the slot holds nothing but bytes; false elsewhere. The byte's bounds
+/// were checked.
+pub fn overwrite_plain(st: &mut State, base: Reg, off: i32) -> bool {
+    let reg = st.reg(base);
+    let (at, _) = reach(reg, off);
+    let frame = frame_of(reg);
+    let index = (-1 - at) as usize;
+    let is_bytes = |t: &SlotType| matches!(t, SlotType::Invalid | SlotType::Misc | SlotType::Zero);
+    let Some(slot) = st.frames[frame].stack.get(index / 8) else {
+        return false;
+    };
+    if !reg.num.is_const() || !slot.types.iter().all(is_bytes) {
+        return false;
+    }
+    if slot.types[index % 8] != SlotType::Misc || slot.reg.kind != RegKind::NotInit {
+        let slot = &mut st.frame_at_mut(frame).stack[index / 8];
+        slot.types[index % 8] = SlotType::Misc;
+        slot.reg = RegState::NOT_INIT;
+    }
+    true
+}
+
 fn write_fixed(
     env: &mut Env<'_>,
     st: &mut State,
@@ -385,7 +407,7 @@ fn write_fixed(
     if slot.is_spilled() || slot.is_special() {
         forget_spill(slot);
     }
-    slot.reg.kind = RegKind::NotInit;
+    slot.reg = RegState::NOT_INIT;
     let kind = if zero { SlotType::Zero } else { SlotType::Misc };
     let first = (-1 - at) as usize;
     for i in 0..size as usize {

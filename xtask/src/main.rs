@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod examples;
+mod gallery;
 mod parity;
 mod run;
 mod test;
@@ -18,6 +19,7 @@ Commands:
   test      install or name what the tests need, then run every test
   check     what CI checks besides: format, clippy, documentation, no_std builds
   examples  make the examples' objects anew; --check: compare with the committed ones
+  gallery   write the explanations of the gallery and docs/gallery.md anew
   bench     build and run the benchmarks: ratios against other tools, in one run
   parity    ask Linux and Panal about the verifier selftests, write docs/parity.md
   fuzz-parity [--seconds N] [--seed S] [--show N]
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(rest),
         Some("check") => check::run(rest),
         Some("examples") => examples::run(rest),
+        Some("gallery") => gallery::run(rest),
         Some("bench") => bench::run(rest),
         Some("parity") => parity::selftests(rest),
         Some("fuzz-parity") => parity::fuzz(rest),

@@ -109,6 +109,8 @@ const VERIFY_EXAMPLES: &str = "Examples:
   panal verify --program firewall --json examples/firewall.bpf.o
   panal verify --profile host /usr/lib/bpf/xdp_filter.o
   panal verify tracer.bpf.o --target /usr/lib/bpf/xdp_pass.o:xdp_pass
+  panal verify --explain prog.bpf.o      # with what is known along the path of a rejection
+  panal verify --sarif *.bpf.o > panal.sarif    # for code hosts
   panal verify --log=2 prog.bpf.o        # with the log that Linux would print
 
 Exit codes: 0 all accepted, 1 one was rejected, 2 one could not be tried.";
@@ -134,9 +136,15 @@ pub struct Verify {
     /// Print the log in Linux's form: 1 the essential, 2 every instruction, 4 only figures
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub log: Option<u32>,
+    /// Print the path of each rejection: every instruction, and what it changed of what is known
+    #[arg(long)]
+    pub explain: bool,
     /// Print one JSON object for each program
     #[arg(long)]
     pub json: bool,
+    /// Print rejections as one SARIF 2.1.0 document, as code hosts read it
+    #[arg(long, conflicts_with_all = ["json", "explain", "log"])]
+    pub sarif: bool,
 }
 
 const RUN_EXAMPLES: &str = "Examples:

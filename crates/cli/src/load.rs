@@ -50,6 +50,7 @@ fn report(
         plan,
         instructions: None,
         logged: false,
+        explained: false,
     };
     let outcome = Outcome::Rejected(rejected);
     if json {

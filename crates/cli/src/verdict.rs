@@ -3,17 +3,13 @@
 use std::{io::Write, time::Duration};
 
 use panal_loader::ProgramPlan;
-use panal_uapi::{
-    ProgType,
-    kernel::VerifierStats,
-    report::{self, Rejection},
-};
+use panal_uapi::{ProgType, kernel::VerifierStats};
 use serde::Serialize;
 
 use crate::{
     error::Problem,
     output::{self, BAD, GOOD, NAME, Painted, QUIET},
-    render,
+    rejection_json, render,
     text::clean,
 };
 
@@ -58,45 +54,11 @@ struct Counts {
 
 #[derive(Serialize)]
 struct ErrorJson<'a> {
-    class: &'a str,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errno: Option<String>,
     #[serde(flatten)]
-    place: Option<PlaceJson<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<NoteJson<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    linux_message: Option<&'a str>,
+    why: rejection_json::Why<'a>,
     /// What the kernel lacks, if that is why.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct PlaceJson<'a> {
-    /// Slot.
-    instruction: u32,
-    instruction_text: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<SourceJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct SourceJson<'a> {
-    file: &'a str,
-    line: u32,
-    column: u32,
-    text: &'a str,
-}
-
-#[derive(Serialize)]
-struct NoteJson<'a> {
-    text: &'a str,
-    #[serde(flatten)]
-    place: PlaceJson<'a>,
 }
 
 /// How one program fared.
@@ -152,17 +114,9 @@ pub fn print_no_object(out: &mut impl Write, file: &str, message: &str) -> Resul
 }
 
 fn plain_error<'a>(class: &'a str, message: &'a str) -> ErrorJson<'a> {
-    let (errno, place, notes, help) = (None, None, Vec::new(), None);
-    let (linux_message, missing) = (None, None);
     ErrorJson {
-        class,
-        message,
-        errno,
-        place,
-        notes,
-        help,
-        linux_message,
-        missing,
+        why: rejection_json::Why::new(class, message),
+        missing: None,
     }
 }
 
@@ -174,6 +128,8 @@ pub struct Program<'a> {
     pub instructions: Option<usize>,
     /// Whether the log is printed.
     pub logged: bool,
+    /// Whether the path of a rejection is printed.
+    pub explained: bool,
 }
 
 impl Program<'_> {
@@ -215,15 +171,15 @@ impl Program<'_> {
                 writeln!(out, " {}", Painted(QUIET, counts))?;
                 match &rejected.rejection {
                     Some(why) => {
-                        writeln!(
-                            out,
-                            "{}\n",
-                            render::rejection(self.file, &self.plan.name, why)
-                        )?;
+                        let text = render::rejection(self.file, &self.plan.name, why);
+                        writeln!(out, "{text}\n")?;
+                        if self.explained {
+                            writeln!(out, "{}", render::path(&why.path))?;
+                        }
                     }
                     None => writeln!(out, "  {}", clean(last_line(&rejected.log)))?,
                 }
-                if let Some(missing) = &rejected.missing {
+                if let (None, Some(missing)) = (&rejected.rejection, &rejected.missing) {
                     writeln!(out, "  it uses {}, which the kernel lacks", clean(missing))?;
                 }
                 &rejected.log
@@ -257,12 +213,17 @@ impl Program<'_> {
             Outcome::Accepted { stats, log } => (*stats, None, Some(log)),
             Outcome::Rejected(rejected) => {
                 let mut error = match &rejected.rejection {
-                    Some(why) => explained(why),
-                    None => ErrorJson {
-                        errno: Some(rejected.errno.to_string()),
-                        linux_message: Some(last_line(&rejected.log)),
-                        ..plain_error("unknown", last_line(&rejected.log))
+                    Some(why) => ErrorJson {
+                        why: rejection_json::Why::explained(why, self.explained),
+                        missing: None,
                     },
+                    None => {
+                        let said = last_line(&rejected.log);
+                        let mut error = plain_error("unknown", said);
+                        error.why.errno = Some(rejected.errno.to_string());
+                        error.why.linux_message = Some(said);
+                        error
+                    }
                 };
                 error.missing = rejected.missing.as_deref();
                 (rejected.stats, Some(error), Some(&rejected.log))
@@ -290,41 +251,8 @@ impl Program<'_> {
     }
 }
 
-fn explained(why: &Rejection) -> ErrorJson<'_> {
-    ErrorJson {
-        class: why.class.name(),
-        message: &why.message,
-        errno: Some(why.errno.to_string()),
-        place: why.place.as_ref().map(place),
-        notes: why
-            .notes
-            .iter()
-            .map(|n| NoteJson {
-                text: &n.text,
-                place: place(&n.place),
-            })
-            .collect(),
-        help: why.help.as_deref(),
-        linux_message: Some(&why.linux_message),
-        missing: None,
-    }
-}
-
-fn place(place: &report::Place) -> PlaceJson<'_> {
-    PlaceJson {
-        instruction: place.slot,
-        instruction_text: &place.instruction,
-        source: place.source.as_ref().map(|source| SourceJson {
-            file: &source.file,
-            line: source.line,
-            column: source.column,
-            text: &source.text,
-        }),
-    }
-}
-
 /// The last line of a log that says something.
-fn last_line(log: &str) -> &str {
+pub fn last_line(log: &str) -> &str {
     let lines = log.trim_end().lines().rev();
     let mut said = lines.filter(|line| !line.is_empty() && !line.starts_with("processed "));
     said.next().unwrap_or("the kernel gave no reason")

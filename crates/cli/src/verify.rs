@@ -11,7 +11,7 @@ use crate::{
     error::Problem,
     kernels, object, output,
     progress::Progress,
-    target,
+    sarif, target,
     verdict::{self, Outcome, Program, Verdict, duration},
 };
 
@@ -26,6 +26,7 @@ pub fn run(arguments: &Verify) -> Result<u8, Problem> {
         worst: Verdict::Accept,
         counts: [0; 3],
         found: false,
+        report: arguments.sarif.then(sarif::Report::new),
     };
     let started = Instant::now();
     let mut progress = Progress::start();
@@ -47,6 +48,12 @@ pub fn run(arguments: &Verify) -> Result<u8, Problem> {
             Err(problem @ (Problem::Output(_) | Problem::OutputClosed | Problem::Reported(_))) => {
                 return Err(problem);
             }
+            Err(problem) if arguments.sarif => {
+                if let Some(report) = &mut tally.report {
+                    report.failed(&file, None, &problem.to_string());
+                }
+                tally.count(Verdict::Error);
+            }
             Err(problem) if arguments.json => {
                 let message = problem.to_string();
                 verdict::print_no_object(&mut out, &file, &message)?;
@@ -65,7 +72,9 @@ pub fn run(arguments: &Verify) -> Result<u8, Problem> {
         let text = format!("no program `{name}` in any of the objects");
         return Err(Problem::Asked(text));
     }
-    if !arguments.json && tally.counts.iter().sum::<usize>() > 1 {
+    if let Some(report) = &tally.report {
+        report.print(&mut out)?;
+    } else if !arguments.json && tally.counts.iter().sum::<usize>() > 1 {
         let [accepted, rejected, failed] = tally.counts;
         let took = duration(started.elapsed());
         writeln!(
@@ -86,6 +95,8 @@ struct Tally {
     counts: [usize; 3],
     /// Whether the program that was asked for was there.
     found: bool,
+    /// What is said at the end, for code hosts.
+    report: Option<sarif::Report>,
 }
 
 impl Tally {
@@ -162,8 +173,13 @@ fn object(
             plan,
             instructions,
             logged: arguments.log.is_some(),
+            explained: arguments.explain,
         };
-        tally.count(program.print(&outcome, arguments.json, out)?);
+        let verdict = match &mut tally.report {
+            Some(report) => report.add(file, &plan.name, &outcome),
+            None => program.print(&outcome, arguments.json, out)?,
+        };
+        tally.count(verdict);
     }
     Ok(())
 }

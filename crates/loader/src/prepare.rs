@@ -286,17 +286,49 @@ impl<'k> Prepared<'k> {
     /// A call of an unknown helper that the loader itself put there, in terms of the source.
     fn explained(&self, mut rejection: Rejection, what: &str) -> Box<Rejection> {
         let kernel = self.kernel.name();
+        let (what, ask) = in_words(what);
         rejection.message = format!("the program uses {what}, which {kernel} does not have");
-        rejection.help = Some(
-            "ask with bpf_core_field_exists(), bpf_core_type_exists() or bpf_ksym_exists() before"
-                .to_owned(),
-        );
+        rejection.help = Some(format!(
+            "ask with {ask} before, so that kernels without it do not come here"
+        ));
         Box::new(rejection)
     }
 
     /// Loads every program that was chosen; the first that fails ends it.
     pub fn load(self) -> Result<Loaded<'k>, Error> {
         loaded::load(self)
+    }
+}
+
+/// What is missing, for people, and what asks for it.
+fn in_words(what: &str) -> (String, &'static str) {
+    // `<byte_off> [6] struct file___later.f_invented (0:1 @ offset 4)`
+    let relocation = what.strip_prefix('<').and_then(|rest| {
+        let (kind, rest) = rest.split_once("> ")?;
+        let (_, rest) = rest.split_once("] ")?;
+        let name = rest.split(" (").next()?;
+        Some((kind, name))
+    });
+    let Some((kind, name)) = relocation else {
+        return (what.to_owned(), "bpf_ksym_exists()");
+    };
+    // A flavour is the program's own name for one form of a type.
+    let name = match name.find("___") {
+        Some(at) => {
+            let rest = name[at..].find('.').map_or("", |dot| &name[at + dot..]);
+            format!("{}{rest}", &name[..at])
+        }
+        None => name.to_owned(),
+    };
+    match kind {
+        kind if kind.starts_with("type") => {
+            (format!("the type `{name}`"), "bpf_core_type_exists()")
+        }
+        kind if kind.starts_with("enum") => (
+            format!("the enumerator `{name}`"),
+            "bpf_core_enum_value_exists()",
+        ),
+        _ => (format!("the field `{name}`"), "bpf_core_field_exists()"),
     }
 }
 

@@ -84,6 +84,72 @@ impl Class {
     }
 }
 
+impl Class {
+    /// Every class.
+    pub const ALL: [Class; 22] = [
+        Class::InvalidInstruction,
+        Class::ControlFlow,
+        Class::Uninitialized,
+        Class::OutOfBounds,
+        Class::PacketBounds,
+        Class::NullPointer,
+        Class::WrongType,
+        Class::PointerArithmetic,
+        Class::ContextAccess,
+        Class::Permission,
+        Class::Alignment,
+        Class::Stack,
+        Class::NotAllowed,
+        Class::Reference,
+        Class::Locking,
+        Class::SpecialObject,
+        Class::Leak,
+        Class::Speculation,
+        Class::ReturnValue,
+        Class::InfiniteLoop,
+        Class::TooComplex,
+        Class::Types,
+    ];
+
+    /// What programs of the class do wrong, in one sentence.
+    pub const fn summary(self) -> &'static str {
+        match self {
+            Class::InvalidInstruction => "An instruction has an encoding that means nothing.",
+            Class::ControlFlow => {
+                "A jump leaves the program, the program runs off its end, or code cannot be reached."
+            }
+            Class::Uninitialized => "A value is read that was never written.",
+            Class::OutOfBounds => "Memory outside of an object may be accessed.",
+            Class::PacketBounds => {
+                "Packet bytes are accessed that no comparison with data_end covers."
+            }
+            Class::NullPointer => "A pointer that may be NULL is used.",
+            Class::WrongType => "A value of the wrong kind is used.",
+            Class::PointerArithmetic => "Arithmetic is done that a pointer does not allow.",
+            Class::ContextAccess => {
+                "A field of the context is accessed that does not exist, or not in this way."
+            }
+            Class::Permission => "Read-only memory is written, or write-only memory read.",
+            Class::Alignment => "An access is not aligned.",
+            Class::Stack => "The stack is accessed outside of a frame, or too much of it is used.",
+            Class::NotAllowed => {
+                "A helper, kernel function or map is used that does not exist or is not allowed here."
+            }
+            Class::Reference => "An acquired object is not released, or released twice.",
+            Class::Locking => "A lock, RCU, preemption or interrupt section is misused.",
+            Class::SpecialObject => "A dynptr, iterator, timer or other special object is misused.",
+            Class::Leak => "A kernel address would leak.",
+            Class::Speculation => {
+                "An unprivileged program could read memory by speculative execution."
+            }
+            Class::ReturnValue => "The program may return a value that its type does not allow.",
+            Class::InfiniteLoop => "A loop may never end.",
+            Class::TooComplex => "The program is too complex to be verified.",
+            Class::Types => "Types (BTF) are missing or do not fit.",
+        }
+    }
+}
+
 /// A place in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -117,6 +183,82 @@ pub struct Note {
     pub text: String,
 }
 
+/// What a range is a range of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quantity {
+    /// Distance of an access from the start of the object, in bytes.
+    Offset,
+    /// Number of bytes that are touched.
+    Size,
+    /// Number of bytes of the packet, counted from the pointer's base.
+    PacketBytes,
+    /// The value itself.
+    Value,
+}
+
+impl Quantity {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Quantity::Offset => "offset",
+            Quantity::Size => "size",
+            Quantity::PacketBytes => "packet_bytes",
+            Quantity::Value => "value",
+        }
+    }
+}
+
+/// Least and greatest number, both included. Wide enough for signed and unsigned 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Least.
+    pub min: i128,
+    /// Greatest.
+    pub max: i128,
+}
+
+/// A bound that does not hold: what is known, and what would have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Of what.
+    pub quantity: Quantity,
+    /// What is known of it on this path.
+    pub known: Range,
+    /// What it must be.
+    pub needed: Range,
+}
+
+/// The value at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Where it is: `r2`.
+    pub register: String,
+    /// What is known of it, as Linux's log prints it: `scalar(umax=255)`.
+    pub state: String,
+    /// Which bound does not hold, if it is a matter of bounds.
+    pub bound: Option<Bound>,
+}
+
+/// One instruction of the path, and what it changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The instruction.
+    pub place: Place,
+    /// Depth of calls: 0 in the program's own frame.
+    pub frame: u8,
+    /// What is known afterwards of what changed: `r2=scalar(umax=255)`, `fp-8=0`.
+    pub changes: Vec<String>,
+}
+
+/// The path of a rejection, bounded in length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Path {
+    /// The newest instructions, oldest first; the last one is the one that is rejected.
+    pub steps: Vec<Step>,
+    /// How many instructions of the path came before these.
+    pub earlier: u64,
+}
+
 /// Why a program was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -130,8 +272,33 @@ pub struct Rejection {
     pub linux_message: String,
     /// Where; `None` for mistakes of the program as a whole.
     pub place: Option<Place>,
-    /// The way there, oldest first.
+    /// The value at fault, where it is one.
+    pub value: Option<Value>,
+    /// Where the bound was lost or never gained, the reference taken, the pointer made.
+    pub origin: Option<Note>,
+    /// The branch decisions that led there, oldest first; only the newest.
     pub notes: Vec<Note>,
     /// What would mend it, where that is known.
     pub help: Option<String>,
+    /// The path, instruction by instruction.
+    pub path: Path,
+}
+
+impl Rejection {
+    /// A rejection of which nothing but Linux's words is known.
+    pub fn new(class: Class, errno: Errno, linux_message: impl Into<String>) -> Rejection {
+        let linux_message = linux_message.into();
+        Rejection {
+            class,
+            errno,
+            message: linux_message.clone(),
+            linux_message,
+            place: None,
+            value: None,
+            origin: None,
+            notes: Vec::new(),
+            help: None,
+            path: Path::default(),
+        }
+    }
 }

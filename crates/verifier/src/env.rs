@@ -90,8 +90,8 @@ pub struct Env<'a> {
     pub test_state_freq: bool,
     /// Index of the subprogram whose verification is under way (0, or a global one).
     pub current_subprogram: u32,
-    /// Branch decisions of the path that failed, newest first: slot, and whether it was taken.
-    pub trail: Vec<(u32, bool)>,
+    /// Records the path, when a rejection is walked a second time.
+    pub recorder: Option<alloc::boxed::Box<crate::report::Recorder>>,
     next_id: u32,
     /// Whether some pointer arithmetic was given a limit that another path could change.
     pub explores_alu_limits: bool,
@@ -124,7 +124,7 @@ impl<'a> Env<'a> {
                     .capabilities
                     .contains(panal_uapi::Capabilities::BPF),
             current_subprogram: 0,
-            trail: Vec::new(),
+            recorder: None,
             next_id: 0,
             strict_alignment: request
                 .flags

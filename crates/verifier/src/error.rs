@@ -2,7 +2,11 @@
 
 use alloc::{boxed::Box, string::String};
 
-use panal_uapi::{Errno, report::Class};
+use panal_isa::Reg;
+use panal_uapi::{
+    Errno,
+    report::{Bound, Class, Quantity, Range},
+};
 
 /// What a check gives.
 pub type Check<T = ()> = Result<T, Reject>;
@@ -27,6 +31,10 @@ pub struct Body {
     pub message: String,
     /// What would mend it.
     pub help: Option<String>,
+    /// The bound that does not hold.
+    pub bound: Option<Bound>,
+    /// The register at fault, where it is not the one that Linux's words name.
+    pub about: Option<Reg>,
 }
 
 impl Reject {
@@ -39,6 +47,8 @@ impl Reject {
             linux,
             message: String::new(),
             help: None,
+            bound: None,
+            about: None,
         }))
     }
 
@@ -51,6 +61,33 @@ impl Reject {
     /// Adds what would mend it.
     pub fn help(mut self, help: impl Into<String>) -> Reject {
         self.0.help = Some(help.into());
+        self
+    }
+
+    /// Adds the bound that does not hold: what is known and what is needed, least to greatest.
+    pub fn bound(
+        mut self,
+        quantity: Quantity,
+        known: (impl Into<i128>, impl Into<i128>),
+        needed: (impl Into<i128>, impl Into<i128>),
+    ) -> Reject {
+        self.0.bound = Some(Bound {
+            quantity,
+            known: Range {
+                min: known.0.into(),
+                max: known.1.into(),
+            },
+            needed: Range {
+                min: needed.0.into(),
+                max: needed.1.into(),
+            },
+        });
+        self
+    }
+
+    /// Says which register is at fault, where Linux's words name another.
+    pub fn about(mut self, reg: Reg) -> Reject {
+        self.0.about = Some(reg);
         self
     }
 

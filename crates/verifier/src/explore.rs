@@ -289,11 +289,11 @@ pub fn run(env: &mut Env<'_>, mut st: State, slot: usize) -> Check {
     env.previous = usize::MAX;
     let mut print_state = true;
     loop {
-        let flow = path_step(env, &mut st, &mut print_state);
-        if flow.is_err() {
-            env.trail = crate::report::trail(env, &st);
-        }
-        match flow? {
+        let flow = match env.recorder {
+            None => path_step(env, &mut st, &mut print_state)?,
+            Some(_) => recorded_step(env, &mut st, &mut print_state)?,
+        };
+        match flow {
             Flow::To(next) => {
                 env.previous = env.slot;
                 env.slot = next;
@@ -304,6 +304,9 @@ pub fn run(env: &mut Env<'_>, mut st: State, slot: usize) -> Check {
                     return Ok(());
                 };
                 st = pending.state;
+                if let Some(recorder) = &mut env.recorder {
+                    recorder.resume(&st);
+                }
                 env.slot = pending.slot;
                 env.previous = pending.previous;
                 env.log.back_to(pending.log_len);
@@ -311,6 +314,22 @@ pub fn run(env: &mut Env<'_>, mut st: State, slot: usize) -> Check {
             }
         }
     }
+}
+
+/// The same step when a rejection is walked again, to be explained.
+#[cold]
+fn recorded_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check<Flow> {
+    let before = st.clone();
+    let slot = env.slot as u32;
+    let flow = path_step(env, st, print_state);
+    let waiting = env.search.pending.len();
+    if let Some(recorder) = &mut env.recorder {
+        match &flow {
+            Ok(_) => recorder.step(slot, before, st, waiting),
+            Err(_) => recorder.fail(before),
+        }
+    }
+    flow
 }
 
 fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check<Flow> {

@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, string::String};
 
-use panal_uapi::{kernel::VerifierStats, report::Rejection};
+use panal_uapi::kernel::VerifierStats;
 
 use crate::{
     Outcome, Proof, Request, Subprogram, cfg,
@@ -29,19 +29,7 @@ pub fn verify(request: &Request<'_>) -> Outcome {
                 alloc::format!("{}\n", body.linux)
             };
             return Outcome {
-                result: Err(Box::new(Rejection {
-                    class: body.class,
-                    errno: body.errno,
-                    message: if body.message.is_empty() {
-                        body.linux.clone()
-                    } else {
-                        body.message
-                    },
-                    linux_message: body.linux,
-                    place: None,
-                    notes: alloc::vec::Vec::new(),
-                    help: body.help,
-                })),
+                result: Err(Box::new(report::of_program(body))),
                 stats: VerifierStats::default(),
                 log,
             };
@@ -91,7 +79,11 @@ fn check_type(request: &Request<'_>) -> Check {
     )))
 }
 
-fn check(env: &mut Env<'_>) -> Check<u32> {
+/// All checks; gives the stack's depth.
+///
+/// # Errors
+/// The first violation found.
+pub fn check(env: &mut Env<'_>) -> Check<u32> {
     privilege::check_calls(env)?;
     crate::access::attach::check(env)?;
     transfer::check_map_loads(env)?;
@@ -148,6 +140,9 @@ fn search(env: &mut Env<'_>, subprog: u32) -> Check {
     let start = env.program.subprograms[subprog as usize].start;
     env.slot = start;
     let state = subprograms::entry_state(env, subprog)?;
+    if let Some(recorder) = &mut env.recorder {
+        recorder.start();
+    }
     explore::run(env, state, start)
 }
 

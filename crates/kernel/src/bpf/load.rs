@@ -56,17 +56,12 @@ fn unresolved(error: Unresolved, code: &[Slot]) -> LoadError {
     let instruction = Instruction::decode(code, slot)
         .map_or_else(|_| String::new(), |instruction| instruction.to_string());
     let rejection = Rejection {
-        class: Class::InvalidInstruction,
-        errno,
-        message: detail.clone(),
-        linux_message: detail.clone(),
         place: Some(Place {
             slot: slot as u32,
             instruction,
             source: None,
         }),
-        notes: Vec::new(),
-        help: None,
+        ..Rejection::new(Class::InvalidInstruction, errno, detail.clone())
     };
     LoadError::Rejected {
         errno,

@@ -32,6 +32,12 @@ pub(super) const TABLE: &[Kfunc] = &[
         function: entry!(nothing),
         prototype: void,
     },
+    // What compilers put where a program runs into undefined behaviour; the verifier refuses it.
+    Kfunc {
+        name: "__bpf_trap",
+        function: entry!(nothing),
+        prototype: void,
+    },
 ];
 
 fn void(_: &mut Types) -> Prototype {

@@ -4,8 +4,8 @@ use panal_isa::Reg;
 use panal_uapi::{
     ProgType,
     program_types::{
-        self, Access, Context, Field, FieldKind, PacketAccess, ProgramType, Returns, Situation,
-        lsm_hooks, sockets,
+        self, Access, Context, Field, FieldKind, Layout, PacketAccess, ProgramType, Returns,
+        Situation, lsm_hooks, sockets,
     },
 };
 
@@ -13,7 +13,7 @@ use super::{AccessKind, arguments};
 use crate::{
     Tied,
     env::Env,
-    error::{Check, reject},
+    error::{Check, Reject, reject},
     state::{BtfRef, BtfType, PtrFlags, RegKind, RegState, State},
 };
 
@@ -60,7 +60,7 @@ pub fn check(
         Context::Fields(fields) => {
             match fields.access(off.into(), size, uapi_access(access), &situation(env)) {
                 Some(field) => field_value(env, field, access),
-                None => Err(invalid(off, size, access, fields.layout.name)),
+                None => Err(refused_field(off, size, access, fields.layout)),
             }
         }
         Context::Arguments => arguments::check(env, off, size, access),
@@ -75,7 +75,36 @@ fn uapi_access(access: AccessKind) -> Access {
     }
 }
 
-pub(super) fn invalid(off: i32, size: u32, access: AccessKind, what: &str) -> crate::error::Reject {
+/// The same with the field's name, where one lies there.
+#[cold]
+fn refused_field(off: i32, size: u32, access: AccessKind, layout: &Layout) -> Reject {
+    let reject = invalid(off, size, access, layout.name);
+    let inside = |field: &&Field| {
+        let start = i64::from(field.offset);
+        (start..start + i64::from(field.size)).contains(&i64::from(off))
+    };
+    let Some(field) = layout.fields.iter().find(inside) else {
+        return reject;
+    };
+    let whole = i64::from(field.offset) == i64::from(off) && field.size == size;
+    reject.because(match whole {
+        true => alloc::format!(
+            "programs of this type may not {} the field `{}` of `{}`",
+            access.name(),
+            field.name,
+            layout.name
+        ),
+        false => alloc::format!(
+            "{size} bytes at offset {off} of `{}` are accessed, which is no field: there is `{}` \
+             of {} bytes",
+            layout.name,
+            field.name,
+            field.size
+        ),
+    })
+}
+
+pub(super) fn invalid(off: i32, size: u32, access: AccessKind, what: &str) -> Reject {
     reject!(
         ContextAccess,
         EACCES,

@@ -1,7 +1,7 @@
 //! One load or store: dispatch on the kind of pointer.
 
 use panal_isa::Reg;
-use panal_uapi::{MapType, kernel::MapFlags};
+use panal_uapi::{MapType, kernel::MapFlags, report::Quantity};
 
 use super::{AccessKind, btf, context, stack};
 use crate::{
@@ -443,7 +443,7 @@ pub fn check_region(
     if reg.num.smin < 0 {
         let least = reg.num.smin.checked_add(off);
         if least.is_none_or(|v| v < 0 || v > i64::from(i32::MAX)) {
-            return Err(negative_min(base));
+            return Err(beyond(negative_min(base), reg, off, size, mem_size));
         }
     }
     inside(
@@ -455,20 +455,19 @@ pub fn check_region(
         zero_size_allowed,
     )
     .map_err(|e| {
-        e.then(&alloc::format!(
+        beyond(e, reg, off, size, mem_size).then(&alloc::format!(
             "R{n} min value is outside of the allowed memory range"
         ))
     })?;
     if reg.num.umax >= MAX_OFFSET {
-        return Err(reject!(
+        let unbounded = reject!(
             OutOfBounds,
             EACCES,
             "R{n} unbounded memory access, make sure to bounds check any such access"
         )
-        .because(alloc::format!(
-            "nothing is known of how large the offset in r{n} may be"
-        ))
-        .help("compare the index with the size first, or mask it"));
+        .because("the index has no upper bound")
+        .help("compare the index with the number of elements first, or mask it");
+        return Err(beyond(unbounded, reg, off, size, mem_size));
     }
     inside(
         reg,
@@ -479,10 +478,22 @@ pub fn check_region(
         zero_size_allowed,
     )
     .map_err(|e| {
-        e.then(&alloc::format!(
+        beyond(e, reg, off, size, mem_size).then(&alloc::format!(
             "R{n} max value is outside of the allowed memory range"
         ))
     })
+}
+
+/// Adds the offsets that are possible, and those that would be inside.
+#[cold]
+fn beyond(reject: Reject, reg: &RegState, off: i64, size: u32, mem_size: u32) -> Reject {
+    let least = i128::from(reg.num.smin) + i128::from(off);
+    let most = match reg.num.smin < 0 {
+        true => i128::from(reg.num.smax) + i128::from(off),
+        false => i128::from(reg.num.umax) + i128::from(off),
+    };
+    let last = i128::from(mem_size) - i128::from(size);
+    reject.bound(Quantity::Offset, (least, most), (0, last))
 }
 
 fn inside(
@@ -498,6 +509,11 @@ fn inside(
         return Ok(());
     }
     let n = base.number();
+    let (object, bytes) = match reg.kind {
+        RegKind::MapKey { .. } => ("map key", mem_size),
+        RegKind::MapValue { .. } => ("map value", mem_size),
+        _ => ("object", mem_size),
+    };
     Err(match reg.kind {
         RegKind::MapKey { .. } => reject!(
             OutOfBounds,
@@ -522,7 +538,7 @@ fn inside(
         ),
     }
     .because(alloc::format!(
-        "{size} bytes at offset {off} do not lie within the {mem_size} bytes that r{n} points to"
+        "the {size} bytes at offset {off} lie outside of the {object} of {bytes} bytes"
     )))
 }
 
@@ -546,11 +562,30 @@ pub fn check_packet(reg: &RegState, base: Reg, off: i32, size: u32, zero_ok: boo
     let at = i64::from(reg.off) + i64::from(off);
     inside(reg, base, at, size, range, zero_ok).map_err(|e| {
         e.then(&outside)
-            .because(alloc::format!(
-                "{size} bytes at offset {at} are read or written, but only {range} bytes are known to be in the packet"
-            ))
-            .help("compare the pointer plus the size with data_end on every path to this access")
+            .because(packet_words(at, size, range))
+            .bound(
+                Quantity::PacketBytes,
+                (range, range),
+                (at + i64::from(size), i64::from(i32::MAX)),
+            )
     })
+}
+
+fn packet_words(at: i64, size: u32, range: u32) -> alloc::string::String {
+    let accessed = match size {
+        1 => alloc::format!("byte {at} of the packet (from the pointer's base) is"),
+        _ => alloc::format!(
+            "bytes {at} to {} of the packet (from the pointer's base) are",
+            at + i64::from(size) - 1
+        ),
+    };
+    match range {
+        0 => alloc::format!(
+            "{accessed} accessed, but no comparison shows that the packet is so long"
+        ),
+        1 => alloc::format!("{accessed} accessed, but only 1 byte is known to be there"),
+        _ => alloc::format!("{accessed} accessed, but only {range} bytes are known to be there"),
+    }
 }
 
 /// Buffers whose size the kernel checks when the program is attached.

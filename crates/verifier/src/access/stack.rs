@@ -3,6 +3,7 @@
 use alloc::rc::Rc;
 
 use panal_isa::Reg;
+use panal_uapi::report::Quantity;
 
 use super::{
     AccessKind, helper_range,
@@ -70,10 +71,13 @@ pub fn check_bounds(
             EACCES,
             "invalid unbounded variable-offset{words} stack R{n}"
         )
-        .because(alloc::format!(
-            "nothing is known of how far r{n} points into the stack"
-        ))
-        .help("bound the index before it is added to the pointer"));
+        .because("the index into the stack has no bound")
+        .help("bound the index before it is added to the pointer")
+        .bound(
+            Quantity::Offset,
+            reach(&reg, off),
+            (-FRAME_SIZE, -i64::from(size)),
+        ));
     }
     let (min, max) = reach(&reg, off);
     let end = max.saturating_add(i64::from(size));
@@ -88,8 +92,14 @@ pub fn check_bounds(
             )
         };
         return Err(reject!(Stack, EACCES, "{text}").because(alloc::format!(
-            "{size} bytes at offset {min} from the frame pointer lie outside of the stack frame (-512 to 0)"
-        )));
+            "{size} bytes at offset {} from the frame pointer lie outside of the stack frame (-512 to 0)",
+            if min < -FRAME_SIZE { min } else { max }
+        ))
+        .bound(
+            Quantity::Offset,
+            (min, max),
+            (-FRAME_SIZE, -i64::from(size)),
+        ));
     }
     let frame = frame_of(&reg);
     let depth = (-min) as u32;

@@ -182,3 +182,26 @@ pub fn expected(arg: Arg) -> String {
     }
     list
 }
+
+/// Kinds as Linux names them, one or several, for people.
+pub fn in_words(names: &str) -> String {
+    let kinds = names.split(", ");
+    if kinds.clone().count() > 2 && kinds.clone().any(|kind| kind == "fp") {
+        return String::from("a pointer to memory (stack, map value, packet, …)");
+    }
+    let word = |name: &str| match name {
+        "scalar" => String::from("a number"),
+        "fp" => String::from("a pointer to the stack"),
+        "ctx" => String::from("the context"),
+        "map_ptr" => String::from("a map"),
+        "map_value" => String::from("a pointer into a map value"),
+        "map_key" => String::from("a pointer to a map key"),
+        "pkt" => String::from("a pointer into the packet"),
+        "ringbuf_mem" => String::from("a ring buffer record"),
+        "func" => String::from("a function"),
+        "sock" => String::from("a socket"),
+        other => alloc::format!("`{other}`"),
+    };
+    let words: alloc::vec::Vec<String> = kinds.map(word).collect();
+    words.join(" or ")
+}

@@ -8,6 +8,7 @@ use panal_isa::Reg;
 use panal_uapi::{
     MapType,
     helpers::{Arg, ArgFlags, ArgKind, Traits, id::*},
+    report::Quantity,
 };
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     access::{AccessKind, btf, context, helper_range},
     env::Env,
-    error::{Check, reject},
+    error::{Check, Reject, reject},
     precision, privilege,
     state::{BtfRef, PtrFlags, RegKind, RegState, State},
 };
@@ -122,9 +123,10 @@ fn check_type(env: &mut Env<'_>, st: &State, call: &mut Call, reg: Reg, arg: Arg
             refusal.help("compare the pointer with NULL first")
         } else {
             refusal.because(format!(
-                "argument {n} of `bpf_{}` must be {wanted}, not {}",
+                "argument {n} of `bpf_{}` must be {}, not {}",
                 call.helper.name,
-                state.type_name()
+                arg_types::in_words(&wanted),
+                arg_types::in_words(&state.type_name())
             ))
         });
     }
@@ -383,22 +385,96 @@ fn check_size(
 ) -> Check {
     let (reg, pointer) = (ARGUMENTS[index], ARGUMENTS[index - 1]);
     call.size_max = st.reg(reg).num.umax;
-    let size = bounded_size(st, reg, zero_allowed)?;
+    let size = bounded_size(st, reg, zero_allowed)
+        .map_err(|reject| within_room(env, st, pointer, reg, zero_allowed, reject))?;
     let constant = st.reg(reg).num.is_const();
-    check_memory(env, st, call, pointer, size, memory, zero_allowed, constant)?;
+    let result = check_memory(env, st, call, pointer, size, memory, zero_allowed, constant);
+    result.map_err(|reject| too_large(env, st, pointer, reg, zero_allowed, reject))?;
     precision::mark_reg(env, st, reg)
+}
+
+/// The memory is refused: where its size is known and the bytes asked for are more, that is why.
+#[cold]
+fn too_large(
+    env: &Env<'_>,
+    st: &State,
+    pointer: Reg,
+    size: Reg,
+    zero_allowed: bool,
+    reject: Reject,
+) -> Reject {
+    let num = &st.reg(size).num;
+    let room = match room(env, st, pointer) {
+        Some(room) if num.umax > room as u64 => room,
+        _ => return reject,
+    };
+    let bytes = match num.is_const() {
+        true => format!("{} bytes are", num.umax),
+        false => format!("up to {} bytes may be", num.umax),
+    };
+    reject
+        .about(size)
+        .because(format!(
+            "{bytes} accessed, but the memory has room for {room}"
+        ))
+        .bound(
+            Quantity::Size,
+            (num.umin, num.umax),
+            (i64::from(!zero_allowed), room),
+        )
+}
+
+/// Bytes from a pointer to the end of its memory, where that is known.
+fn room(env: &Env<'_>, st: &State, pointer: Reg) -> Option<i64> {
+    let memory = st.reg(pointer);
+    let off = i64::from(memory.off).wrapping_add(memory.num.as_const()? as i64);
+    let room = match memory.kind {
+        RegKind::Stack { .. } => off.wrapping_neg(),
+        RegKind::MapValue { map, .. } => i64::from(env.map(map).desc.value_size) - off,
+        RegKind::Mem { size, .. } => i64::from(size) - off,
+        _ => return None,
+    };
+    (!memory.may_be_null() && room >= 0).then_some(room)
+}
+
+/// A size without bounds is refused: what would fit.
+#[cold]
+fn within_room(
+    env: &Env<'_>,
+    st: &State,
+    pointer: Reg,
+    size: Reg,
+    zero_allowed: bool,
+    reject: Reject,
+) -> Reject {
+    let Some(room) = room(env, st, pointer) else {
+        return reject;
+    };
+    let num = &st.reg(size).num;
+    let known = match num.smin < 0 {
+        true => (i128::from(num.smin), i128::from(num.smax)),
+        false => (i128::from(num.umin), i128::from(num.umax)),
+    };
+    let needed = (i64::from(!zero_allowed), room);
+    reject.bound(Quantity::Size, known, needed)
 }
 
 /// The greatest value of a size that must have one.
 pub(super) fn bounded_size(st: &State, reg: Reg, zero_allowed: bool) -> Check<u32> {
     let n = reg.number();
     let num = &st.reg(reg).num;
+    let needed = (i64::from(!zero_allowed), MAX_SIZE - 1);
     if num.smin < 0 {
         return Err(reject!(
             OutOfBounds,
             EACCES,
             "R{n} min value is negative, either use unsigned or 'var &= const'"
-        ));
+        )
+        .because(match num.smax {
+            i64::MAX => "the size has no bound",
+            _ => "the size may be negative",
+        })
+        .bound(Quantity::Size, (num.smin, num.smax), needed));
     }
     if num.umin == 0 && !zero_allowed {
         return Err(reject!(
@@ -407,14 +483,17 @@ pub(super) fn bounded_size(st: &State, reg: Reg, zero_allowed: bool) -> Check<u3
             "R{n} invalid zero-sized read: u64=[{},{}]",
             num.umin as i64,
             num.umax as i64
-        ));
+        )
+        .bound(Quantity::Size, (num.umin, num.umax), needed));
     }
     if num.umax >= MAX_SIZE {
         return Err(reject!(
             OutOfBounds,
             EACCES,
             "R{n} unbounded memory access, use 'var &= const' or 'if (var < const)'"
-        ));
+        )
+        .because("the size has no bound")
+        .bound(Quantity::Size, (num.umin, num.umax), needed));
     }
     Ok(num.umax as u32)
 }

@@ -1,50 +1,100 @@
-//! From a check that failed to a rejection with its place and the way there.
+//! From a check that failed to a rejection with its place, its origin and the way there.
 
-use alloc::{string::String, vec::Vec};
-
-use panal_isa::{Instruction, Style};
-use panal_uapi::{
-    names::KernelNames,
-    report::{Note, Place, Rejection, Source},
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
 };
 
-use crate::{env::Env, error::Reject, state::State};
+use panal_isa::{CallTarget, Instruction, Operand, Reg, Style};
+use panal_uapi::{
+    names::KernelNames,
+    report::{Bound, Class, Note, Path, Place, Rejection, Source, Step, Value},
+};
 
-/// Branch decisions that are told, newest last.
+use super::{
+    advice::{self, Case},
+    origin::{self, Cause, Goal, Memory, Origin},
+    record::{self, Recorded},
+    state_text,
+};
+use crate::{
+    env::Env,
+    error::{Body, Reject},
+    state::{RegKind, RegState},
+};
+
+/// Branch decisions that are told.
 const NOTES: usize = 6;
-/// Instructions that are looked at for them.
-const STEPS: usize = 10_000;
+/// Instructions of the path that are told.
+const STEPS: usize = 1000;
 
-/// Adds the place and the newest branch decisions.
+/// Says of a rejection where, why and what to do.
 pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
     let body = reject.into_body();
     env.log.always(format_args!("{}\n", body.linux));
-    let reached = env.search.processed > 0;
-    let place = reached.then(|| place(env, env.slot));
-    let linux_message = body
-        .linux
-        .lines()
-        .last()
-        .map(String::from)
-        .unwrap_or_default();
-    let message = if body.message.is_empty() {
-        body.linux.replace('\n', "; ")
-    } else {
-        body.message
+    let processed = env.search.processed;
+    let path = (processed > 0)
+        .then(|| record::record(env.request, env.slot, processed))
+        .flatten();
+    let mut rejection = Rejection {
+        linux_message: last_words(&body).to_string(),
+        ..Rejection::new(body.class, body.errno, "")
     };
-    Rejection {
-        class: body.class,
-        errno: body.errno,
-        message,
-        linux_message,
-        place,
-        notes: branches(env),
-        help: body.help,
+    let mut case = Case::new(&body);
+    match &path {
+        Some(path) => {
+            rejection.place = Some(place(env, env.slot));
+            let subject = subject(env, &body, path);
+            if let Some((reg, state)) = subject {
+                rejection.value = Some(value(env, &body, reg, &state));
+                case.register = Some(reg.number());
+                case.state = Some(state);
+            }
+            let origin = begin(env, &body, path, subject);
+            rejection.origin = origin.as_ref().and_then(|o| note(env, path, o, &body));
+            case.cause = origin.map(|o| (o.cause.clone(), called(env, path, &o)));
+            rejection.notes = branches(env, path);
+            rejection.path = steps(env, path);
+        }
+        None => rejection.place = named_slot(env, &body).map(|slot| place(env, slot)),
     }
+    let advice = advice::find(&case);
+    rejection.message = advice.message;
+    rejection.help = advice.help;
+    rejection
+}
+
+/// The same for what is refused before the program could be decoded.
+pub fn of_program(body: Body) -> Rejection {
+    let advice = advice::find(&Case::new(&body));
+    Rejection {
+        message: advice.message,
+        help: advice.help,
+        ..Rejection::new(body.class, body.errno, body.linux)
+    }
+}
+
+/// The line of Linux's words that says what is wrong: the last, but for states that follow it.
+fn last_words(body: &Body) -> &str {
+    let mut lines = body.linux.lines();
+    let said = match body.class {
+        Class::InfiniteLoop => lines.next(),
+        _ => lines.next_back(),
+    };
+    said.unwrap_or_default()
 }
 
 /// An instruction with its source line.
 pub fn place(env: &Env<'_>, slot: usize) -> Place {
+    Place {
+        slot: slot as u32,
+        instruction: instruction_text(env, slot),
+        source: source(env, slot),
+    }
+}
+
+fn instruction_text(env: &Env<'_>, slot: usize) -> String {
     let names = KernelNames {
         btf: Some(&env.request.profile.btf),
     };
@@ -52,16 +102,13 @@ pub fn place(env: &Env<'_>, slot: usize) -> Place {
         names: &names,
         ..Style::LLVM
     };
-    let instruction = env
-        .program
-        .get(slot)
-        .map(|i| alloc::format!("{}", i.text(Some(slot), style)))
-        .unwrap_or_default();
-    Place {
-        slot: slot as u32,
-        instruction,
-        source: source(env, slot),
+    let instruction = env.program.get(slot);
+    if let Some(Instruction::Call(CallTarget::Kfunc { id, object: 0 })) = instruction
+        && let Some(name) = crate::calls::kfunc_name(env, *id)
+    {
+        return format!("call {name}");
     }
+    instruction.map_or_else(String::new, |i| i.text(Some(slot), style).to_string())
 }
 
 fn source(env: &Env<'_>, slot: usize) -> Option<Source> {
@@ -76,62 +123,405 @@ fn source(env: &Env<'_>, slot: usize) -> Option<Source> {
     })
 }
 
-/// The newest decisions of the path, oldest first.
-fn branches(env: &Env<'_>) -> Vec<Note> {
-    env.trail
-        .iter()
-        .rev()
-        .map(|&(slot, taken)| {
-            let text = if taken {
-                "this condition holds"
-            } else {
-                "this condition does not hold"
-            };
-            Note {
-                place: place(env, slot as usize),
-                text: String::from(text),
-            }
-        })
-        .collect()
+/// A slot that Linux's words name: for what is refused before any path is walked.
+fn named_slot(env: &Env<'_>, body: &Body) -> Option<usize> {
+    if body.class != Class::ControlFlow {
+        return None;
+    }
+    let (_, rest) = body.linux.split_once("insn ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    let slot: usize = digits.parse().ok()?;
+    env.program.get(slot).map(|_| slot)
 }
 
-/// The newest branch decisions on the way to a state at `env.slot`, newest first: whoever was
-/// passed in a straight line was not taken, jumps stand in the history.
-pub fn trail(env: &Env<'_>, st: &State) -> Vec<(u32, bool)> {
-    let mut found = Vec::new();
-    let mut at = env.slot as u32;
-    let (mut entry, mut first, mut parent) = (st.history, st.first_slot, st.parent);
-    for _ in 0..STEPS {
-        let here = entry.map(|e| *env.search.entry(e)).filter(|e| e.slot == at);
-        if at == first && here.is_none_or(|e| e.earlier.is_none()) {
-            let Some(id) = parent else { break };
-            let saved = &env.search.saved(id).state;
-            if saved.last_slot == u32::MAX {
-                break;
+/// The register at fault: the one that Linux's words name, with what is known of it.
+fn subject(env: &Env<'_>, body: &Body, path: &Recorded) -> Option<(Reg, RegState)> {
+    let last = body.linux.lines().last().unwrap_or_default();
+    let reg = body
+        .about
+        .or_else(|| named_register(last))
+        .or_else(|| named_register(&body.linux));
+    let frame = path.fault.frames.last()?;
+    let is_number = |reg: &Reg| frame.regs[reg.index()].is_scalar();
+    let reg = match (env.program.get(env.slot), body.class) {
+        (_, Class::InfiniteLoop | Class::TooComplex) => None,
+        // The number that is added, not the pointer.
+        (Some(Instruction::Alu { dst, src, .. }), Class::PointerArithmetic)
+            if reg.is_none() || body.linux.contains("math between") =>
+        {
+            match src {
+                Operand::Reg(src) => [*src, *dst].into_iter().find(is_number),
+                Operand::Imm(_) => Some(*dst),
             }
-            note_branch(env, saved.last_slot, at, &mut found);
-            at = saved.last_slot;
-            (entry, first, parent) = (saved.history, saved.first_slot, saved.parent);
-        } else {
-            let previous = match here {
-                Some(e) => {
-                    entry = e.earlier;
-                    e.previous
-                }
-                None => at.wrapping_sub(1),
-            };
-            note_branch(env, previous, at, &mut found);
-            at = previous;
         }
-        if found.len() >= NOTES || at == u32::MAX {
+        // What is accessed is behind the base, whatever the words.
+        (Some(Instruction::Load { base, .. } | Instruction::Store { base, .. }), _) => {
+            reg.or(Some(*base))
+        }
+        _ => reg,
+    }?;
+    Some((reg, frame.regs[reg.index()]))
+}
+
+/// `R3` in `R3 !read_ok`.
+fn named_register(text: &str) -> Option<Reg> {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .find_map(|word| {
+            let number = word.strip_prefix('R')?;
+            Reg::new(number.parse().ok()?)
+        })
+}
+
+fn value(env: &Env<'_>, body: &Body, reg: Reg, state: &RegState) -> Value {
+    Value {
+        register: format!("r{}", reg.number()),
+        state: state_text::value(env, state),
+        bound: body.bound,
+    }
+}
+
+/// What the walk back looks for.
+fn goal(body: &Body, state: &RegState) -> Option<Goal> {
+    if let Some(Bound { known, needed, .. }) = body.bound
+        && body.class != Class::PacketBounds
+    {
+        return Some(
+            match known.min < needed.min && needed.min >= 0 && known.min < 0 {
+                true => Goal::Small,
+                false if known.max > needed.max => Goal::Large,
+                false => Goal::Small,
+            },
+        );
+    }
+    match body.class {
+        Class::PacketBounds if body.linux.contains("min value is negative") => Some(Goal::Small),
+        Class::PacketBounds => Some(Goal::Packet),
+        Class::Uninitialized => Some(Goal::Written),
+        Class::OutOfBounds | Class::ReturnValue => Some(match state.num.smin < 0 {
+            true => Goal::Small,
+            false => Goal::Large,
+        }),
+        Class::PointerArithmetic if state.is_scalar() => Some(Goal::Large),
+        Class::Stack if body.linux.contains("variable-offset") => Some(Goal::Large),
+        Class::NullPointer
+        | Class::WrongType
+        | Class::PointerArithmetic
+        | Class::Reference
+        | Class::SpecialObject
+        | Class::NotAllowed => Some(Goal::Pointer),
+        _ => None,
+    }
+}
+
+fn begin(
+    env: &Env<'_>,
+    body: &Body,
+    path: &Recorded,
+    subject: Option<(Reg, RegState)>,
+) -> Option<Origin> {
+    if let Some(slot) = held_since(env, body, path) {
+        let step = path.steps.iter().rposition(|s| s.slot == slot)?;
+        return Some(Origin {
+            step: Some(step),
+            cause: Cause::Acquired,
+            value: RegState::NOT_INIT,
+        });
+    }
+    match body.class {
+        Class::Locking => return None,
+        Class::InfiniteLoop | Class::TooComplex => return most_decided(env, path),
+        _ => {}
+    }
+    let (reg, state) = subject?;
+    if matches!(state.kind, RegKind::Context) && body.class == Class::ContextAccess {
+        return None;
+    }
+    origin::trace(env, path, reg, goal(body, &state)?)
+}
+
+/// The condition that was decided most often on the path: that of the loop.
+fn most_decided(env: &Env<'_>, path: &Recorded) -> Option<Origin> {
+    let mut counts: Vec<u32> = alloc::vec![0; env.program.len()];
+    let mut last = None;
+    for (index, step) in path.steps.iter().enumerate() {
+        let slot = step.slot as usize;
+        if matches!(env.program.get(slot), Some(Instruction::Branch { .. })) {
+            counts[slot] += 1;
+            let most = last
+                .is_none_or(|last: usize| counts[path.steps[last].slot as usize] <= counts[slot]);
+            if most {
+                last = Some(index);
+            }
+        }
+    }
+    let step = last?;
+    let rounds = counts[path.steps[step].slot as usize];
+    (rounds > 1).then_some(Origin {
+        step: Some(step),
+        cause: Cause::Decided(rounds),
+        value: RegState::NOT_INIT,
+    })
+}
+
+/// Where the oldest thing that is held and must not be was taken.
+fn held_since(env: &Env<'_>, body: &Body, path: &Recorded) -> Option<u32> {
+    let held = &path.fault.refs;
+    let leaks = body.linux.contains("Unreleased reference");
+    match body.class {
+        Class::Reference if leaks => {
+            let line = body.linux.lines().next()?;
+            line.split("alloc_insn=").nth(1)?.trim().parse().ok()
+        }
+        Class::Locking | Class::NotAllowed => {
+            use crate::state::RefKind::{Irq, Lock, ResLock, ResLockIrq};
+            let sections = held.locks + held.rcu + held.preempt + held.irq;
+            if sections == 0 {
+                return None;
+            }
+            let reference = held
+                .list
+                .iter()
+                .rev()
+                .find(|r| matches!(r.kind, Lock | ResLock | ResLockIrq | Irq));
+            reference
+                .map(|r| r.slot)
+                .or_else(|| section_begin(env, path))
+        }
+        _ => None,
+    }
+}
+
+/// The newest call that began an RCU or preemption section.
+fn section_begin(env: &Env<'_>, path: &Recorded) -> Option<u32> {
+    let begins = |slot: u32| {
+        let name = call_name(env, slot as usize).unwrap_or_default();
+        name.contains("bpf_rcu_read_lock") || name.contains("bpf_preempt_disable")
+    };
+    path.steps.iter().rev().map(|s| s.slot).find(|&s| begins(s))
+}
+
+/// The name of what the step at an origin calls.
+fn called(env: &Env<'_>, path: &Recorded, origin: &Origin) -> Option<String> {
+    let slot = path.steps.get(origin.step?)?.slot as usize;
+    call_name(env, slot)
+}
+
+/// The name of what an instruction calls: `bpf_map_lookup_elem()`.
+pub fn call_name(env: &Env<'_>, slot: usize) -> Option<String> {
+    match env.program.get(slot)? {
+        Instruction::Call(CallTarget::Helper(id)) => {
+            panal_uapi::helpers::by_id(*id).map(|h| format!("bpf_{}()", h.name))
+        }
+        Instruction::Call(CallTarget::Kfunc { id, object: 0 }) => {
+            crate::calls::kfunc_name(env, *id).map(|name| format!("{name}()"))
+        }
+        Instruction::Call(CallTarget::Local(_)) => {
+            let callee = env.program.callee(slot)?;
+            let sub = env.program.subprograms.get(callee as usize)?;
+            Some(format!("{}()", sub.name))
+        }
+        _ => None,
+    }
+}
+
+/// The origin in words.
+fn note(env: &Env<'_>, path: &Recorded, origin: &Origin, body: &Body) -> Option<Note> {
+    let slot = match origin.step {
+        Some(step) => path.steps.get(step)?.slot as usize,
+        // The function's own start.
+        None => match path.steps.first() {
+            Some(first) => first.slot as usize,
+            None => env.slot,
+        },
+    };
+    let text = origin_text(env, origin, body, call_name(env, slot))?;
+    Some(Note {
+        place: place(env, slot),
+        text,
+    })
+}
+
+fn origin_text(
+    env: &Env<'_>,
+    origin: &Origin,
+    body: &Body,
+    call: Option<String>,
+) -> Option<String> {
+    let call = call.unwrap_or_else(|| "this call".to_string());
+    let num = &origin.value.num;
+    let (min, max) = match num.smin < 0 {
+        true => (i128::from(num.smin), i128::from(num.smax)),
+        false => (i128::from(num.umin), i128::from(num.umax)),
+    };
+    let between = match origin.value.is_scalar() {
+        true if num.smin == i64::MIN && num.smax == i64::MAX => "may be anything".to_string(),
+        true if min == max => format!("is {min}"),
+        true => format!("may be {min} to {max}"),
+        false => String::new(),
+    };
+    let number = origin.value.is_scalar();
+    let unchecked = match body.class {
+        _ if !number => "",
+        Class::OutOfBounds | Class::Stack | Class::PointerArithmetic => {
+            ", and no comparison on this path bounds it"
+        }
+        _ => "",
+    };
+    Some(match &origin.cause {
+        Cause::Argument if matches!(origin.value.kind, RegKind::Context) => return None,
+        Cause::Argument if origin.value.may_be_null() => {
+            "the function is verified for every argument of its types: pointers may be NULL"
+                .to_string()
+        }
+        Cause::Argument if number => format!("an argument here: it {between}"),
+        Cause::Argument => return None,
+        Cause::Loaded(memory) => {
+            let from = match memory {
+                Memory::Context => "the context",
+                Memory::MapValue => "a map value",
+                Memory::Packet => "the packet",
+                Memory::Stack => "the stack",
+                Memory::Object => "a kernel object",
+                Memory::Other => "memory",
+            };
+            match number {
+                _ if body.class == Class::PacketBounds => {
+                    "the pointer comes from here; no comparison with data_end covers it".to_string()
+                }
+                true => format!("read from {from} here: it {between}{unchecked}"),
+                false => format!("read from {from} here"),
+            }
+        }
+        Cause::Returned if number => format!("{call} gave it: it {between}{unchecked}"),
+        Cause::Returned => format!("{call} gave it: {}", state_text::value(env, &origin.value)),
+        Cause::Constant if body.class == Class::WrongType && num.umax < 4096 => match num.umax {
+            0 => "on this path the pointer is NULL".to_string(),
+            distance => {
+                format!("on this path the pointer is NULL, and this is {distance} bytes from it")
+            }
+        },
+        Cause::Constant if number => format!("set here: it {between}"),
+        Cause::Constant => return None,
+        Cause::Lost(op) => format!(
+            "the bound is lost here: after this {} the value {between}",
+            advice::operation(*op)
+        ),
+        Cause::Cut => {
+            format!("the bound is lost here: of the value only a part is kept, and it {between}")
+        }
+        Cause::Checked if body.class == Class::PacketBounds => match origin.value.kind {
+            RegKind::Packet { range } | RegKind::PacketMeta { range } => {
+                format!("this comparison proves only {range} bytes")
+            }
+            _ => "this comparison proves too little".to_string(),
+        },
+        Cause::Checked => format!("its bound comes from here: it {between}"),
+        Cause::Overwritten => {
+            "a part of the variable is overwritten here: what is left of it is any number"
+                .to_string()
+        }
+        Cause::CheckedAbove => {
+            "this comparison bounds it from above only: as a signed number it may be negative"
+                .to_string()
+        }
+        Cause::CheckedHalf => {
+            "this comparison looks at the lower 32 bits only: the upper ones may be anything"
+                .to_string()
+        }
+        Cause::Function if number => {
+            format!("the result of {call}, which is global and verified on its own: it {between}")
+        }
+        Cause::Function => format!("the result of {call}"),
+        Cause::Decided(rounds) => format!("decided {rounds} times on this path"),
+        Cause::KnownNull => "on this side of the test the pointer is NULL".to_string(),
+        Cause::BeyondEnd => {
+            "on this side of the test the pointer is beyond the packet's end".to_string()
+        }
+        Cause::Invalidated => {
+            format!("{call} may move the packet: pointers into it are invalid from here on")
+        }
+        Cause::Released => {
+            format!("{call} releases the object: the pointer is invalid from here on")
+        }
+        Cause::Clobbered => format!("{call} leaves no value in this register"),
+        Cause::NewBase => {
+            "a variable offset is added here: comparisons with data_end made before do not cover \
+             the new pointer"
+                .to_string()
+        }
+        Cause::MaybeNull => match call.as_str() {
+            "this call" => "the pointer that is read here may be NULL".to_string(),
+            _ => format!("{call} returns NULL when there is nothing"),
+        },
+        Cause::NoPointer => {
+            "after this operation the verifier no longer takes the value for a pointer".to_string()
+        }
+        Cause::Never => "nothing is written to it from here on".to_string(),
+        Cause::Acquired => match body.class {
+            Class::Reference => format!("{call} acquires it here"),
+            _ => format!("{call} begins it here"),
+        },
+    })
+}
+
+/// The newest decisions of the path, oldest first: where it went on.
+fn branches(env: &Env<'_>, path: &Recorded) -> Vec<Note> {
+    let next = |index: usize| {
+        path.steps
+            .get(index + 1)
+            .map_or(env.slot, |s| s.slot as usize)
+    };
+    let mut notes: Vec<Note> = Vec::new();
+    for (index, step) in path.steps.iter().enumerate().rev() {
+        let slot = step.slot as usize;
+        if !matches!(env.program.get(slot), Some(Instruction::Branch { .. })) {
+            continue;
+        }
+        let next = next(index);
+        let taken = next != slot + 1;
+        let place = place(env, slot);
+        // Of a loop each decision is told once.
+        if notes.iter().any(|n| n.place.slot == place.slot) {
+            continue;
+        }
+        let holds = match taken {
+            true => "holds",
+            false => "does not hold",
+        };
+        let text = match source(env, next) {
+            Some(s) => format!("the path goes on at line {}", s.line),
+            None => format!("this condition {holds}: the path goes on at instruction {next}"),
+        };
+        notes.push(Note { place, text });
+        if notes.len() >= NOTES {
             break;
         }
     }
-    found
+    notes.reverse();
+    notes
 }
 
-fn note_branch(env: &Env<'_>, slot: u32, next: u32, found: &mut Vec<(u32, bool)>) {
-    if let Some(Instruction::Branch { .. }) = env.program.get(slot as usize) {
-        found.push((slot, next != slot.wrapping_add(1)));
+fn steps(env: &Env<'_>, path: &Recorded) -> Path {
+    let first = path.steps.len().saturating_sub(STEPS);
+    let mut steps: Vec<Step> = path.steps[first..]
+        .iter()
+        .map(|step| Step {
+            place: place(env, step.slot as usize),
+            frame: step.level,
+            changes: step
+                .changes
+                .iter()
+                .map(|change| state_text::change(env, step.level, change))
+                .collect(),
+        })
+        .collect();
+    steps.push(Step {
+        place: place(env, env.slot),
+        frame: path.fault.level() as u8,
+        changes: Vec::new(),
+    });
+    Path {
+        steps,
+        earlier: (first + path.dropped) as u64,
     }
 }

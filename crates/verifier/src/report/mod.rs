@@ -1,9 +1,13 @@
 //! What is told of a verification: Linux's log, and rejections for people.
 
+mod advice;
 mod explain;
 mod log;
+mod origin;
+mod record;
 mod state_text;
 
-pub use explain::{explain, trail};
+pub use explain::{explain, of_program};
 pub use log::{log_call, log_safe, log_step, log_summary};
+pub use record::Recorder;
 pub use state_text::state_text;

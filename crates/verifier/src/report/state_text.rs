@@ -5,6 +5,7 @@ use core::fmt::Write;
 
 use panal_btf::Btf;
 
+use super::record::Change;
 use crate::{
     domain::{Scalar, Tnum},
     env::Env,
@@ -39,6 +40,39 @@ pub fn state_text(env: &Env<'_>, st: &State) -> String {
     }
     for held in &st.refs.list {
         let _ = write!(out, " refs={}", held.id);
+    }
+    out
+}
+
+/// What is known of one value.
+pub fn value(env: &Env<'_>, reg: &RegState) -> String {
+    let mut out = String::new();
+    match reg.kind {
+        RegKind::NotInit => out.push_str("uninitialised"),
+        _ => reg_text(env, &mut out, reg),
+    }
+    out
+}
+
+/// A register or stack slot after an instruction of the frame `level` changed it: `r2=5`, `fp-8=mmmmmmmm`.
+pub fn change(env: &Env<'_>, level: u8, change: &Change) -> String {
+    let place = change.place;
+    let mut out = String::new();
+    if place.frame != level {
+        let _ = write!(out, "frame{}:", place.frame);
+    }
+    match place.at.checked_sub(16) {
+        None => {
+            let _ = write!(out, "r{}={}", place.at, value(env, &change.after.reg));
+        }
+        Some(index) => {
+            let _ = write!(out, "fp{}=", (i32::from(index) + 1) * -8);
+            if change.after.is_fully_spilled() {
+                reg_text(env, &mut out, &change.after.reg);
+            } else {
+                out.extend(change.after.types.iter().map(|t| t.letter()));
+            }
+        }
     }
     out
 }

@@ -175,6 +175,11 @@ fn bad_return(num: &Scalar, (min, max): (i32, i32), place: &str) -> Reject {
     .because(alloc::format!(
         "the return value may be outside of what is allowed here: {min} to {max}"
     ))
+    .bound(
+        panal_uapi::report::Quantity::Value,
+        (num.smin, num.smax),
+        (min, max),
+    )
 }
 
 fn check_return_value(env: &mut Env<'_>, st: &mut State) -> Check {

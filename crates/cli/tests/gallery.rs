@@ -1,0 +1,276 @@
+//! The gallery: typical mistakes, each with its explanation, and mended.
+//!
+//! `gallery/NAME.bpf.c` is a mistake, and with `-DFIX` the mended program. `gallery/NAME.txt` is what
+//! `panal verify` says of the mistake. `docs/gallery.md` is made of both. `cargo xtask gallery` writes
+//! the texts and the page anew.
+
+mod common;
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use common::{panal, root};
+
+const CLANG: &str = "clang-22";
+const FOLDER: &str = "crates/cli/tests/gallery";
+const PAGE: &str = "docs/gallery.md";
+/// The kernel whose types a case with `profile: host` needs.
+const HOST: &str = "6.18";
+
+struct Case {
+    name: String,
+    source: String,
+    /// `--profile`, where it is not Panal's own.
+    profile: Option<String>,
+}
+
+fn cases() -> Vec<Case> {
+    let mut names: Vec<String> = fs::read_dir(root().join(FOLDER))
+        .expect("the gallery")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| Some(name.strip_suffix(".bpf.c")?.to_owned()))
+        .collect();
+    names.sort();
+    let case = |name: String| {
+        let path = root().join(FOLDER).join(format!("{name}.bpf.c"));
+        let source = fs::read_to_string(path).expect("readable");
+        let profile = source
+            .lines()
+            .find_map(|line| Some(line.strip_prefix("// profile: ")?.to_owned()));
+        Case {
+            name,
+            source,
+            profile,
+        }
+    };
+    names.into_iter().map(case).collect()
+}
+
+/// Why cases cannot be compiled here.
+fn cannot_compile() -> Option<String> {
+    let clang = Command::new(CLANG).arg("--version").output();
+    if !clang.is_ok_and(|o| o.status.success()) {
+        return Some(format!("{CLANG} is not installed"));
+    }
+    let headers = Path::new("/usr/include/bpf/bpf_helpers.h").exists();
+    (!headers).then(|| "libbpf's headers are not installed (libbpf-dev)".to_owned())
+}
+
+impl Case {
+    /// The object, with a name that is the test's own.
+    fn compile(&self, test: &str, mended: bool) -> String {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gallery-{test}"));
+        fs::create_dir_all(&folder).expect("writable");
+        // Its name is in the texts.
+        let object = folder.join(format!("{}.bpf.o", self.name));
+        let output = Command::new(CLANG)
+            .current_dir(root())
+            .args(["-O2", "-g", "-target", "bpf", "-mcpu=v3"])
+            .args(["-fdebug-compilation-dir=.", "-Iexamples", "-idirafter"])
+            .arg(format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH))
+            .args(mended.then_some("-DFIX"))
+            .arg("-c")
+            .arg(format!("{FOLDER}/{}.bpf.c", self.name))
+            .arg("-o")
+            .arg(&object)
+            .output()
+            .expect("the compiler starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {stderr}", self.name);
+        object.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Whether the kernel's types that it needs are there.
+    fn has_profile(&self) -> bool {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let there = release.starts_with(HOST) && Path::new("/sys/kernel/btf/vmlinux").exists();
+        let has = self.profile.is_none() || there;
+        if !has {
+            println!("skipped: {} needs the types of Linux {HOST}", self.name);
+        }
+        has
+    }
+
+    fn verify(&self, object: &str) -> common::Run {
+        let mut arguments = vec!["verify"];
+        if let Some(profile) = &self.profile {
+            arguments.extend(["--profile", profile]);
+        }
+        arguments.push(object);
+        panal(&arguments)
+    }
+
+    fn text_path(&self) -> PathBuf {
+        root().join(FOLDER).join(format!("{}.txt", self.name))
+    }
+}
+
+/// What is said, without the first line, which has times, and without this machine's folders.
+fn explanation(stdout: &str, object: &str) -> String {
+    let short = object.rsplit('/').next().unwrap_or(object);
+    let text = stdout.split_once('\n').map_or("", |(_, rest)| rest);
+    format!("{}\n", text.trim_end().replace(object, short))
+}
+
+#[test]
+fn explanations_are_as_recorded() {
+    if let Some(why) = cannot_compile() {
+        println!("skipped: {why}");
+        return;
+    }
+    let write = std::env::var_os("PANAL_GALLERY").is_some();
+    let mut different = Vec::new();
+    for case in cases().iter().filter(|case| case.has_profile()) {
+        let object = case.compile("mistake", false);
+        let run = case.verify(&object);
+        assert_eq!(
+            run.code,
+            Some(1),
+            "{}: {}{}",
+            case.name,
+            run.stdout,
+            run.stderr
+        );
+        let text = explanation(&run.stdout, &object);
+        if write {
+            fs::write(case.text_path(), &text).expect("writable");
+        } else if fs::read_to_string(case.text_path()).ok().as_deref() != Some(&*text) {
+            different.push(format!("{}:\n{text}", case.name));
+        }
+    }
+    if write {
+        fs::write(root().join(PAGE), page()).expect("writable");
+    }
+    assert!(
+        different.is_empty(),
+        "other than recorded (`cargo xtask gallery` records):\n{}",
+        different.join("\n")
+    );
+}
+
+#[test]
+fn every_mended_program_is_accepted() {
+    if let Some(why) = cannot_compile() {
+        println!("skipped: {why}");
+        return;
+    }
+    for case in cases().iter().filter(|case| case.has_profile()) {
+        let object = case.compile("mended", true);
+        let run = case.verify(&object);
+        assert_eq!(
+            run.code,
+            Some(0),
+            "{}: {}{}",
+            case.name,
+            run.stdout,
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn linux_refuses_the_mistakes_and_takes_the_mended_programs() {
+    if let Some(why) = cannot_compile() {
+        println!("skipped: {why}");
+        return;
+    }
+    for case in cases() {
+        for (mended, wanted) in [(false, 1), (true, 0)] {
+            let object = case.compile("linux", mended);
+            let run = panal(&["verify", "--kernel", "linux", &object]);
+            if run.code == Some(2) {
+                println!("skipped: {}: {}{}", case.name, run.stdout, run.stderr);
+                continue;
+            }
+            assert_eq!(
+                run.code,
+                Some(wanted),
+                "{} (mended: {mended}): {}",
+                case.name,
+                run.stdout
+            );
+        }
+    }
+}
+
+#[test]
+fn every_rejection_of_the_gallery_has_a_suggestion_and_a_place() {
+    for case in cases() {
+        let text = fs::read_to_string(case.text_path()).unwrap_or_default();
+        assert!(text.starts_with("error["), "{}: {text}", case.name);
+        assert!(text.contains("\nhelp: "), "{}: {text}", case.name);
+        // A program as a whole has no place.
+        let whole = ["stack_too_large", "code_without_end"].contains(&&*case.name);
+        assert!(whole || text.contains("  --> "), "{}: {text}", case.name);
+    }
+}
+
+#[test]
+fn the_page_is_made_of_the_gallery() {
+    let committed = fs::read_to_string(root().join(PAGE)).expect("the page");
+    assert!(
+        committed == page(),
+        "{PAGE} is not what the gallery gives: `cargo xtask gallery` writes it"
+    );
+}
+
+const INTRODUCTION: &str = "\
+# Typical mistakes, explained
+
+What `panal verify` says of mistakes that people make with eBPF, and what mends each. The programs are
+in `crates/cli/tests/gallery/`; each is refused by Panal and by Linux as it stands, and accepted by
+both with the change that is shown (`-DFIX`). Tests hold this page to what the command says;
+`cargo xtask gallery` writes it anew.
+
+More of a rejection: `panal verify --explain` (what is known along the path), `--json`, `--sarif`,
+`--log=2` (Linux's own text).
+";
+
+fn page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for case in cases() {
+        let mut comments = case.source.lines().skip(1);
+        let title = comments
+            .next()
+            .and_then(|line| line.strip_prefix("// "))
+            .expect("a title");
+        let why: Vec<&str> = comments
+            .skip(1)
+            .map_while(|line| line.strip_prefix("// "))
+            .collect();
+        let text = fs::read_to_string(case.text_path()).unwrap_or_default();
+        let _ = write!(
+            page,
+            "\n## {title}\n\n{}\n\n```text\n{}\n```\n\n{}",
+            why.join("\n"),
+            text.trim_end(),
+            change(&case.source)
+        );
+    }
+    page
+}
+
+/// What mends it, as a difference.
+fn change(source: &str) -> String {
+    let mut out = String::from("```diff\n");
+    let mut sign = None;
+    for line in source.lines() {
+        match line {
+            "#ifdef FIX" => sign = Some('+'),
+            "#ifndef FIX" => sign = Some('-'),
+            "#else" => sign = sign.map(|sign| if sign == '+' { '-' } else { '+' }),
+            "#endif" => sign = None,
+            line => {
+                if let Some(sign) = sign {
+                    let _ = writeln!(out, "{sign}{}", line.replace('\t', "    "));
+                }
+            }
+        }
+    }
+    out.push_str("```\n");
+    out
+}

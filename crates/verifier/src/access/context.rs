@@ -95,11 +95,12 @@ fn refused_field(off: i32, size: u32, access: AccessKind, layout: &Layout) -> Re
             layout.name
         ),
         false => alloc::format!(
-            "{size} bytes at offset {off} of `{}` are accessed, which is no field: there is `{}` \
-             of {} bytes",
-            layout.name,
+            "an access of size {size} at offset {off} does not fit the field `{}` of `{}`, which \
+             has {} bytes at offset {}",
             field.name,
-            field.size
+            layout.name,
+            field.size,
+            field.offset
         ),
     })
 }

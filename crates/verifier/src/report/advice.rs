@@ -517,6 +517,16 @@ const WORDS: &[Words] = &[
         "use another program type (section) that may call it",
     ),
     words(
+        &["expected prog array map for tail call"],
+        "a tail call takes its program from a map that is no program array",
+        "use a map of type BPF_MAP_TYPE_PROG_ARRAY",
+    ),
+    words(
+        &["cannot pass map_type"],
+        "this helper does not take maps of this type",
+        "use a helper for this map type, or another map type",
+    ),
+    words(
         &["invalid func unknown#"],
         "this helper does not exist in the kernel that is meant",
         "ask with bpf_core_enum_value_exists() before it is called, or use an older helper",

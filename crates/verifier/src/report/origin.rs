@@ -450,13 +450,13 @@ impl Walk<'_, '_> {
                     at: 16 + slot.min(200) as u8,
                 };
                 let held = self.path.value(place, index);
-                if let Some(held) = held {
-                    if held.types.iter().any(|&t| t != SlotType::Invalid) {
-                        let whole = held.types[8 - size..].iter();
-                        self.partial = !whole.clone().all(|&t| t == SlotType::Spill);
-                        (self.place, self.value) = (place, held.reg);
-                        return None;
-                    }
+                if let Some(held) = held
+                    && held.types.iter().any(|&t| t != SlotType::Invalid)
+                {
+                    let whole = held.types[8 - size..].iter();
+                    self.partial = !whole.clone().all(|&t| t == SlotType::Spill);
+                    (self.place, self.value) = (place, held.reg);
+                    return None;
                 }
             }
             return Some(Cause::Loaded(Memory::Stack));

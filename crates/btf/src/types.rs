@@ -4,6 +4,7 @@ use alloc::{boxed::Box, sync::Arc};
 
 /// Number of a type within its BTF; 0 is `void`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TypeId(pub u32);
 
 impl TypeId {

@@ -278,14 +278,26 @@ impl<'k> Session<'k> {
             retval: event.retval,
             with_packet: false,
         };
-        program.counters.runs.fetch_add(1, Ordering::Relaxed);
-        self.start(program, &setting)
+        self.counted(program, &setting)
     }
 
     /// Runs a program over the packet that was loaded.
     pub(crate) fn run_packet(&mut self, program: &Program) -> Ran {
-        program.counters.runs.fetch_add(1, Ordering::Relaxed);
-        self.start(program, &Setting::packet())
+        self.counted(program, &Setting::packet())
+    }
+
+    /// A run that is counted, and timed when somebody asks for it.
+    fn counted(&mut self, program: &Program, setting: &Setting<'_>) -> Ran {
+        let counters = &program.counters;
+        counters.runs.fetch_add(1, Ordering::Relaxed);
+        if !self.shared.stats.any() {
+            return self.start(program, setting);
+        }
+        let begin = Instant::now();
+        let ran = self.start(program, setting);
+        let took = begin.elapsed().as_nanos() as u64;
+        counters.nanoseconds.fetch_add(took, Ordering::Relaxed);
+        ran
     }
 
     /// The packet buffer.

@@ -9,7 +9,7 @@ use panal_uapi::{
 
 use crate::{
     maps::{Map, UserMap},
-    objects::{BtfObject, Link, Program},
+    objects::{BtfObject, Link, Program, StatsHold},
 };
 
 /// First number handed out: 0 to 2 look like the standard streams to people.
@@ -25,6 +25,8 @@ pub(crate) enum Object {
     Program(Arc<Program>),
     Link(Arc<Link>),
     Btf(Arc<BtfObject>),
+    /// Keeps programs' runs timed.
+    Stats(#[expect(dead_code, reason = "held until the descriptor closes")] Arc<StatsHold>),
 }
 
 impl Object {
@@ -35,6 +37,7 @@ impl Object {
             Object::Program(_) => "a program",
             Object::Link(_) => "a link",
             Object::Btf(_) => "a BTF",
+            Object::Stats(_) => "statistics",
         }
     }
 }
@@ -79,6 +82,14 @@ impl FdTable {
     pub(crate) fn map(&self, number: i32) -> Result<Arc<Map>, Errno> {
         match self.get(number)? {
             Object::Map(map) => Ok(map.map().clone()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// The map behind a number as user space holds it.
+    pub(crate) fn user_map(&self, number: i32) -> Result<UserMap, Errno> {
+        match self.get(number)? {
+            Object::Map(map) => Ok(map),
             _ => Err(Errno::EINVAL),
         }
     }

@@ -37,12 +37,6 @@ impl<T> Ids<T> {
         object
     }
 
-    /// Lets an id stand for another object.
-    pub(crate) fn publish_again(&self, id: u32, object: &Arc<T>) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.objects.insert(id, Arc::downgrade(object));
-    }
-
     fn reserve(&self) -> u32 {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.objects.len() >= 64 && inner.last.is_multiple_of(64) {
@@ -65,6 +59,15 @@ impl<T> Ids<T> {
     pub(crate) fn get(&self, id: u32) -> Option<Arc<T>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.objects.get(&id)?.upgrade()
+    }
+
+    /// The smallest id above this one whose object lives.
+    pub(crate) fn after(&self, id: u32) -> Option<u32> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut above = inner.objects.range(id.checked_add(1)?..);
+        above
+            .find(|(_, object)| object.strong_count() > 0)
+            .map(|(id, _)| *id)
     }
 
     /// Every living object, by id.

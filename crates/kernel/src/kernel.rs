@@ -17,7 +17,7 @@ use crate::{
     fds::FdTable,
     ids::Ids,
     maps::Map,
-    objects::{Attachment, BtfObject, Link, Program},
+    objects::{Attachment, BtfObject, Link, Program, StatsUsers},
     pins::Pins,
     trace_log::{TraceLine, TraceLog},
 };
@@ -39,11 +39,12 @@ pub(crate) struct Shared {
     pub(crate) fds: Arc<FdTable>,
     pub(crate) maps: Ids<Map>,
     pub(crate) programs: Ids<Program>,
-    pub(crate) links: Ids<Attachment>,
+    pub(crate) links: Ids<Link>,
     pub(crate) btfs: Ids<BtfObject>,
     pub(crate) pins: Pins,
     pub(crate) attachments: Arc<Attachments>,
     pub(crate) trace_log: TraceLog,
+    pub(crate) stats: Arc<StatsUsers>,
     pub(crate) map_host: MapHost,
     pub(crate) handles: Arc<Handles>,
     pub(crate) cpu_memories: CpuMemories,
@@ -150,6 +151,7 @@ impl Builder {
             maps: Ids::default(),
             programs: Ids::default(),
             links: Ids::default(),
+            stats: Arc::default(),
             btfs: Ids::default(),
             pins: Pins::default(),
             attachments: Arc::default(),
@@ -222,9 +224,10 @@ impl PanalKernel {
         self.shared.programs.all()
     }
 
-    /// Every attachment that lives, by id of its link.
+    /// Every attachment that lives, by id of its link; not those of links that were detached.
     pub fn attachments(&self) -> Vec<Arc<Attachment>> {
-        self.shared.links.all()
+        let links = self.shared.links.all();
+        links.iter().filter_map(|link| link.attachment()).collect()
     }
 
     /// Every loaded BTF that lives, by id.

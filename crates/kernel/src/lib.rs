@@ -21,6 +21,7 @@ mod objects;
 mod packet;
 mod pins;
 mod program_types;
+mod tag;
 mod trace_log;
 
 pub mod hooks;

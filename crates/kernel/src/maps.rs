@@ -8,7 +8,8 @@ use std::sync::{
 use panal_btf::TypeId;
 use panal_maps::{Handles, MapDef, ObjectArray};
 use panal_uapi::{
-    AttachType, MapType, ProgType,
+    AttachType, Errno, MapType, ProgType,
+    inspect::OpenFlags,
     kernel::{MapFlags, MapInfo},
 };
 use panal_verifier::MapDescription;
@@ -144,7 +145,10 @@ impl Map {
             btf_id,
             btf_key_type_id: key,
             btf_value_type_id: value,
+            btf_vmlinux_value_type_id: TypeId::VOID,
             frozen: self.is_frozen(),
+            memlock: self.core.memory(),
+            owner: self.owner.get().map(|(kind, _)| (kind.number(), false)),
         }
     }
 
@@ -208,22 +212,46 @@ impl Map {
 }
 
 /// A map as user space holds it: by a descriptor or a pin.
-pub(crate) struct UserMap(Arc<Map>);
+pub(crate) struct UserMap {
+    map: Arc<Map>,
+    flags: OpenFlags,
+}
 
 impl UserMap {
     pub fn new(map: Arc<Map>) -> Self {
+        UserMap::with_flags(map, OpenFlags::empty())
+    }
+
+    /// A descriptor that is only for reading, or only for writing.
+    pub fn with_flags(map: Arc<Map>, flags: OpenFlags) -> Self {
         map.users.fetch_add(1, Ordering::Relaxed);
-        UserMap(map)
+        UserMap { map, flags }
     }
 
     pub fn map(&self) -> &Arc<Map> {
-        &self.0
+        &self.map
+    }
+
+    /// The map, when its contents may be read through this descriptor.
+    pub fn to_read(&self) -> Result<&Arc<Map>, Errno> {
+        match self.flags.contains(OpenFlags::WRONLY) {
+            true => Err(Errno::EPERM),
+            false => Ok(&self.map),
+        }
+    }
+
+    /// The map, when its contents may be written through this descriptor.
+    pub fn to_write(&self) -> Result<&Arc<Map>, Errno> {
+        match self.flags.contains(OpenFlags::RDONLY) {
+            true => Err(Errno::EPERM),
+            false => Ok(&self.map),
+        }
     }
 }
 
 impl Clone for UserMap {
     fn clone(&self) -> Self {
-        UserMap::new(self.0.clone())
+        UserMap::with_flags(self.map.clone(), self.flags)
     }
 }
 
@@ -231,10 +259,10 @@ impl Drop for UserMap {
     /// When user space lets go of a prog array, its programs go: they may use the array themselves,
     /// and both would stay for ever.
     fn drop(&mut self) {
-        let was_last = self.0.users.fetch_sub(1, Ordering::AcqRel) == 1;
+        let was_last = self.map.users.fetch_sub(1, Ordering::AcqRel) == 1;
         if was_last
-            && self.0.map_type() == MapType::ProgArray
-            && let Some(array) = self.0.core.as_any().downcast_ref::<ObjectArray>()
+            && self.map.map_type() == MapType::ProgArray
+            && let Some(array) = self.map.core.as_any().downcast_ref::<ObjectArray>()
         {
             array.clear();
         }

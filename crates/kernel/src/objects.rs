@@ -3,16 +3,16 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::SystemTime,
 };
 
 use panal_btf::{Btf, TypeId};
-use panal_isa::Instruction;
+use panal_isa::{Instruction, Slot};
 use panal_uapi::{
     AttachType, Errno, ProgType,
-    kernel::{LoadTarget, ProgFlags, VerifierStats},
+    kernel::{FuncInfo, LineInfo, LoadTarget, ProgFlags, VerifierStats},
 };
 use panal_verifier::{Access, Proof, Region};
 use panal_vm::{Executable, Stop};
@@ -97,6 +97,11 @@ pub struct Program {
     pub(crate) executable: Option<Executable>,
     /// Why it has no machine code though the kernel would run it so.
     pub(crate) interpreted: Option<String>,
+    /// The instructions, in which maps stand as indices of `maps`.
+    pub(crate) code: Vec<Slot>,
+    pub(crate) tag: [u8; 8],
+    pub(crate) funcs: Vec<FuncInfo>,
+    pub(crate) lines: Vec<LineInfo>,
     pub(crate) gpl: bool,
     pub(crate) maps: Vec<Arc<Map>>,
     pub(crate) btf: Option<Arc<BtfObject>>,
@@ -148,6 +153,11 @@ impl Program {
     /// Flags of its load.
     pub fn flags(&self) -> ProgFlags {
         self.flags
+    }
+
+    /// What is the same for the same code.
+    pub fn tag(&self) -> [u8; 8] {
+        self.tag
     }
 
     /// What the verifier found; `None` for a program that was loaded without a proof.
@@ -226,7 +236,8 @@ impl Program {
         self.counters.runs.load(Ordering::Relaxed)
     }
 
-    /// Nanoseconds that it ran in all; only runs by `BPF_PROG_TEST_RUN` are timed.
+    /// Nanoseconds that it ran in all; runs are timed by `BPF_PROG_TEST_RUN`, and while somebody
+    /// holds `BPF_ENABLE_STATS`.
     pub fn run_time_ns(&self) -> u64 {
         self.counters.nanoseconds.load(Ordering::Relaxed)
     }
@@ -264,29 +275,50 @@ impl Attachment {
 
 /// Holds a program at its hook point: as long as a descriptor or a pin holds the link.
 pub struct Link {
-    attachment: Mutex<Option<Arc<Attachment>>>,
+    id: u32,
+    /// The program that it holds, or held until it was detached.
+    state: Mutex<LinkState>,
     home: Arc<Attachments>,
 }
 
+struct LinkState {
+    attachment: Arc<Attachment>,
+    attached: bool,
+}
+
 impl Link {
-    /// Attaches.
-    pub(crate) fn new(attachment: Arc<Attachment>, home: Arc<Attachments>) -> Self {
+    /// Hangs a program at a point.
+    pub(crate) fn new(attachment: Attachment, home: Arc<Attachments>) -> Link {
+        let attachment = Arc::new(attachment);
         home.add(attachment.clone());
         Link {
-            attachment: Mutex::new(Some(attachment)),
+            id: attachment.id,
+            state: Mutex::new(LinkState {
+                attachment,
+                attached: true,
+            }),
             home,
         }
     }
 
-    /// What it holds; `None` once it was detached.
-    pub fn attachment(&self) -> Option<Arc<Attachment>> {
-        self.lock().clone()
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Attachment>>> {
-        self.attachment
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LinkState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it holds; `None` once it was detached.
+    pub fn attachment(&self) -> Option<Arc<Attachment>> {
+        let state = self.state();
+        state.attached.then(|| state.attachment.clone())
+    }
+
+    /// What it holds, or held last.
+    pub(crate) fn last_attachment(&self) -> Arc<Attachment> {
+        self.state().attachment.clone()
     }
 
     /// Puts what `change` makes of the attachment in its place, if it agrees; hooks see the one or
@@ -295,17 +327,18 @@ impl Link {
         &self,
         change: impl FnOnce(Option<&Arc<Attachment>>) -> Result<Arc<Attachment>, E>,
     ) -> Result<(), E> {
-        let mut held = self.lock();
-        let new = change(held.as_ref())?;
+        let mut state = self.state();
+        let new = change(state.attached.then_some(&state.attachment))?;
         self.home.replace(new.clone());
-        *held = Some(new);
+        state.attachment = new;
         Ok(())
     }
 
     /// Detaches, once.
     pub(crate) fn detach(&self) {
-        if let Some(attachment) = self.lock().take() {
-            self.home.remove(&attachment.point, attachment.id);
+        let mut state = self.state();
+        if std::mem::replace(&mut state.attached, false) {
+            self.home.remove(&state.attachment.point, self.id);
         }
     }
 }
@@ -313,5 +346,32 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.detach();
+    }
+}
+
+/// How many descriptors ask for programs' runs to be timed.
+#[derive(Default)]
+pub(crate) struct StatsUsers(AtomicU32);
+
+impl StatsUsers {
+    /// Whether anybody asks.
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// One who asks, until dropped (`BPF_ENABLE_STATS`).
+pub(crate) struct StatsHold(Arc<StatsUsers>);
+
+impl StatsHold {
+    pub(crate) fn new(users: Arc<StatsUsers>) -> StatsHold {
+        users.0.fetch_add(1, Ordering::Relaxed);
+        StatsHold(users)
+    }
+}
+
+impl Drop for StatsHold {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

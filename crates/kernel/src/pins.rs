@@ -27,7 +27,7 @@ pub(crate) struct Pins {
 impl Pins {
     /// Pins an object: `EEXIST` when the name is taken, `EINVAL` for a BTF, which cannot be pinned.
     pub(crate) fn pin(&self, path: &str, object: Object) -> Result<(), Errno> {
-        if matches!(object, Object::Btf(_)) {
+        if matches!(object, Object::Btf(_) | Object::Stats(_)) {
             return Err(Errno::EINVAL);
         }
         let path = normalise(path)?;
@@ -72,6 +72,14 @@ impl Pins {
             objects.remove(&path)
         };
         Ok(object.is_some())
+    }
+
+    /// Everything that is pinned, by path.
+    pub(crate) fn all(&self) -> Vec<(String, Object)> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = objects.iter();
+        all.map(|(path, object)| (path.clone(), object.clone()))
+            .collect()
     }
 
     /// Every path.

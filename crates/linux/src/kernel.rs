@@ -12,6 +12,7 @@ use panal_btf::Btf;
 use panal_uapi::{
     AttachType, Command, Errno, MapType,
     attr::ObjPin,
+    inspect::{Inspect, OpenFlags},
     kernel::{
         AttachTarget, Failure, Fd, Kernel, LoadError, Loaded, MapInfo, MapSpec, ProgSpec, TestRun,
         TestRunResult,
@@ -23,7 +24,7 @@ use crate::{
     buffers::{PerfBuffer, RingBuffer},
     explain::explain,
     iterators, maps, programs,
-    sys::{bpf, c_string, failure, into_fd, io_errno},
+    sys::{bpf, c_string, failure, io_errno},
     wait,
 };
 
@@ -85,9 +86,13 @@ pub fn online_cpus() -> Vec<u32> {
     if cpus.is_empty() { vec![0] } else { cpus }
 }
 
-fn possible_cpus() -> u32 {
-    let text = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
-    parse_cpu_list(&text).len().max(1) as u32
+/// CPUs that per-CPU values have; read once, as it never changes.
+pub fn possible_cpus() -> u32 {
+    static COUNT: OnceLock<u32> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        let text = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+        parse_cpu_list(&text).len().max(1) as u32
+    })
 }
 
 /// `uname -r` as `LINUX_VERSION_CODE`.
@@ -233,13 +238,7 @@ impl Kernel for LinuxKernel {
     }
 
     fn pin(&self, object: &Fd, path: &str) -> Result<(), Failure> {
-        let wrong = |e| {
-            failure(
-                Command::ObjPin,
-                e,
-                format!("{path} (is it in a BPF file system?)"),
-            )
-        };
+        let wrong = |e| failure(Command::ObjPin, e, crate::inspect::explain_path(path, e));
         let name = c_string(path).map_err(wrong)?;
         let attr = ObjPin {
             pathname: name.as_ptr() as u64,
@@ -253,18 +252,7 @@ impl Kernel for LinuxKernel {
     }
 
     fn get_pinned(&self, path: &str) -> Result<Option<Fd>, Failure> {
-        let wrong = |e| failure(Command::ObjGet, e, path);
-        let name = c_string(path).map_err(wrong)?;
-        let attr = ObjPin {
-            pathname: name.as_ptr() as u64,
-            ..ObjPin::default()
-        };
-        // SAFETY: the path is a C string that outlives the call.
-        match unsafe { bpf(Command::ObjGet, &mut attr.to_bytes()) } {
-            Ok(fd) => Ok(Some(into_fd(fd))),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(wrong(errno)),
-        }
+        self.get_pinned_as(path, OpenFlags::empty())
     }
 
     fn prog_load(&self, spec: &ProgSpec) -> Result<Loaded, LoadError> {

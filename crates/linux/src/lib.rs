@@ -6,11 +6,13 @@
 #![cfg(target_os = "linux")]
 
 mod attach;
+mod batch;
 mod buffers;
 mod cgroup;
 mod explain;
 mod foreign;
 mod held;
+mod inspect;
 mod iterators;
 mod janitor;
 mod kernel;

@@ -7,7 +7,11 @@ use panal_uapi::{
     kernel::{Failure, Fd, MapFlags, MapInfo, MapSpec},
 };
 
-use crate::sys::{bpf, failure, into_fd};
+use crate::{
+    inspect::FdInfo,
+    kernel::possible_cpus,
+    sys::{bpf, failure, into_fd},
+};
 
 /// `BPF_MAP_CREATE`
 pub fn create(spec: &MapSpec) -> Result<Fd, Failure> {
@@ -56,8 +60,20 @@ fn raw_create(attr: &MapCreate) -> Result<i32, Errno> {
     unsafe { bpf(Command::MapCreate, &mut attr.to_bytes()) }
 }
 
-/// `BPF_OBJ_GET_INFO_BY_FD` for a map.
+/// `BPF_OBJ_GET_INFO_BY_FD` for a map, with what only the descriptor's fdinfo tells.
 pub fn info(map: &Fd) -> Result<MapInfo, Failure> {
+    let told = FdInfo::of(map);
+    let jited = told.number("owner_jited") == Some(1);
+    Ok(MapInfo {
+        frozen: told.number("frozen") == Some(1),
+        memlock: told.number("memlock").unwrap_or(0),
+        owner: told.number("owner_prog_type").map(|owner| (owner, jited)),
+        ..raw_info(map)?
+    })
+}
+
+/// What the system call itself tells of a map.
+pub fn raw_info(map: &Fd) -> Result<MapInfo, Failure> {
     let mut bytes = MapInfoBytes::default().to_bytes();
     let attr = GetInfo {
         bpf_fd: map.number(),
@@ -82,15 +98,10 @@ pub fn info(map: &Fd) -> Result<MapInfo, Failure> {
         btf_id: raw.btf_id,
         btf_key_type_id: TypeId(raw.btf_key_type_id),
         btf_value_type_id: TypeId(raw.btf_value_type_id),
-        frozen: frozen(map),
-    })
-}
-
-/// Linux tells whether a map is frozen only in the descriptor's fdinfo.
-fn frozen(map: &Fd) -> bool {
-    std::fs::read_to_string(format!("/proc/self/fdinfo/{}", map.number())).is_ok_and(|text| {
-        text.lines()
-            .any(|l| l.starts_with("frozen:") && l.trim_end().ends_with('1'))
+        btf_vmlinux_value_type_id: TypeId(raw.btf_vmlinux_value_type_id),
+        frozen: false,
+        memlock: 0,
+        owner: None,
     })
 }
 
@@ -136,7 +147,7 @@ fn check_key(command: Command, info: &MapInfo, key: &[u8]) -> Result<(), Failure
 
 /// `BPF_MAP_LOOKUP_ELEM`
 pub fn lookup(map: &Fd, key: &[u8], flags: u64, cpus: u32) -> Result<Option<Vec<u8>>, Failure> {
-    let info = info(map)?;
+    let info = raw_info(map)?;
     check_key(Command::MapLookupElem, &info, key)?;
     let mut value = vec![0u8; user_value_size(&info, cpus)];
     let attr = element(map, key, value.as_mut_ptr(), flags);
@@ -152,9 +163,24 @@ pub fn lookup(map: &Fd, key: &[u8], flags: u64, cpus: u32) -> Result<Option<Vec<
     }
 }
 
+/// `BPF_MAP_LOOKUP_AND_DELETE_ELEM`
+pub fn lookup_and_delete(map: &Fd, key: &[u8], flags: u64) -> Result<Option<Vec<u8>>, Failure> {
+    const COMMAND: Command = Command::MapLookupAndDeleteElem;
+    let info = raw_info(map)?;
+    check_key(COMMAND, &info, key)?;
+    let mut value = vec![0u8; user_value_size(&info, possible_cpus())];
+    let attr = element(map, key, value.as_mut_ptr(), flags);
+    // SAFETY: the key has the map's key size, the value the size that the kernel copies out.
+    match unsafe { bpf(COMMAND, &mut attr.to_bytes()) } {
+        Ok(_) => Ok(Some(value)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(failure(COMMAND, errno, format!("map {}", info.name))),
+    }
+}
+
 /// `BPF_MAP_UPDATE_ELEM`
 pub fn update(map: &Fd, key: &[u8], value: &[u8], flags: u64, cpus: u32) -> Result<(), Failure> {
-    let info = info(map)?;
+    let info = raw_info(map)?;
     check_key(Command::MapUpdateElem, &info, key)?;
     let size = user_value_size(&info, cpus);
     if value.len() != size {
@@ -174,7 +200,7 @@ pub fn update(map: &Fd, key: &[u8], value: &[u8], flags: u64, cpus: u32) -> Resu
 
 /// `BPF_MAP_DELETE_ELEM`
 pub fn delete(map: &Fd, key: &[u8]) -> Result<bool, Failure> {
-    let info = info(map)?;
+    let info = raw_info(map)?;
     check_key(Command::MapDeleteElem, &info, key)?;
     let attr = element(map, key, std::ptr::null(), 0);
     // SAFETY: the key has the map's key size.
@@ -191,7 +217,7 @@ pub fn delete(map: &Fd, key: &[u8]) -> Result<bool, Failure> {
 
 /// `BPF_MAP_GET_NEXT_KEY`
 pub fn next_key(map: &Fd, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, Failure> {
-    let info = info(map)?;
+    let info = raw_info(map)?;
     if let Some(key) = key {
         check_key(Command::MapGetNextKey, &info, key)?;
     }

@@ -26,6 +26,7 @@ macro_rules! errnos {
 
 /// A positive Linux error number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Errno(pub i32);
 
 errnos! {

@@ -76,6 +76,7 @@ impl core::fmt::Debug for Fd {
 bitflags! {
     /// `BPF_F_*` flags of `BPF_MAP_CREATE`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
     pub struct MapFlags: u32 {
         /// `BPF_F_NO_PREALLOC`
         const NO_PREALLOC = 1 << 0;
@@ -111,6 +112,7 @@ bitflags! {
 bitflags! {
     /// `BPF_F_*` flags of `BPF_PROG_LOAD`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
     pub struct ProgFlags: u32 {
         /// `BPF_F_STRICT_ALIGNMENT`
         const STRICT_ALIGNMENT = 1 << 0;
@@ -160,8 +162,9 @@ pub struct MapSpec {
     pub vmlinux_value_type: Option<TypeId>,
 }
 
-/// What a kernel tells of a map (`struct bpf_map_info`).
+/// What a kernel tells of a map (`struct bpf_map_info`, and the descriptor's fdinfo).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[allow(missing_docs)] // named as in bpf_map_info
 pub struct MapInfo {
     pub id: u32,
@@ -175,11 +178,18 @@ pub struct MapInfo {
     pub btf_id: u32,
     pub btf_key_type_id: TypeId,
     pub btf_value_type_id: TypeId,
+    /// Of a struct_ops map: its value's type in the kernel's own BTF.
+    pub btf_vmlinux_value_type_id: TypeId,
     pub frozen: bool,
+    /// Bytes of memory that it takes.
+    pub memlock: u64,
+    /// Of a prog array: number of the type of its programs, and whether they are machine code.
+    pub owner: Option<(u32, bool)>,
 }
 
 /// Where a function begins (`struct bpf_func_info`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FuncInfo {
     /// Slot of the first instruction.
     pub slot: u32,
@@ -189,6 +199,7 @@ pub struct FuncInfo {
 
 /// Where a source line's code begins (`struct bpf_line_info`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LineInfo {
     /// Slot of the first instruction.
     pub slot: u32,
@@ -246,6 +257,7 @@ pub struct ProgSpec {
 
 /// What the verifier counted; names as in Linux's summary line and veristat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VerifierStats {
     /// Instructions processed along all paths.
     pub processed: u64,
@@ -302,6 +314,7 @@ pub struct Failure {
 
 /// `BPF_PROG_TEST_RUN`
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TestRun {
     /// Packet or argument data.
     pub data_in: Vec<u8>,
@@ -317,6 +330,7 @@ pub struct TestRun {
 
 /// What a test run gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TestRunResult {
     /// The program's return value.
     pub retval: u32,
@@ -336,6 +350,7 @@ pub struct TestRunResult {
 
 /// What a program is attached to (`BPF_LINK_CREATE` and its elder relatives).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AttachTarget {
     /// A network interface by index: XDP, tcx, netkit by link. Socket filters see its packets
     /// through a packet socket that lives with the link.

@@ -15,6 +15,7 @@ pub mod capability;
 pub mod command;
 pub mod errno;
 pub mod helpers;
+pub mod inspect;
 pub mod instructions;
 pub mod kernel;
 pub mod kfuncs;

@@ -11,6 +11,7 @@ macro_rules! uapi_enum {
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[repr(u32)]
         pub enum $name {
             $(#[doc = concat!("`", $uapi, "`")] $variant = $value,)*

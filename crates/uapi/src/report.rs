@@ -7,6 +7,7 @@ use crate::Errno;
 
 /// What kind of mistake a program makes. Stable names: agents and tests depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Class {
     /// An encoding that no instruction has, a reserved field in use.
     InvalidInstruction,
@@ -152,6 +153,7 @@ impl Class {
 
 /// A place in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Source {
     /// File as the compiler named it.
     pub file: Arc<str>,
@@ -165,6 +167,7 @@ pub struct Source {
 
 /// A place in the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Place {
     /// Slot of the instruction.
     pub slot: u32,
@@ -176,6 +179,7 @@ pub struct Place {
 
 /// A remark on a place of the path that led to the rejection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Note {
     /// Where.
     pub place: Place,
@@ -261,6 +265,7 @@ pub struct Path {
 
 /// Why a program was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rejection {
     /// Kind of mistake.
     pub class: Class,

@@ -125,6 +125,12 @@ impl Executable {
         self.machine.as_ref().map(Machine::len)
     }
 
+    /// Its machine code; `None` when it was not compiled.
+    #[cfg(all(target_arch = "x86_64", unix))]
+    pub fn machine_code(&self) -> Option<&[u8]> {
+        self.machine.as_ref().map(Machine::bytes)
+    }
+
     /// Runs its machine code, or interprets it when it has none, or none for this run's cage.
     /// Without a cage ([`Options::cage`]) machine code trusts the proof and compares no address.
     #[cfg(all(target_arch = "x86_64", unix))]

@@ -45,14 +45,16 @@ pub(super) fn attach(
             format!("Panal's kernel has no events at {point}"),
         ));
     }
-    let attachment = shared.links.publish(|id| Attachment {
-        id,
-        point,
-        program,
-        cookie: 0,
+    let link = shared.links.publish(|id| {
+        let attachment = Attachment {
+            id,
+            point,
+            program,
+            cookie: 0,
+        };
+        Link::new(attachment, shared.attachments.clone())
     });
-    let link = Link::new(attachment, shared.attachments.clone());
-    kernel.open(COMMAND, Object::Link(Arc::new(link)))
+    kernel.open(COMMAND, Object::Link(link))
 }
 
 /// The link of a descriptor.
@@ -101,7 +103,6 @@ pub(super) fn update(
             program,
             cookie: old.cookie,
         });
-        kernel.shared.links.publish_again(new.id, &new);
         Ok(new)
     })
 }

@@ -25,6 +25,7 @@ use crate::{
     fds::Object,
     maps::Map,
     objects::{BtfObject, Counters, Program, Target, object_name},
+    tag,
 };
 
 const COMMAND: &str = "BPF_PROG_LOAD";
@@ -297,6 +298,10 @@ fn publish(
         proof,
         executable: runs.executable,
         interpreted: runs.interpreted,
+        tag: tag::tag(&resolved.code),
+        code: resolved.code,
+        funcs: spec.funcs.clone(),
+        lines: spec.lines.clone(),
         gpl,
         maps: resolved.maps,
         btf,

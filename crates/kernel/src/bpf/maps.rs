@@ -154,7 +154,38 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
     kernel.open(CREATE, fds::Object::Map(UserMap::new(map)))
 }
 
-fn in_map<'a>(command: &'static str, map: &'a Map) -> impl FnOnce(Errno) -> Failure + use<'a> {
+/// The map behind a descriptor that may read it.
+pub(super) fn readable(
+    kernel: &PanalKernel,
+    map: &Fd,
+    command: &'static str,
+) -> Result<Arc<Map>, Failure> {
+    let user = user_map(kernel, map, command)?;
+    let map = user.to_read().cloned();
+    map.map_err(|e| fail(command, e, "the descriptor is only for writing"))
+}
+
+/// The map behind a descriptor that may write it.
+pub(super) fn writable(
+    kernel: &PanalKernel,
+    map: &Fd,
+    command: &'static str,
+) -> Result<Arc<Map>, Failure> {
+    let user = user_map(kernel, map, command)?;
+    let map = user.to_write().cloned();
+    map.map_err(|e| fail(command, e, "the descriptor is only for reading"))
+}
+
+fn user_map(kernel: &PanalKernel, map: &Fd, command: &'static str) -> Result<UserMap, Failure> {
+    let number = map.number();
+    let found = kernel.shared.fds.user_map(number);
+    found.map_err(|e| fail(command, e, format!("descriptor {number} is no map")))
+}
+
+pub(super) fn in_map<'a>(
+    command: &'static str,
+    map: &'a Map,
+) -> impl FnOnce(Errno) -> Failure + use<'a> {
     move |errno| {
         fail(
             command,
@@ -170,7 +201,7 @@ pub(super) fn lookup(
     key: &[u8],
     flags: u64,
 ) -> Result<Option<Vec<u8>>, Failure> {
-    let map = kernel.map(map)?;
+    let map = readable(kernel, map, "BPF_MAP_LOOKUP_ELEM")?;
     match syscall::lookup(&*map.core, key, None, flags) {
         Ok(value) => Ok(Some(value)),
         Err(Errno::ENOENT) => Ok(None),
@@ -185,7 +216,7 @@ pub(super) fn update(
     value: &[u8],
     flags: u64,
 ) -> Result<(), Failure> {
-    let map = kernel.map(map)?;
+    let map = writable(kernel, map, "BPF_MAP_UPDATE_ELEM")?;
     let done = match map.map_type() {
         MapType::ProgArray => set_program(kernel, &map, key, value, flags),
         MapType::ArrayOfMaps | MapType::HashOfMaps => set_map(kernel, &map, key, value, flags),
@@ -288,7 +319,7 @@ fn set_target(
 }
 
 pub(super) fn delete(kernel: &PanalKernel, map: &Fd, key: &[u8]) -> Result<bool, Failure> {
-    let map = kernel.map(map)?;
+    let map = writable(kernel, map, "BPF_MAP_DELETE_ELEM")?;
     match syscall::delete(&*map.core, key) {
         Ok(()) => Ok(true),
         Err(Errno::ENOENT) => Ok(false),
@@ -301,12 +332,12 @@ pub(super) fn next_key(
     map: &Fd,
     key: Option<&[u8]>,
 ) -> Result<Option<Vec<u8>>, Failure> {
-    let map = kernel.map(map)?;
+    let map = readable(kernel, map, "BPF_MAP_GET_NEXT_KEY")?;
     syscall::next_key(&*map.core, key).map_err(in_map("BPF_MAP_GET_NEXT_KEY", &map))
 }
 
 pub(super) fn freeze(kernel: &PanalKernel, map: &Fd) -> Result<(), Failure> {
-    let map = kernel.map(map)?;
+    let map = writable(kernel, map, "BPF_MAP_FREEZE")?;
     syscall::freeze(&*map.core).map_err(in_map("BPF_MAP_FREEZE", &map))
 }
 

@@ -1,7 +1,9 @@
 //! The system call: [`Kernel`] for [`PanalKernel`], one file per group of commands.
 
 mod attach;
+mod batch;
 mod fields;
+mod inspect;
 mod linkage;
 mod load;
 mod maps;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use panal_btf::Btf;
 use panal_uapi::{
     Capabilities, Errno,
+    inspect::{Inspect, OpenFlags},
     kernel::{
         AttachTarget, Failure, Fd, Kernel, LoadError, Loaded, MapInfo, MapSpec, ProgSpec, TestRun,
         TestRunResult,
@@ -183,13 +186,7 @@ impl Kernel for PanalKernel {
     }
 
     fn get_pinned(&self, path: &str) -> Result<Option<Fd>, Failure> {
-        const COMMAND: &str = "BPF_OBJ_GET";
-        let found = self
-            .shared
-            .pins
-            .get(path)
-            .map_err(|e| fail(COMMAND, e, path))?;
-        found.map(|object| self.open(COMMAND, object)).transpose()
+        self.get_pinned_as(path, OpenFlags::empty())
     }
 
     fn prog_load(&self, spec: &ProgSpec) -> Result<Loaded, LoadError> {

@@ -149,7 +149,10 @@ impl Kernel for Recorder {
             btf_id: 0,
             btf_key_type_id: Default::default(),
             btf_value_type_id: Default::default(),
+            btf_vmlinux_value_type_id: Default::default(),
             frozen: asked.frozen.contains(&map.number()),
+            memlock: 0,
+            owner: None,
         })
     }
 

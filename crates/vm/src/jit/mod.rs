@@ -94,6 +94,11 @@ impl Machine {
         self.pages.address(0)
     }
 
+    /// The machine code.
+    pub fn bytes(&self) -> &[u8] {
+        self.pages.bytes()
+    }
+
     /// Bytes of machine code.
     pub fn len(&self) -> usize {
         self.pages.len()

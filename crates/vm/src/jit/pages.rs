@@ -80,6 +80,13 @@ impl Pages {
         self.address.as_ptr().wrapping_add(offset)
     }
 
+    /// The code.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the pages are mapped, readable and unchanging as long as `self` lives, and hold
+        // at least `len` bytes.
+        unsafe { core::slice::from_raw_parts(self.address(0), self.len) }
+    }
+
     /// Bytes of code.
     pub fn len(&self) -> usize {
         self.len

@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod excerpt;
 mod fields;
+mod in_order;
 mod kernels;
 mod load;
 mod map_args;

@@ -9,6 +9,7 @@ use crate::{
     DONE, REJECTED,
     args::{KernelName, Verify},
     error::Problem,
+    in_order::in_order,
     kernels, object, output,
     progress::Progress,
     sarif, target,
@@ -159,29 +160,36 @@ fn object(
         .cloned()
         .collect();
     let prepared = prepare(open, kernel.as_ref(), file)?;
-    for (index, plan) in plans.iter().enumerate() {
-        progress.say(format_args!(
-            "{file}: {} ({} of {})",
-            plan.name,
-            index + 1,
-            plans.len()
-        ));
-        let (instructions, outcome) = judge(&prepared, plan);
-        progress.clear();
-        let program = Program {
-            file,
-            plan,
-            instructions,
-            logged: arguments.log.is_some(),
-            explained: arguments.explain,
-        };
-        let verdict = match &mut tally.report {
-            Some(report) => report.add(file, &plan.name, &outcome),
-            None => program.print(&outcome, arguments.json, out)?,
-        };
-        tally.count(verdict);
-    }
-    Ok(())
+    let mut done = 0;
+    let say = |done: usize, progress: &mut Progress| {
+        if let Some(plan) = plans.get(done) {
+            let (name, of) = (&plan.name, plans.len());
+            progress.say(format_args!("{file}: {name} ({} of {of})", done + 1));
+        }
+    };
+    say(done, progress);
+    in_order(
+        &plans,
+        |plan| judge(&prepared, plan),
+        |plan, (instructions, outcome)| {
+            progress.clear();
+            let program = Program {
+                file,
+                plan,
+                instructions,
+                logged: arguments.log.is_some(),
+                explained: arguments.explain,
+            };
+            let verdict = match &mut tally.report {
+                Some(report) => report.add(file, &plan.name, &outcome),
+                None => program.print(&outcome, arguments.json, out)?,
+            };
+            tally.count(verdict);
+            done += 1;
+            say(done, progress);
+            Ok(())
+        },
+    )
 }
 
 fn prepare<'k>(open: Open, kernel: &'k dyn Kernel, file: &str) -> Result<Prepared<'k>, Problem> {

@@ -156,6 +156,11 @@ impl<'k> Prepared<'k> {
             true => target::load_target(plan, self.kernel, self.types()?)?,
             false => plan.tied.clone(),
         };
+        if self.btf.is_none() {
+            // They name types that the kernel did not take.
+            assembled.funcs.clear();
+            assembled.lines.clear();
+        }
         let spec = ProgSpec {
             name: plan.name.clone(),
             prog_type,

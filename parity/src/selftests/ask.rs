@@ -8,7 +8,11 @@ use std::{
 use panal_loader::Open;
 use panal_uapi::kernel::{Kernel, ProgFlags, TestRun};
 
-use super::{Case, recorded::Recorded, tags};
+use super::{
+    Case,
+    recorded::Recorded,
+    tags::{self, Loader},
+};
 use crate::objects::{self, Verdict};
 
 /// `BPF_LOG_STATS`
@@ -25,18 +29,20 @@ pub struct Asked {
     /// `verifier_and`
     pub file: String,
     path: PathBuf,
+    loader: Loader,
     expected: BTreeMap<String, tags::Expectations>,
 }
 
 impl Asked {
-    /// Reads an object.
-    pub fn open(path: &Path) -> Result<Asked, String> {
+    /// Reads an object that this loader is to load.
+    pub fn open(path: &Path, loader: Loader) -> Result<Asked, String> {
         let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
         let file = stem(path);
         let open = Open::parse(&bytes, &file).map_err(|e| e.to_string())?;
         Ok(Asked {
             expected: tags::read(open.object()),
             path: path.to_owned(),
+            loader,
             file,
         })
     }
@@ -49,7 +55,7 @@ impl Asked {
             };
             plan.flags |= ProgFlags::from_bits_retain(expected.flags);
             // The selftests' own runner has a log of a rejection in any case.
-            let level = if expected.privileged.messages.is_empty() {
+            let level = if expected.of(self.loader).messages.is_empty() {
                 0
             } else {
                 expected.log_level.max(1)
@@ -67,7 +73,11 @@ impl Asked {
     fn case(&self, program: String, linux: Verdict, panal: Verdict) -> Case {
         Case {
             file: self.file.clone(),
-            expected: self.expected.get(&program).cloned().unwrap_or_default(),
+            expected: self
+                .expected
+                .get(&program)
+                .map(|expected| expected.of(self.loader))
+                .unwrap_or_default(),
             program,
             linux,
             panal,
@@ -121,7 +131,7 @@ pub fn live(
     let mut cases = Vec::new();
     for ((program, linux_says), (_, panal_says)) in theirs.into_iter().zip(ours) {
         let mut case = asked.case(program, linux_says, panal_says);
-        if both_accept(&case) && case.expected.privileged.retval.is_some() {
+        if both_accept(&case) && case.expected.retval.is_some() {
             let run = |kernel| asked.execute(kernel, &case.program);
             case.returned = Some((run(linux), run(runner)));
         }
@@ -155,8 +165,8 @@ pub fn recorded(
         let mut case = asked.case(program, linux_says, panal_says);
         // What a run returns is compared where the selftest says what it should be.
         if both_accept(&case)
-            && let Some(retval) = answer.retval
-            && case.expected.privileged.returns().is_some()
+            && let Some(retval) = answer.retval.or(case.expected.returns())
+            && case.expected.returns().is_some()
         {
             case.returned = Some((Ok(retval), asked.execute(runner, &case.program)));
         }

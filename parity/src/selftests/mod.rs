@@ -1,8 +1,9 @@
 //! The verifier selftests of Linux 6.12 as a conformance suite: compiled from Debian's source
 //! package, asked of Panal and of a Linux kernel, written up as a page.
 //!
-//! In two parts: the running kernel is asked itself, with its own types; and what Linux 6.12 said is
-//! recorded, so it is compared on any machine, with that kernel's types. The selftests' own
+//! In three parts: the running kernel is asked itself, with its own types; and what Linux 6.12 said is
+//! recorded, to a loader with every capability and to one without any, so it is compared on any
+//! machine, with that kernel's types. The selftests' own
 //! expectations of the log are held against Panal in the second part: log texts differ from version to
 //! version, and these are 6.12's.
 //!
@@ -22,12 +23,12 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 use panal_btf::Btf;
 use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
-use panal_uapi::{kernel::Kernel, profile::Profile};
+use panal_uapi::{Capabilities, kernel::Kernel, profile::Profile};
 
 use crate::objects::Verdict;
 use ask::Asked;
 use recorded::Recorded;
-use tags::Expectations;
+use tags::{Expectation, Loader};
 
 /// `LINUX_VERSION_CODE` of the recorded kernel.
 const LINUX_6_12: u32 = 6 << 16 | 12 << 8;
@@ -37,7 +38,7 @@ pub struct Case {
     /// `verifier_and`
     pub file: String,
     pub program: String,
-    pub expected: Expectations,
+    pub expected: Expectation,
     pub linux: Verdict,
     pub panal: Verdict,
     /// What a run returned on each kernel, where the selftest says what it should.
@@ -70,7 +71,7 @@ impl Case {
     /// The first text of the selftest that Panal's log lacks; `None` when all are there or none is
     /// expected.
     pub fn missing_message(&self) -> Option<&str> {
-        messages::missing(self.panal.log(), &self.expected.privileged.messages)
+        messages::missing(self.panal.log(), &self.expected.messages)
     }
 }
 
@@ -85,11 +86,35 @@ pub struct Part {
     pub failed: Vec<String>,
 }
 
+/// The parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The running kernel.
+    Live,
+    /// Linux 6.12, to a loader with every capability.
+    Recorded,
+    /// The same, to a loader without any.
+    Unprivileged,
+}
+
+impl Which {
+    const ALL: [Which; 3] = [Which::Live, Which::Recorded, Which::Unprivileged];
+
+    /// In one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Which::Live => "live",
+            Which::Recorded => "recorded",
+            Which::Unprivileged => "unprivileged",
+        }
+    }
+}
+
 /// What the command line says.
 struct Options {
     out: Option<PathBuf>,
-    live: bool,
-    recorded: bool,
+    /// Only this part.
+    only: Option<Which>,
     /// Only these files.
     names: Vec<String>,
 }
@@ -98,16 +123,16 @@ impl Options {
     fn parse(args: &[String]) -> Options {
         let mut options = Options {
             out: None,
-            live: true,
-            recorded: true,
+            only: None,
             names: Vec::new(),
         };
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             match arg.as_str() {
                 "--out" => options.out = rest.next().map(PathBuf::from),
-                "--live" => options.recorded = false,
-                "--recorded" => options.live = false,
+                "--live" => options.only = Some(Which::Live),
+                "--recorded" => options.only = Some(Which::Recorded),
+                "--unprivileged" => options.only = Some(Which::Unprivileged),
                 name => options.names.push(name.to_owned()),
             }
         }
@@ -115,18 +140,27 @@ impl Options {
     }
 }
 
-/// Runs `panal-parity selftests [--live|--recorded] [--out FILE] [NAME...]`.
+/// Runs `panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]`.
 pub fn run(args: &[String], linux: &LinuxKernel) -> ExitCode {
     let options = Options::parse(args);
-    let live = options.live.then(|| live(linux, &options.names));
-    let recorded = options.recorded.then(|| recorded(&options.names));
-    let parts = page::Parts { live, recorded };
-    for (name, part) in parts.all() {
-        match part {
-            Ok(part) => println!("{name}: {}", page::summary(part)),
-            Err(why) => println!("{name}: skipped: {why}"),
+    let wanted = |which: &Which| options.only.is_none_or(|only| only == *which);
+    let parts = Which::ALL.into_iter().filter(wanted).map(|which| {
+        let part = match which {
+            Which::Live => live(linux, &options.names),
+            Which::Recorded => recorded(Loader::Privileged, "linux-6.12", &options.names),
+            Which::Unprivileged => recorded(
+                Loader::Unprivileged,
+                "linux-6.12-unprivileged",
+                &options.names,
+            ),
+        };
+        match &part {
+            Ok(part) => println!("{}: {}", which.name(), page::summary(part)),
+            Err(why) => println!("{}: skipped: {why}", which.name()),
         }
-    }
+        (which, part)
+    });
+    let parts = page::Parts(parts.collect());
     if let Some(path) = &options.out {
         match std::fs::write(path, parts.page()) {
             Ok(()) => println!("written: {}", path.display()),
@@ -139,8 +173,8 @@ pub fn run(args: &[String], linux: &LinuxKernel) -> ExitCode {
         print!("{}", parts.page());
     }
     let false_accept = parts
-        .all()
-        .into_iter()
+        .0
+        .iter()
         .filter_map(|(_, part)| part.as_ref().ok())
         .flat_map(|part| &part.cases)
         .any(Case::is_false_accept);
@@ -153,19 +187,29 @@ fn live(linux: &LinuxKernel, names: &[String]) -> Result<Part, String> {
     let profile = Profile::new(linux.name(), linux.version(), types.clone());
     let (judge, runner) = (panal(&profile, true)?, panal(&profile, false)?);
     let built = build::build("running", &types, names)?;
-    Ok(Part::ask(linux.name(), built, |object| {
-        ask::live(object, linux, &judge, &runner)
-    }))
+    Ok(Part::ask(
+        linux.name(),
+        built,
+        Loader::Privileged,
+        |object| ask::live(object, linux, &judge, &runner),
+    ))
 }
 
 /// Linux 6.12, as it answered once.
-fn recorded(names: &[String]) -> Result<Part, String> {
+fn recorded(loader: Loader, answers: &str, names: &[String]) -> Result<Part, String> {
     let types: Arc<Btf> = Arc::new(types::linux_6_12()?);
-    let profile = Profile::new("linux-6.12", LINUX_6_12, types.clone());
+    let mut profile = Profile::new("linux-6.12", LINUX_6_12, types.clone());
+    if loader == Loader::Unprivileged {
+        profile.capabilities = Capabilities::empty();
+    }
     let (judge, runner) = (panal(&profile, true)?, panal(&profile, false)?);
     let built = build::build("linux-6.12", &types, names)?;
-    let recorded = Recorded::open("linux-6.12")?;
-    Ok(Part::ask("linux 6.12".to_owned(), built, |object| {
+    let recorded = Recorded::open(answers)?;
+    let kernel = match loader {
+        Loader::Privileged => "linux 6.12",
+        Loader::Unprivileged => "linux 6.12, unprivileged,",
+    };
+    Ok(Part::ask(kernel.to_owned(), built, loader, |object| {
         ask::recorded(object, &recorded, &judge, &runner)
     }))
 }
@@ -182,6 +226,7 @@ impl Part {
     fn ask(
         kernel: String,
         built: build::Built,
+        loader: Loader,
         answer: impl Fn(&Asked) -> Result<Vec<Case>, String>,
     ) -> Part {
         let mut part = Part {
@@ -191,7 +236,7 @@ impl Part {
             failed: built.failed,
         };
         for path in &built.objects {
-            match Asked::open(path).and_then(|asked| answer(&asked)) {
+            match Asked::open(path, loader).and_then(|asked| answer(&asked)) {
                 Ok(more) => part.cases.extend(more),
                 Err(why) => {
                     part.unopened.insert(ask::stem(path), why);

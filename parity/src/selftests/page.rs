@@ -5,14 +5,11 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use panal_uapi::Errno;
 
-use super::{Case, Part};
+use super::{Case, Part, Which};
 use crate::objects::Verdict;
 
-/// Both parts; `None` for one that was not wanted, the reason for one that could not be.
-pub struct Parts {
-    pub live: Option<Result<Part, String>>,
-    pub recorded: Option<Result<Part, String>>,
-}
+/// The parts that were wanted; the reason for one that could not be.
+pub struct Parts(pub Vec<(Which, Result<Part, String>)>);
 
 /// The figures in one sentence.
 pub fn summary(part: &Part) -> String {
@@ -49,7 +46,7 @@ fn errnos(case: &Case) -> Option<(Errno, Errno)> {
 }
 
 fn asks_messages(case: &Case) -> bool {
-    !case.expected.privileged.messages.is_empty()
+    !case.expected.messages.is_empty()
 }
 
 fn count(cases: &[Case], wanted: impl Fn(&Case) -> bool) -> usize {
@@ -64,11 +61,10 @@ fn results(cases: &[Case]) -> (usize, usize) {
 }
 
 impl Parts {
-    /// Those that were wanted, by name.
-    pub fn all(&self) -> Vec<(&'static str, &Result<Part, String>)> {
-        let live = self.live.as_ref().map(|part| ("live", part));
-        let recorded = self.recorded.as_ref().map(|part| ("recorded", part));
-        live.into_iter().chain(recorded).collect()
+    /// A part that was asked.
+    fn part(&self, which: Which) -> Option<&Part> {
+        let (_, part) = self.0.iter().find(|(w, _)| *w == which)?;
+        part.as_ref().ok()
     }
 
     /// The whole page.
@@ -78,43 +74,43 @@ impl Parts {
              Written by `cargo xtask parity`: the verifier selftests of Linux 6.12 (`verifier_*.c`), compiled by\n\
              clang-22 against the types of the kernel that is meant, asked of Panal under that kernel's profile.\n\
              The running kernel is asked itself (*live*); what Linux 6.12 said is *recorded*\n\
-             (`parity/recorded/`), and its types come from Debian's kernel package.\n\n",
+             (`parity/recorded/`), to a loader with every capability and to one without any (*unprivileged*);\n\
+             its types come from Debian's kernel package.\n\n",
         );
-        for (name, part) in self.all() {
+        for (which, part) in &self.0 {
+            let name = which.name();
             let _ = match part {
                 Ok(part) => writeln!(page, "- {name}: Panal {}", summary(part)),
                 Err(why) => writeln!(page, "- {name}: not asked: {why}"),
             };
         }
-        let recorded = part(&self.recorded);
-        if let Some(part) = recorded {
+        let with_texts = [Which::Recorded, Which::Unprivileged];
+        for part in with_texts.into_iter().filter_map(|w| self.part(w)) {
             own_expectations(&mut page, part);
         }
-        by_file(&mut page, part(&self.live), recorded);
-        for (name, part) in self.all() {
+        page.push('\n');
+        by_file(&mut page, self);
+        for (which, part) in &self.0 {
             if let Ok(part) = part {
-                details(&mut page, name, part);
+                details(&mut page, which.name(), part);
             }
         }
-        if let Some(part) = recorded {
-            missing_messages(&mut page, &part.cases);
+        for part in with_texts.into_iter().filter_map(|w| self.part(w)) {
+            missing_messages(&mut page, part);
         }
         page
     }
 }
 
-fn part(part: &Option<Result<Part, String>>) -> Option<&Part> {
-    part.as_ref()?.as_ref().ok()
-}
-
 /// How the selftests' own expectations fare.
 fn own_expectations(page: &mut String, part: &Part) {
-    let says = |c: &Case| c.expected.privileged.accept.is_some();
-    let met = |c: &Case, word: &str| Some(word == "accept") == c.expected.privileged.accept;
+    let says = |c: &Case| c.expected.accept.is_some();
+    let met = |c: &Case, word: &str| Some(word == "accept") == c.expected.accept;
     let said = count(&part.cases, says);
     let _ = writeln!(
         page,
-        "- The selftests' own expectations: verdicts: Linux 6.12 meets {} of {said}, Panal {}. {}\n",
+        "- The selftests' own expectations of {}: verdicts: Linux meets {} of {said}, Panal {}. {}",
+        part.kernel.trim_end_matches(','),
         count(&part.cases, |c| says(c) && met(c, c.linux.word())),
         count(&part.cases, |c| says(c) && met(c, c.panal.word())),
         messages(&part.cases)
@@ -126,10 +122,14 @@ fn own_expectations(page: &mut String, part: &Part) {
 struct Figures {
     live: (usize, usize),
     recorded: (usize, usize),
+    unprivileged: (usize, usize),
     messages: (usize, usize),
 }
 
-fn by_file(page: &mut String, live: Option<&Part>, recorded: Option<&Part>) {
+fn by_file(page: &mut String, parts: &Parts) {
+    let live = parts.part(Which::Live);
+    let recorded = parts.part(Which::Recorded);
+    let unprivileged = parts.part(Which::Unprivileged);
     let mut files: BTreeMap<&str, Figures> = BTreeMap::new();
     fn add(figure: &mut (usize, usize), yes: bool) {
         figure.0 += usize::from(yes);
@@ -148,10 +148,15 @@ fn by_file(page: &mut String, live: Option<&Part>, recorded: Option<&Part>) {
             add(&mut figures.messages, case.missing_message().is_none());
         }
     }
+    for case in unprivileged.iter().flat_map(|p| &p.cases) {
+        let figures = files.entry(&case.file).or_default();
+        add(&mut figures.unprivileged, case.agrees());
+    }
     let name = |part: Option<&Part>, otherwise| part.map_or(otherwise, |p: &Part| p.kernel.clone());
     let _ = writeln!(
         page,
-        "| file | {}, live | {}, recorded | texts in the log |\n|---|---|---|---|",
+        "| file | {}, live | {}, recorded | the same, unprivileged | texts in the log |\n\
+         |---|---|---|---|---|",
         name(live, "running kernel".into()),
         name(recorded, "linux 6.12".into())
     );
@@ -162,9 +167,10 @@ fn by_file(page: &mut String, live: Option<&Part>, recorded: Option<&Part>) {
     for (file, figures) in files {
         let _ = writeln!(
             page,
-            "| {file} | {} | {} | {} |",
+            "| {file} | {} | {} | {} | {} |",
             share(figures.live),
             share(figures.recorded),
+            share(figures.unprivileged),
             share(figures.messages)
         );
     }
@@ -220,9 +226,10 @@ fn details(page: &mut String, name: &str, part: &Part) {
 }
 
 /// The texts that Panal's log lacks.
-fn missing_messages(page: &mut String, cases: &[Case]) {
-    let _ = writeln!(page, "\n## Texts that Panal's log lacks (linux 6.12)\n");
-    for case in cases {
+fn missing_messages(page: &mut String, part: &Part) {
+    let kernel = part.kernel.trim_end_matches(',');
+    let _ = writeln!(page, "\n## Texts that Panal's log lacks ({kernel})\n");
+    for case in &part.cases {
         if let Some(missing) = case.missing_message() {
             let _ = writeln!(
                 page,

@@ -20,11 +20,41 @@ pub struct Expectation {
 #[derive(Clone, Debug, Default)]
 pub struct Expectations {
     /// Loaded with every capability.
-    pub privileged: Expectation,
+    privileged: Expectation,
+    /// Loaded without any; what it does not say is as above.
+    unprivileged: Expectation,
     /// `BPF_F_*` of the load.
     pub flags: u32,
     /// Level of the log in which the texts are looked for.
     pub log_level: u32,
+}
+
+/// Who loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loader {
+    /// With every capability.
+    Privileged,
+    /// Without any.
+    Unprivileged,
+}
+
+impl Expectations {
+    /// What is expected when this loader loads it.
+    pub fn of(&self, loader: Loader) -> Expectation {
+        let (own, other) = match loader {
+            Loader::Privileged => return self.privileged.clone(),
+            Loader::Unprivileged => (&self.unprivileged, &self.privileged),
+        };
+        let messages = match own.messages.is_empty() {
+            true => &other.messages,
+            false => &own.messages,
+        };
+        Expectation {
+            accept: own.accept.or(other.accept),
+            messages: messages.clone(),
+            retval: own.retval.clone().or_else(|| other.retval.clone()),
+        }
+    }
 }
 
 /// Names of load flags, as the tags write them.
@@ -82,16 +112,19 @@ fn take(expected: &mut Expectations, tag: &str) {
         return;
     };
     let (name, value) = tag.split_once('=').unwrap_or((tag, ""));
-    let privileged = &mut expected.privileged;
+    let (name, loader) = match name.strip_suffix("_unpriv") {
+        Some(name) => (name, &mut expected.unprivileged),
+        None => (name, &mut expected.privileged),
+    };
     match name {
-        "test_expect_success" => privileged.accept = Some(true),
-        "test_expect_failure" => privileged.accept = Some(false),
+        "test_expect_success" => loader.accept = Some(true),
+        "test_expect_failure" => loader.accept = Some(false),
         // Numbered, as a compiler keeps only one of two equal tags: `test_expect_msg=3=text`.
         "test_expect_msg" => {
             let text = value.split_once('=').map_or(value, |(_, text)| text);
-            privileged.messages.push(text.to_owned());
+            loader.messages.push(text.to_owned());
         }
-        "test_retval" => privileged.retval = Some(value.to_owned()),
+        "test_retval" => loader.retval = Some(value.to_owned()),
         "test_prog_flags" => expected.flags |= flags(value),
         "test_log_level" => expected.log_level = value.parse().unwrap_or_default(),
         _ => {}

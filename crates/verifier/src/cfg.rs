@@ -25,6 +25,9 @@ pub fn check(env: &mut Env<'_>) -> Check {
         reached[slot] = true;
         visit(env, slot, &mut work)?;
     }
+    if !env.is_capable() {
+        check_no_loops(env)?;
+    }
     for (slot, seen) in reached.iter().enumerate() {
         let is_second = slot > 0 && env.program.get(slot).is_none() && reached[slot - 1];
         if !seen && !is_second {
@@ -32,9 +35,6 @@ pub fn check(env: &mut Env<'_>) -> Check {
                 .because("no path through the program leads to this instruction")
                 .help("remove the dead code"));
         }
-    }
-    if !env.is_capable() {
-        check_no_loops(env)?;
     }
     propagate_effects(env);
     mark_components(env);

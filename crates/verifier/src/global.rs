@@ -386,7 +386,7 @@ pub fn call(env: &mut Env<'_>, st: &mut State, callee: u32) -> Check {
         ));
     }
     if env.program.subprograms[callee as usize].changes_packet {
-        st.invalidate_packet_pointers();
+        st.invalidate_packet_pointers(env.invalidated());
     }
     env.program.subprograms[callee as usize].called = true;
     let frame = st.frame_mut();

@@ -35,6 +35,15 @@ impl Env<'_> {
         !self.can(Capabilities::PERFMON)
     }
 
+    /// What a pointer becomes that points to nothing any more.
+    pub fn invalidated(&self) -> RegState {
+        if self.sees_addresses() {
+            RegState::UNKNOWN
+        } else {
+            RegState::NOT_INIT
+        }
+    }
+
     /// Whether the register holds an address that the program must not see as a number.
     pub fn is_secret(&self, reg: &RegState) -> bool {
         !self.sees_addresses() && !reg.is_scalar()

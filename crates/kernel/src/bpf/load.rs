@@ -89,7 +89,7 @@ fn prepare(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Prepared, LoadError>
             format!("name {:?}: only letters, digits, `_` and `.`", spec.name),
         )
     })?;
-    let most = kernel.shared.config.profile.max_instructions() as usize;
+    let most = kernel.shared.config.profile.limits.instructions as usize;
     if spec.code.is_empty() || spec.code.len() > most {
         return Err(failed(
             Errno::E2BIG,

@@ -14,11 +14,11 @@ pub(super) const CGROUP_SKB: ProgramType = ProgramType {
         rules: &[
             read(FieldSet::of(&SK_BUFF, COMMON), When::Always),
             read(FieldSet::of(&SK_BUFF, ADDRESSES), When::Always),
-            read(FieldSet::of(&SK_BUFF, &["mark", "hwtstamp"]), When::Always),
             read(
-                FieldSet::of(&SK_BUFF, &["data", "data_end", "tstamp"]),
-                When::Bpf,
+                FieldSet::of(&SK_BUFF, &["mark", "tstamp", "hwtstamp"]),
+                When::Always,
             ),
+            read(FieldSet::of(&SK_BUFF, &["data", "data_end"]), When::Bpf),
             write(
                 FieldSet::of(&SK_BUFF, &["mark", "priority", "cb"]),
                 When::Always,

@@ -123,8 +123,19 @@ pub fn read(
     size: u32,
     wanted: bool,
 ) -> Check<RegState> {
-    check_bounds(env, st, base, off, size, AccessKind::Read)?;
     let reg = *st.reg(base);
+    let written = -(st.frames[frame_of(&reg)].stack.len() as i64) * 8;
+    check_bounds(env, st, base, off, size, AccessKind::Read)?;
+    let (min, _) = reach(&reg, off);
+    if min < written && !env.sees_addresses() {
+        let n = base.number();
+        return Err(reject!(
+            Stack,
+            EACCES,
+            "invalid read from stack R{n} off={min} size={size}"
+        )
+        .because("this part of the stack was never written"));
+    }
     if reg.num.is_const() {
         let (at, _) = reach(&reg, off);
         return read_fixed(env, st, frame_of(&reg), at as i32, size, wanted);

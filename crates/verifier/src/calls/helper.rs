@@ -95,7 +95,7 @@ pub fn check(env: &mut Env<'_>, st: &mut State, id: u32) -> Check {
     let changes_packet = signature.traits.contains(Traits::CHANGES_PACKET)
         || (id == BPF_FUNC_dynptr_write && call.dynptr.is_some_and(|dynptr| dynptr.is_packet()));
     if changes_packet {
-        st.invalidate_packet_pointers();
+        st.invalidate_packet_pointers(env.invalidated());
     }
     Ok(())
 }
@@ -201,7 +201,7 @@ fn release(env: &mut Env<'_>, st: &mut State, call: &Call) -> Check {
         if call.helper.id == BPF_FUNC_kptr_xchg {
             return super::kptr::give_away(env, st, call);
         }
-        if release_reference(st, call.ref_id) {
+        if release_reference(env, st, call.ref_id) {
             return Ok(());
         }
     } else if st.reg(reg).is_null() {
@@ -216,11 +216,11 @@ fn release(env: &mut Env<'_>, st: &mut State, call: &Call) -> Check {
 }
 
 /// Forgets a reference and all registers that live by it.
-pub(super) fn release_reference(st: &mut State, id: u32) -> bool {
+pub(super) fn release_reference(env: &Env<'_>, st: &mut State, id: u32) -> bool {
     if !st.refs.forget(id) {
         return false;
     }
-    st.invalidate_reference(id);
+    st.invalidate_reference(id, env.invalidated());
     true
 }
 

@@ -152,7 +152,7 @@ pub fn matches(env: &Env<'_>, kptr: &Kptr, state: &RegState, n: u8) -> Check {
 }
 
 /// The reference goes into the map. Per-CPU objects stay readable in the RCU section.
-pub fn give_away(_env: &Env<'_>, st: &mut State, call: &Call) -> Check {
+pub fn give_away(env: &Env<'_>, st: &mut State, call: &Call) -> Check {
     let id = call.ref_id;
     let in_rcu = sections::in_rcu(st);
     if !st.refs.forget(id) {
@@ -162,6 +162,7 @@ pub fn give_away(_env: &Env<'_>, st: &mut State, call: &Call) -> Check {
             "func bpf_kptr_xchg#194 reference has not been acquired before"
         ));
     }
+    let becomes = env.invalidated();
     st.for_each_reg_mut(|reg| {
         if reg.ref_id != id || !reg.is_pointer() {
             return;
@@ -171,7 +172,7 @@ pub fn give_away(_env: &Env<'_>, st: &mut State, call: &Call) -> Check {
             reg.flags -= PtrFlags::ALLOC;
             reg.flags |= PtrFlags::RCU;
         } else {
-            *reg = RegState::UNKNOWN;
+            *reg = becomes;
         }
     });
     Ok(())

@@ -159,15 +159,16 @@ pub fn unlock(env: &mut Env<'_>, st: &mut State, reg: Reg, kind: RefKind) -> Che
         .iter()
         .rev()
         .find_map(|r| r.lock.map(|lock| (r.id, lock)));
-    invalidate_borrowed(st);
+    invalidate_borrowed(env, st);
     Ok(())
 }
 
 /// Graph nodes that were borrowed under the lock are gone with it.
-pub fn invalidate_borrowed(st: &mut State) {
+pub fn invalidate_borrowed(env: &Env<'_>, st: &mut State) {
+    let becomes = env.invalidated();
     st.for_each_reg_mut(|reg| {
         if reg.flags.contains(PtrFlags::NON_OWN_REF) {
-            *reg = RegState::UNKNOWN;
+            *reg = becomes;
         }
     });
 }

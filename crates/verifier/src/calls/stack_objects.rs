@@ -218,7 +218,7 @@ pub fn make_dynptr(
         memory::check_write(env, st, reg, 8 * slot, 8, Stored::Unknown)?;
     }
     for slot in 0..2 {
-        destroy_dynptr(st, place.frame, place.slot(slot))?;
+        destroy_dynptr(env, st, place.frame, place.slot(slot))?;
     }
     let id = env.new_id();
     let ref_id = match (is_counted(kind), clone_of) {
@@ -258,7 +258,7 @@ pub fn unmark_dynptr(env: &mut Env<'_>, st: &mut State, reg: Reg) -> Check {
         invalidate(st.frame_at_mut(place.frame), place.off);
         return Ok(());
     }
-    if !super::helper::release_reference(st, used.ref_id) {
+    if !super::helper::release_reference(env, st, used.ref_id) {
         return Err(reject!(
             Reference,
             EINVAL,
@@ -294,19 +294,18 @@ fn invalidate(frame: &mut Frame, off: i32) {
 /// # Errors
 /// The object holds a reference, or is one that must not be overwritten.
 pub fn destroy(env: &mut Env<'_>, st: &mut State, frame: usize, off: i32, size: u32) -> Check {
-    let _ = env;
     let first = off.div_euclid(8) * 8;
     let end = off.saturating_add_unsigned(size);
     let mut at = first;
     while at < end && at < 0 {
-        destroy_dynptr(st, frame, at)?;
+        destroy_dynptr(env, st, frame, at)?;
         at += 8;
     }
     Ok(())
 }
 
 /// Destroys the dynptr that a slot belongs to, if it does.
-fn destroy_dynptr(st: &mut State, frame: usize, off: i32) -> Check {
+fn destroy_dynptr(env: &Env<'_>, st: &mut State, frame: usize, off: i32) -> Check {
     let Some(slot) = st.frames.get(frame).and_then(|frame| frame.slot(off)) else {
         return Ok(());
     };
@@ -326,9 +325,10 @@ fn destroy_dynptr(st: &mut State, frame: usize, off: i32) -> Check {
     let (id, start) = (slot.reg.id, if first { off } else { off - 8 });
     invalidate(st.frame_at_mut(frame), start);
     // Slices of it are gone too.
+    let becomes = env.invalidated();
     st.for_each_reg_mut(|reg| {
         if matches!(reg.kind, RegKind::Mem { dynptr_id, .. } if dynptr_id == id && id != 0) {
-            *reg = RegState::UNKNOWN;
+            *reg = becomes;
         }
     });
     Ok(())

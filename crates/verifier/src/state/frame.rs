@@ -193,21 +193,21 @@ impl State {
         }
     }
 
-    /// Makes every register that lives by a reference unreadable (pointers become unknown numbers
-    /// where a number may be read).
-    pub fn invalidate_reference(&mut self, id: u32) {
+    /// Forgets every pointer that lives by a reference: it `becomes` an unknown number, or
+    /// unreadable where addresses are secret.
+    pub fn invalidate_reference(&mut self, id: u32, becomes: RegState) {
         self.for_each_reg_mut(|reg| {
             if reg.ref_id == id && reg.is_pointer() {
-                *reg = RegState::UNKNOWN;
+                *reg = becomes;
             }
         });
     }
 
-    /// Makes every packet pointer unreadable: a helper may have moved the packet.
-    pub fn invalidate_packet_pointers(&mut self) {
+    /// Forgets every packet pointer, likewise: a helper may have moved the packet.
+    pub fn invalidate_packet_pointers(&mut self, becomes: RegState) {
         self.for_each_reg_mut(|reg| {
             if reg.lives_with_packet() {
-                *reg = RegState::UNKNOWN;
+                *reg = becomes;
             }
         });
     }

@@ -259,7 +259,7 @@ pub fn negate(env: &Env<'_>, st: &mut State, width: Width, dst: Reg) -> Check {
     check_whole(env, st, dst, "pointer arithmetic prohibited")?;
     write_ok(dst)?;
     let reg = st.reg_mut(dst);
-    if reg.is_scalar() {
+    if reg.is_scalar() && env.since(6, 17) {
         reg.num.negate(width);
         unlink(reg);
     } else {

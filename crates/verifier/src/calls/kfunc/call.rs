@@ -58,7 +58,7 @@ pub fn check(env: &mut Env<'_>, st: &mut State, id: i32, object: i16) -> Check {
     st.frame_mut().clobber_caller_saved();
     result::set(env, st, &meta)?;
     if meta.name() == "bpf_xdp_pull_data" {
-        st.invalidate_packet_pointers();
+        st.invalidate_packet_pointers(env.invalidated());
     }
     if meta.is(KfuncFlags::ITER_NEXT) {
         iter::step(env, st, &meta)?;
@@ -222,7 +222,7 @@ fn release(env: &Env<'_>, st: &mut State, meta: &Meta<'_>) -> Check {
     let label = || alloc::format!("kfunc {}#{}", meta.name(), meta.number);
     if let Some(reg) = meta.release {
         let id = st.reg(reg).ref_id;
-        if !release_reference(st, id) {
+        if !release_reference(env, st, id) {
             return Err(reject!(
                 Reference,
                 EINVAL,

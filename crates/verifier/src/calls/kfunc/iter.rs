@@ -74,7 +74,7 @@ pub fn argument(env: &mut Env<'_>, st: &mut State, meta: &mut Meta<'_>, index: u
     meta.iter = Some(place);
     meta.ref_id = slot_reg(st, place, 0).map_or(0, |reg| reg.ref_id);
     if meta.is(KfuncFlags::ITER_DESTROY) {
-        release_reference(st, meta.ref_id);
+        release_reference(env, st, meta.ref_id);
         for slot in 0..slots {
             *st.frame_at_mut(place.frame).slot_mut(place.slot(slot)) = StackSlot::INVALID;
         }

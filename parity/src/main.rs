@@ -3,9 +3,11 @@
 //! `panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N] [--seed S] [--show N]`
 //! generates programs: verdict, return value, packet and maps must agree, whichever engine runs
 //! Panal's. A disagreement is shrunk to a minimal text case.
-//! `panal-parity selftests [--live|--recorded] [--out FILE] [NAME...]` compiles the Linux selftests'
+//! `panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...` asks about the same programs with
+//! an instruction or two changed.
+//! `panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]` compiles the Linux selftests'
 //! `verifier_*.c` and writes up agreement with the running kernel, and with Linux 6.12 as it
-//! answered once.
+//! answered once, to loaders with every capability and without any.
 //! `panal-parity objects FILE...` asks about every program of compiled objects.
 //!
 //! Asking Linux needs bpf(2) with the right to load programs; without, "skipped: why" is said.
@@ -13,6 +15,7 @@
 
 mod ask;
 mod fuzz;
+mod mutate;
 mod objects;
 mod selftests;
 mod shrink;
@@ -23,6 +26,7 @@ use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
 use panal_parity::{generate, program};
 use panal_uapi::{
+    Capabilities,
     kernel::{Failure, Kernel},
     profile::Profile,
 };
@@ -30,7 +34,8 @@ use panal_uapi::{
 const USAGE: &str = "usage: panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N]
                          [--seed S] [--show N]
        panal-parity objects FILE...
-       panal-parity selftests [--live|--recorded] [--out FILE] [NAME...]";
+       panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...
+       panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +44,9 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "fuzz" => Ok(fuzz::run(rest, &linux)),
         Some((command, rest)) if command == "objects" => {
             verifying_as(&linux).map(|panal| objects::run(rest, &linux, &panal))
+        }
+        Some((command, rest)) if command == "mutate" => {
+            verifying_as(&linux).map(|panal| mutate::run(rest, &linux, &panal))
         }
         Some((command, rest)) if command == "selftests" => Ok(selftests::run(rest, &linux)),
         _ => {
@@ -52,10 +60,30 @@ fn main() -> ExitCode {
     })
 }
 
-/// Panal's verifier with the types of the running Linux.
+/// The capabilities of this process, which Linux goes by.
+fn own_capabilities() -> Capabilities {
+    const NUMBERS: [(u32, Capabilities); 4] = [
+        (12, Capabilities::NET_ADMIN),
+        (21, Capabilities::all()),
+        (38, Capabilities::PERFMON),
+        (39, Capabilities::BPF),
+    ];
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    let held = NUMBERS
+        .into_iter()
+        .filter(|(number, _)| bits.unwrap_or(0) >> number & 1 == 1);
+    held.map(|(_, capability)| capability).collect()
+}
+
+/// Panal's verifier with the types of the running Linux, for a loader like this process.
 fn verifying_as(linux: &LinuxKernel) -> Result<PanalKernel, Failure> {
     PanalKernel::builder()
-        .profile(Profile::new(linux.name(), linux.version(), linux.btf()?))
+        .profile(Profile {
+            capabilities: own_capabilities(),
+            ..Profile::new(linux.name(), linux.version(), linux.btf()?)
+        })
         .verify_only(true)
         .build()
 }

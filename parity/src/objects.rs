@@ -103,7 +103,7 @@ pub fn last_words(log: &str) -> String {
     last_line(log).to_owned()
 }
 
-fn last_line(log: &str) -> &str {
+pub fn last_line(log: &str) -> &str {
     let counted = ["processed ", "verification time", "stack depth"];
     log.lines()
         .rev()

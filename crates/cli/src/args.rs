@@ -8,6 +8,7 @@ use panal_kernel::Budget;
 
 use crate::{
     map_args::{MapArg, VarArg},
+    place_args::PlaceArgs,
     sample::SampleArg,
 };
 
@@ -55,7 +56,7 @@ pub enum Command {
     /// Say of every program in the objects whether it is safe, and if not, why
     Verify(Verify),
     /// Run an object's programs on the packets of a capture, or on what a command does
-    Run(Run),
+    Run(Box<Run>),
     /// Work with single programs
     #[command(disable_help_subcommand = true)]
     Prog {
@@ -154,6 +155,7 @@ const RUN_EXAMPLES: &str = "Examples:
   panal run examples/firewall.bpf.o --pcap in.pcap --out out.pcap --map blocklist4=203.0.113.0/24:0
   sudo panal run --kernel linux examples/opensnoop.bpf.o -- ls /etc
   sudo panal run --kernel linux examples/syscall_latency.bpf.o --pid 4711 --duration 10
+  sudo panal run --kernel linux examples/firewall.bpf.o --interface eth0 --map 'limits=0:{rate=100,burst=20}'
 
 Records of ring buffers and perf buffers are printed as they come, as a table: their type is the
 struct that the map declares as its value, or else the one called as the map without its final `s`,
@@ -162,7 +164,8 @@ histograms, and those tagged with __attribute__((btf_decl_tag(\"print\"))) eleme
 
 On Linux the programs are attached to the running kernel, and detached when the command's whole
 process tree has ended; without a command, at SIGINT, SIGTERM or the end of --duration. Tracing
-programs see only the command and what it starts, or --pid; otherwise all processes.
+programs see only the command and what it starts, or --pid; otherwise all processes. Programs on
+cgroups hang at the command's, or at --cgroup; those on the network at what the options name.
 
 Exit codes: 0 done, 1 a program was rejected, 2 it could not be tried, or a signal killed the command.";
 
@@ -181,9 +184,9 @@ pub struct Run {
     /// The object file
     #[arg(value_name = "OBJ")]
     pub object: PathBuf,
-    /// Only the program of this name
-    #[arg(long, value_name = "NAME")]
-    pub program: Option<String>,
+    /// Only the program of this name; can be given many times
+    #[arg(long = "program", value_name = "NAME")]
+    pub programs: Vec<String>,
     /// Run over the packets of this capture (pcap or pcapng)
     #[arg(long, value_name = "IN")]
     pub pcap: Option<PathBuf>,
@@ -228,6 +231,8 @@ pub struct Run {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub places: PlaceArgs,
     /// The command to run, with its arguments
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,

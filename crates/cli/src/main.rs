@@ -13,6 +13,7 @@ mod load;
 mod map_args;
 mod object;
 mod output;
+mod place_args;
 mod prog_run;
 mod progress;
 mod rejection_json;

@@ -78,6 +78,18 @@ pub fn choose(path: &Path, open: &mut Open, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Chooses several programs to be loaded.
+pub fn choose_all(path: &Path, open: &mut Open, names: &[String]) -> Result<(), Problem> {
+    for name in names {
+        // Each leaves only its own: the others are asked for again below.
+        choose(path, open, name)?;
+    }
+    for plan in open.programs_mut() {
+        plan.load |= names.contains(&plan.name);
+    }
+    Ok(())
+}
+
 /// Keeps maps from being pinned or shared: for those who only ask.
 pub fn unpin(open: &mut Open) {
     let names: Vec<String> = open.maps().iter().map(|map| map.name.clone()).collect();

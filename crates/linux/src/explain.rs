@@ -230,14 +230,13 @@ fn mistake(target: &AttachTarget, attach_type: Option<AttachType>, errno: Errno)
             Interface { .. } | XdpNetlink { .. } | Classifier { .. } | Route { .. },
             Errno::ENODEV | Errno::ENXIO,
         ) => "there is no such interface in this network namespace (any more)",
-        (Interface { .. }, Errno::EBUSY) => {
-            "an XDP program is attached there by another link: end what holds it \
-             (`bpftool net` and `bpftool link` tell)"
+        (Interface { .. }, Errno::EBUSY | Errno::EEXIST)
+            if attach_type == Some(AttachType::Xdp) =>
+        {
+            "an XDP program is there already (`bpftool net` tells which): end what holds it, or \
+             `ip link set dev IFACE xdp off` if it was attached by netlink"
         }
-        (Interface { .. }, Errno::EEXIST) if attach_type == Some(AttachType::Xdp) => {
-            "an XDP program is attached there by netlink, or in another mode: \
-             `ip link set dev IFACE xdp off` takes it off"
-        }
+        (Interface { .. }, Errno::EEXIST) => "the program hangs there already",
         (XdpNetlink { replaces: None, .. }, Errno::EBUSY | Errno::EEXIST) => {
             "an XDP program is there already: name its id as the one to replace \
              (`bpftool net` tells it), or take it off"
@@ -298,10 +297,12 @@ fn mistake(target: &AttachTarget, attach_type: Option<AttachType>, errno: Errno)
             "the map is no sockmap or sockhash, or the program is for none; a verdict program and a \
              stream verdict program exclude each other"
         }
-        (NetNamespace(_), Errno::E2BIG) => "no more programs fit there (64 at most)",
-        (NetNamespace(_), Errno::EEXIST | Errno::EBUSY) => {
+        (NetNamespace(_), Errno::E2BIG | Errno::EEXIST | Errno::EBUSY)
+            if attach_type == Some(AttachType::FlowDissector) =>
+        {
             "a flow dissector is attached there already, or for the whole machine"
         }
+        (NetNamespace(_), Errno::E2BIG) => "no more programs fit there (64 at most)",
         (NetNamespace(_), Errno::EINVAL) => {
             "the descriptor is not a network namespace's, or the program is neither sk_lookup nor \
              flow_dissector"

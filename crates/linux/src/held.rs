@@ -99,7 +99,8 @@ fn hold(tell: &OwnedFd, wait: &OwnedFd, ours: i32) -> io::Result<()> {
             match libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1) {
                 1 => return Ok(()),
                 -1 if last_errno().0 == libc::EINTR => {}
-                _ => return Err(io::Error::from_raw_os_error(libc::ECANCELED)),
+                // The parent gave up, or is gone: nobody could be told by returning.
+                _ => libc::_exit(libc::ECANCELED),
             }
         }
     }

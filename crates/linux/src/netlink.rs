@@ -1,9 +1,6 @@
 //! Netlink: requests to the routing subsystem (rtnetlink(7)), written by hand.
 
-use std::{
-    io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
-};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use panal_uapi::Errno;
 
@@ -244,35 +241,6 @@ fn message(flags: u16, contents: &[u8]) -> String {
     String::from_utf8_lossy(text)
         .trim_end_matches('\0')
         .to_owned()
-}
-
-/// The index of an interface of the thread's network namespace.
-pub fn interface_index(name: &str) -> io::Result<u32> {
-    let name = std::ffi::CString::new(name)?;
-    // SAFETY: a C string that outlives the call.
-    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
-        0 => Err(io::Error::last_os_error()),
-        index => Ok(index),
-    }
-}
-
-/// The names of the interfaces of the thread's network namespace.
-pub fn interface_names() -> Vec<String> {
-    let mut names = Vec::new();
-    // SAFETY: the list ends with an entry without a name, and is freed once, after the last use.
-    unsafe {
-        let list = libc::if_nameindex();
-        let mut entry = list;
-        while !entry.is_null() && !(*entry).if_name.is_null() {
-            let name = std::ffi::CStr::from_ptr((*entry).if_name);
-            names.push(name.to_string_lossy().into_owned());
-            entry = entry.add(1);
-        }
-        if !list.is_null() {
-            libc::if_freenameindex(list);
-        }
-    }
-    names
 }
 
 #[cfg(test)]

@@ -6,9 +6,7 @@ use panal_uapi::{
     section::{BtfTarget, Section, Target},
 };
 
-use crate::{
-    Error, LoadedProgram, ProgramPlan, places::needs, target::syscall_function, user::UserBinary,
-};
+use crate::{Error, LoadedProgram, Place, ProgramPlan, target::syscall_function, user::UserBinary};
 
 /// What sections do not say of where programs are attached.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +37,7 @@ pub(crate) fn attach_target(
 ) -> Result<AttachTarget, Error> {
     let plan = &program.plan;
     let Ok(section) = Section::parse(&plan.section) else {
-        return Err(unattached(plan, "a target"));
+        return Err(unattached(plan, Place::Other("a target")));
     };
     let unsupported = |what: &str| {
         Err(Error::Unsupported {
@@ -59,7 +57,7 @@ pub(crate) fn attach_target(
         }),
         Target::RawTracepoint(name) => Ok(AttachTarget::RawTracepoint(name.to_owned())),
         Target::Btf { .. } if plan.attach_type == Some(panal_uapi::AttachType::LsmCgroup) => {
-            Err(unattached(plan, "a cgroup"))
+            Err(unattached(plan, Place::Cgroup))
         }
         Target::Btf {
             kind: BtfTarget::Iterator,
@@ -131,11 +129,11 @@ fn unnamed(program: &LoadedProgram, placement: &Placement) -> Result<AttachTarge
         (Some(ProgType::PerfEvent), Some(Sampling { event, rate, pid })) => {
             Ok(AttachTarget::PerfSampling { event, rate, pid })
         }
-        _ => Err(unattached(plan, needs(program))),
+        _ => Err(unattached(plan, Place::of(plan))),
     }
 }
 
-pub(crate) fn unattached(plan: &ProgramPlan, needs: &'static str) -> Error {
+pub(crate) fn unattached(plan: &ProgramPlan, needs: Place) -> Error {
     Error::Unattached {
         program: plan.name.clone(),
         section: plan.section.clone(),

@@ -10,6 +10,8 @@ use panal_uapi::{
     section::SectionError,
 };
 
+use crate::Place;
+
 /// Whose mistake an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
@@ -159,8 +161,8 @@ pub enum Error {
         program: String,
         /// Its section.
         section: String,
-        /// `a network interface`
-        needs: &'static str,
+        /// What must be named.
+        needs: Place,
     },
     /// A place in user space that a probe names is not there.
     #[error("program {program}: {fault}")]

@@ -8,7 +8,7 @@ use panal_uapi::{
     kernel::{AttachTarget, Order, XdpMode},
 };
 
-use crate::{Error, Loaded, LoadedProgram, attach::unattached};
+use crate::{Error, Loaded, LoadedProgram, Place, attach::unattached};
 
 /// What the caller names: a program takes what its type can be attached to.
 #[derive(Clone, Debug, Default)]
@@ -63,122 +63,57 @@ pub struct NetfilterHook {
     pub defrag: bool,
 }
 
-/// What has to be named for a program.
-enum Kind {
-    Interface,
-    Classifier,
-    SocketFilter,
-    Reuseport,
-    SocketMap,
-    Cgroup,
-    NetNamespace,
-    Netfilter,
-    Route,
-    /// Nothing that [`Places`] has.
-    Other(&'static str),
-}
-
-impl Kind {
-    fn of(program: &LoadedProgram) -> Kind {
-        use panal_uapi::{AttachType, ProgType::*};
-        match program.plan.prog_type {
-            Some(Xdp) => Kind::Interface,
-            Some(SchedCls) => Kind::Classifier,
-            Some(SocketFilter) => Kind::SocketFilter,
-            Some(SkReuseport) => Kind::Reuseport,
-            Some(SkSkb | SkMsg) => Kind::SocketMap,
-            Some(
-                CgroupSkb | CgroupSock | CgroupSockAddr | CgroupSockopt | CgroupSysctl
-                | CgroupDevice | SockOps,
-            ) => Kind::Cgroup,
-            Some(Lsm) if program.plan.attach_type == Some(AttachType::LsmCgroup) => Kind::Cgroup,
-            Some(SkLookup | FlowDissector) => Kind::NetNamespace,
-            Some(Netfilter) => Kind::Netfilter,
-            Some(LwtIn | LwtOut | LwtXmit | LwtSeg6local) => Kind::Route,
-            Some(Kprobe | Tracepoint | RawTracepoint | RawTracepointWritable) => {
-                Kind::Other("an event")
-            }
-            Some(SchedAct) => Kind::Other("a tc filter whose action it is"),
-            Some(PerfEvent) => Kind::Other("a sampling frequency"),
-            Some(Syscall) => Kind::Other("nothing (it is run, not attached)"),
-            _ => Kind::Other("a target"),
-        }
-    }
-
-    /// For messages.
-    fn needs(&self) -> &'static str {
-        match self {
-            Kind::Interface | Kind::Classifier => "a network interface",
-            Kind::SocketFilter => "a network interface or a socket",
-            Kind::Reuseport => "a socket",
-            Kind::SocketMap => "a map of sockets",
-            Kind::Cgroup => "a cgroup",
-            Kind::NetNamespace => "a network namespace",
-            Kind::Netfilter => "a netfilter hook",
-            Kind::Route => "a route and a network interface",
-            Kind::Other(needs) => needs,
-        }
-    }
-}
-
-/// What has to be named for a program that its section does not attach.
-pub(crate) fn needs(program: &LoadedProgram) -> &'static str {
-    Kind::of(program).needs()
-}
-
 impl Loaded<'_> {
-    /// What a program is attached to: what its section says, or else what of `places` fits its
-    /// type. More than one where several were named.
+    /// What of `places` fits a program's type, when its section names none itself. More than one
+    /// where several were named.
     ///
     /// # Errors
-    /// [`Error::Unattached`] when neither says enough.
-    pub fn attach_targets(
+    /// [`Error::Unattached`] when nothing fits.
+    pub fn targets(
         &self,
         program: &LoadedProgram,
         places: &Places,
     ) -> Result<Vec<AttachTarget>, Error> {
-        match self.attach_target(program) {
-            Err(Error::Unattached { .. }) => {}
-            other => return Ok(vec![other?]),
-        }
         let interfaces = || places.interfaces.iter().copied();
         let by_link = |index| AttachTarget::Interface {
             index,
             mode: places.xdp_mode,
             order: places.order,
         };
-        let kind = Kind::of(program);
-        let targets: Vec<AttachTarget> = match (&kind, places.way) {
-            (Kind::Interface | Kind::Classifier, Way::Link) => interfaces().map(by_link).collect(),
-            (Kind::Interface, Way::Netlink { replaces, .. }) => interfaces()
+        let place = Place::of(&program.plan);
+        let targets: Vec<AttachTarget> = match (place, places.way) {
+            (Place::Interface | Place::Classifier, Way::Link) => {
+                interfaces().map(by_link).collect()
+            }
+            (Place::Interface, Way::Netlink { replaces, .. }) => interfaces()
                 .map(|index| AttachTarget::XdpNetlink {
                     index,
                     mode: places.xdp_mode,
                     replaces,
                 })
                 .collect(),
-            (Kind::Classifier, Way::Netlink { priority, .. }) => interfaces()
+            (Place::Classifier, Way::Netlink { priority, .. }) => interfaces()
                 .map(|index| AttachTarget::Classifier {
                     index,
                     egress: program.plan.attach_type == Some(panal_uapi::AttachType::TcxEgress),
                     priority,
                 })
                 .collect(),
-            (Kind::SocketFilter, _) => {
+            (Place::SocketFilter, _) => {
                 let sockets = places.sockets.iter().copied();
                 interfaces()
                     .map(by_link)
                     .chain(sockets.map(AttachTarget::Socket))
                     .collect()
             }
-            (Kind::Reuseport, _) => {
+            (Place::Reuseport, _) => {
                 let sockets = places.sockets.iter().copied();
                 sockets.map(AttachTarget::ReuseportGroup).collect()
             }
-            (Kind::SocketMap, _) => {
+            (Place::SocketMap, _) => {
                 vec![AttachTarget::SocketMap(self.socket_map(program, places)?)]
             }
-            (Kind::Cgroup, _) => places
+            (Place::Cgroup, _) => places
                 .cgroup
                 .iter()
                 .map(|path| AttachTarget::Cgroup {
@@ -186,12 +121,12 @@ impl Loaded<'_> {
                     order: places.order,
                 })
                 .collect(),
-            (Kind::NetNamespace, _) => places
+            (Place::NetNamespace, _) => places
                 .net_namespace
                 .iter()
                 .map(|fd| AttachTarget::NetNamespace(*fd))
                 .collect(),
-            (Kind::Netfilter, _) => places
+            (Place::Netfilter, _) => places
                 .netfilter
                 .iter()
                 .map(|hook| AttachTarget::Netfilter {
@@ -201,7 +136,7 @@ impl Loaded<'_> {
                     defrag: hook.defrag,
                 })
                 .collect(),
-            (Kind::Route, _) => {
+            (Place::Route, _) => {
                 let index = places.interfaces.first();
                 let routes = places.routes.iter();
                 let route = |index: u32| {
@@ -213,10 +148,10 @@ impl Loaded<'_> {
                 };
                 index.map_or_else(Vec::new, |index| route(*index).collect())
             }
-            (Kind::Other(_), _) => Vec::new(),
+            (Place::Other(_), _) => Vec::new(),
         };
         match targets.is_empty() {
-            true => Err(unattached(&program.plan, kind.needs())),
+            true => Err(unattached(&program.plan, place)),
             false => Ok(targets),
         }
     }
@@ -234,11 +169,11 @@ impl Loaded<'_> {
         let mut maps = self.maps().iter().filter(|m| of_sockets(m.plan.map_type));
         match (maps.next(), maps.next()) {
             (Some(only), None) => Ok(only.fd.clone()),
-            (None, _) => Err(unattached(&program.plan, "a map of sockets in the object")),
-            (Some(_), Some(_)) => Err(unattached(
+            (None, _) => Err(unattached(
                 &program.plan,
-                "the name of one of the object's maps of sockets",
+                Place::Other("a map of sockets in the object"),
             )),
+            (Some(_), Some(_)) => Err(unattached(&program.plan, Place::SocketMap)),
         }
     }
 }

@@ -7,7 +7,7 @@ use panal_uapi::{
     section::{BtfTarget, Section, Target},
 };
 
-use crate::{Error, ProgramPlan};
+use crate::{Error, Place, ProgramPlan};
 
 /// The kernel's function for a system call: `__x64_sys_openat`.
 pub(crate) fn syscall_function(name: &str) -> String {
@@ -51,7 +51,7 @@ pub(crate) fn load_target(
             return Err(Error::Unattached {
                 program: plan.name.clone(),
                 section: plan.section.clone(),
-                needs: "the loaded program whose function it replaces",
+                needs: Place::Other("the loaded program whose function it replaces"),
             });
         }
         // A bare `fentry` says nothing: the caller would have had to.
@@ -59,7 +59,7 @@ pub(crate) fn load_target(
             return Err(Error::Unattached {
                 program: plan.name.clone(),
                 section: plan.section.clone(),
-                needs: "a kernel function",
+                needs: Place::Other("a kernel function"),
             });
         }
         _ => return Ok(None),

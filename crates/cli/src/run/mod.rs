@@ -8,6 +8,8 @@ mod linux;
 #[path = "not_linux.rs"]
 mod linux;
 mod packets;
+#[cfg(target_os = "linux")]
+mod places;
 
 use std::{
     fs::File,
@@ -40,7 +42,7 @@ struct Running<'k> {
     events: Events,
     out: Output,
     file: String,
-    /// The program that was asked for.
+    /// The program that was asked for, if it is one.
     chosen: Option<String>,
     /// What ended the output early; the events go on, as the command should not notice.
     problem: Option<Problem>,
@@ -51,8 +53,8 @@ pub fn run(arguments: &Run) -> Result<u8, Problem> {
     let path = &arguments.object;
     let file = path.display().to_string();
     let mut open = object::load(path)?;
-    if let Some(name) = &arguments.program {
-        object::choose(path, &mut open, name)?;
+    if !arguments.programs.is_empty() {
+        object::choose_all(path, &mut open, &arguments.programs)?;
     }
     if !open.programs().iter().any(|plan| plan.load) {
         let why = match open.programs().is_empty() {
@@ -72,6 +74,10 @@ pub fn run(arguments: &Run) -> Result<u8, Problem> {
 }
 
 fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
+    if let Some(option) = arguments.places.given() {
+        let text = format!("{option} names a place on Linux: it needs --kernel linux");
+        return Err(Problem::Asked(text));
+    }
     let kernel = kernels::panal(arguments.execution)?;
     let mut running = Running::load(open, &kernel, file, arguments)?;
     running.printing = Some(&kernel);
@@ -130,7 +136,10 @@ impl<'k> Running<'k> {
             events,
             out,
             file: file.to_owned(),
-            chosen: arguments.program.clone(),
+            chosen: match &arguments.programs[..] {
+                [only] => Some(only.clone()),
+                _ => None,
+            },
             problem: None,
         })
     }

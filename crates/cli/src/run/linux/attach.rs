@@ -10,7 +10,7 @@ use panal_uapi::{
 };
 use serde_json::json;
 
-use super::Running;
+use super::{Named, Running};
 use crate::{
     args::{IterateArg, Run},
     error::Problem,
@@ -29,11 +29,13 @@ pub struct Attached {
 /// `BPF_CGROUP_ITER_DESCENDANTS_PRE`: a cgroup before those below it.
 const DESCENDANTS_PRE: u32 = 2;
 
-/// Attaches every loaded program. `command` is the process that will run.
+/// Attaches every loaded program: to what its section names, or to what was named for its kind.
+/// `command` is the process that will run.
 pub fn attach(
     running: &Running<'_>,
     arguments: &Run,
     command: Option<u32>,
+    named: &mut Named,
 ) -> Result<Attached, Problem> {
     let mut attached = Attached {
         links: Vec::new(),
@@ -45,13 +47,19 @@ pub fn attach(
             Ok(link) if program.plan.attach_type == Some(AttachType::TraceIter) => {
                 attached.iterators.push((program.plan.name.clone(), link));
             }
-            Ok(link) => attached.links.push(link),
             Err(Error::Unattached { .. }) if is_called(running, program) => {}
             Err(Error::Unattached { .. }) if program.plan.prog_type == Some(ProgType::Syscall) => {
                 output::note(&format_args!(
                     "program {} is not attached but run: panal prog run",
                     program.plan.name
                 ));
+            }
+            Err(Error::Unattached { .. }) => {
+                attached.links.extend(named.attach(running, program)?);
+            }
+            Ok(link) => {
+                named.is_not_all();
+                attached.links.push(link);
             }
             Err(error) => return Err(load::problem(&running.file, error)),
         }

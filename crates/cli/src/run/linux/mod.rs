@@ -1,6 +1,7 @@
 //! Programs attached to the running Linux kernel: while a command runs, or until somebody ends it.
 //!
-//! Links hold by descriptor: whatever ends this process detaches the programs.
+//! Links hold by descriptor, and what netlink attached has its janitor: whatever ends this process
+//! detaches the programs.
 
 use std::{
     io,
@@ -17,7 +18,10 @@ use panal_loader::{Open, Scope};
 
 mod attach;
 
-use super::{Running, command};
+use super::{
+    Running, command,
+    places::{self, Named},
+};
 use crate::{DONE, args::Run, error::Problem, output};
 
 /// How often is looked whether processes that outlived the command are still there.
@@ -27,7 +31,9 @@ const POLL: Duration = Duration::from_millis(20);
 pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     // First, while there are no other threads.
     let signals = Signals::block().map_err(|e| failed("signals", &e))?;
+    places::enter(&arguments.places)?;
     let kernel = LinuxKernel::new();
+    places::direct(&mut open, &arguments.places);
     let held = match arguments.command.split_first() {
         Some((name, rest)) => Some(Command::hold(name, rest)?),
         None => None,
@@ -38,15 +44,30 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     let mut running = Running::load(open, &kernel, file, arguments)?;
     // Opens the buffers: records of programs that find none are lost.
     running.drain();
-    let attached = attach::attach(&running, arguments, held.as_ref().map(|c| c.held.pid()))?;
+    let own = held.as_ref().map(|command| command.cgroup.path());
+    let mut named = places::find(&arguments.places, own)?;
+    let process = held.as_ref().map(|command| command.held.pid());
+    let attached = attach::attach(&running, arguments, process, &mut named)?;
     let status = match held {
-        Some(command) => Some(supervise(&kernel, &mut running, &signals, command)?),
+        Some(command) => Some(supervise(
+            &kernel,
+            &mut running,
+            &signals,
+            &mut named,
+            command,
+        )?),
         // Iterators tell what is there now.
         None if attached.links.is_empty() => None,
         None => {
             let count = attached.links.len();
             output::note(&format_args!("{count} programs attached; Ctrl-C ends"));
-            watch(&kernel, &mut running, &signals, arguments.duration)?;
+            watch(
+                &kernel,
+                &mut running,
+                &signals,
+                &mut named,
+                arguments.duration,
+            )?;
             None
         }
     };
@@ -100,6 +121,7 @@ fn supervise(
     kernel: &LinuxKernel,
     running: &mut Running<'_>,
     signals: &Signals,
+    named: &mut Named,
     command: Command,
 ) -> Result<ExitStatus, Problem> {
     let Command { name, held, cgroup } = command;
@@ -113,9 +135,11 @@ fn supervise(
             None => (process.pidfd().as_raw_fd(), None),
             Some(_) => (-1, Some(POLL)),
         };
-        let wake = [ended, signals.as_fd().as_raw_fd()];
+        let wake = [ended, signals.as_fd().as_raw_fd(), named.descriptor()];
         kernel.wait(&wake, pause).map_err(|e| failed("poll", &e))?;
         running.drain();
+        // The command goes on without them.
+        named.is_over();
         if status.is_none() {
             status = process.try_wait().map_err(|e| failed(&name, &e))?;
         }
@@ -134,15 +158,17 @@ fn supervise(
     })
 }
 
-/// Prints what comes until a signal asks for the end, or the time is over.
+/// Prints what comes until a signal asks for the end, the time is over, or what the programs were
+/// attached to is gone.
 fn watch(
     kernel: &LinuxKernel,
     running: &mut Running<'_>,
     signals: &Signals,
+    named: &mut Named,
     duration: Option<Duration>,
 ) -> Result<(), Problem> {
     let end = duration.map(|duration| Instant::now() + duration);
-    let wake = [signals.as_fd().as_raw_fd()];
+    let wake = [signals.as_fd().as_raw_fd(), named.descriptor()];
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) || signals.take().is_some() || running.problem.is_some() {
@@ -150,5 +176,8 @@ fn watch(
         }
         kernel.wait(&wake, left).map_err(|e| failed("poll", &e))?;
         running.drain();
+        if named.is_over() {
+            return Ok(());
+        }
     }
 }

@@ -221,6 +221,34 @@ pub struct Log {
     text: String,
     /// The source line that was printed last.
     pub last_line: Option<usize>,
+    /// What the next state that is printed has of the innermost frame.
+    pub touched: Touched,
+    /// Whether a function was just left.
+    pub returned: bool,
+    /// Where the newest instruction begins and ends in the text.
+    pub instruction: (usize, usize),
+}
+
+/// Registers and stack slots that instructions had to do with since a state was printed.
+#[derive(Clone, Debug, Default)]
+pub struct Touched {
+    /// Registers, a bit for each.
+    pub regs: u16,
+    /// Stack slots.
+    pub slots: u64,
+    /// The frame before the newest instruction: what it changed on the stack counts, too.
+    pub before: Option<(usize, alloc::rc::Rc<crate::state::Frame>)>,
+}
+
+impl Touched {
+    /// All are.
+    pub fn everything(&mut self) {
+        *self = Touched {
+            regs: u16::MAX,
+            slots: u64::MAX,
+            before: None,
+        };
+    }
 }
 
 impl Log {
@@ -274,6 +302,23 @@ impl Log {
         if !self.level2() && len <= self.text.len() {
             self.text.truncate(len);
         }
+    }
+
+    /// Puts what is said of an instruction beside it: takes the end of its line away, when nothing
+    /// was written since. Whether that was so.
+    pub fn beside(&mut self) -> bool {
+        let (start, end) = self.instruction;
+        if end == 0 || end != self.text.len() || !self.on() {
+            return false;
+        }
+        self.text.truncate(end - 1);
+        let width = end - start;
+        let column = (width + 4).max(40).next_multiple_of(8);
+        for _ in 0..column - width - 1 {
+            self.text.push(' ');
+        }
+        self.text.push(';');
+        true
     }
 
     /// The text.

@@ -1,12 +1,15 @@
 //! Which numbers matter exactly: when a verdict depends on a number, the instructions that made it
 //! are walked backwards, and it is marked in every saved state on the way, so that pruning compares it.
 
+use alloc::string::String;
+
 use panal_isa::{AluOp, AtomicOp, CallTarget, Instruction, Operand, Reg};
 
 use crate::{
     env::Env,
     error::Check,
     explore::{HistoryEntry, HistoryRef, Linked, Place, StateId},
+    report,
     state::{SlotType, StackSlot, State},
 };
 
@@ -145,6 +148,11 @@ pub fn propagate(env: &mut Env<'_>, from: StateId, st: &State, slot: usize) -> C
     if wanted.is_empty() {
         return Ok(false);
     }
+    if env.log.level2() {
+        for level in (0..=wanted.frame).rev() {
+            report::log_propagated(env, level, wanted.regs[level], wanted.slots[level]);
+        }
+    }
     Ok(walk(env, st, slot, wanted))
 }
 
@@ -176,12 +184,18 @@ fn walk(env: &mut Env<'_>, st: &State, slot: usize, mut wanted: Wanted) -> bool 
         at: slot as u32,
         first: st.first_slot,
         entry: st.history,
+        trace: env.log.level2().then(String::new),
     };
     let mut parent = st.parent;
     let mut later: Option<u32> = None;
     let mut skip = true;
     loop {
-        match segment.walk(env, &mut wanted, &mut later, skip) {
+        report::log_segment(env, wanted.frame, segment.at, segment.first, later);
+        let walked = segment.walk(env, &mut wanted, &mut later, skip);
+        if let Some(trace) = segment.trace.take() {
+            env.log.write(format_args!("{trace}"));
+        }
+        match walked {
             Ok(true) => return changed,
             Ok(false) => {}
             Err(TooHard) => {
@@ -192,6 +206,12 @@ fn walk(env: &mut Env<'_>, st: &State, slot: usize, mut wanted: Wanted) -> bool 
         skip = false;
         let Some(id) = parent else { break };
         changed |= mark_state(env, id, &mut wanted);
+        if env.log.level2() {
+            for frame in (0..=wanted.frame).rev() {
+                let (regs, slots) = (wanted.regs[frame], wanted.slots[frame]);
+                report::log_marked(env, id, frame, regs, slots);
+            }
+        }
         if wanted.is_empty() {
             return changed;
         }
@@ -205,6 +225,7 @@ fn walk(env: &mut Env<'_>, st: &State, slot: usize, mut wanted: Wanted) -> bool 
             at: saved.last_slot,
             first: saved.first_slot,
             entry: saved.history,
+            trace: env.log.level2().then(String::new),
         };
         parent = saved.parent;
     }
@@ -263,6 +284,8 @@ struct Segment {
     at: u32,
     first: u32,
     entry: Option<HistoryRef>,
+    /// What Linux logs of the walk, where that is wanted.
+    trace: Option<String>,
 }
 
 impl Segment {
@@ -279,6 +302,10 @@ impl Segment {
                 .entry
                 .map(|e| env.search.entry(e))
                 .filter(|entry| entry.slot == self.at);
+            if !skip && let Some(trace) = &mut self.trace {
+                let (regs, slots) = (wanted.regs[wanted.frame], wanted.slots[wanted.frame]);
+                report::trace_step(env, trace, self.at, wanted.frame, regs, slots);
+            }
             if !skip && concerns(env, self.at, here, wanted) {
                 undo(env, self.at, *later, here, wanted)?;
                 if wanted.is_empty() {

@@ -92,6 +92,7 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
     precision::registers_concerned(env);
     env.liveness = liveness::StackLiveness::new(&env.program);
     check_results(env)?;
+    report::log_program(env);
     search(env, 0)?;
     if let Some(handler) = env.program.exception_handler {
         search(env, handler)?;
@@ -139,6 +140,7 @@ fn search(env: &mut Env<'_>, subprog: u32) -> Check {
     env.current_subprogram = subprog;
     let start = env.program.subprograms[subprog as usize].start;
     env.slot = start;
+    report::log_start(env);
     let state = subprograms::entry_state(env, subprog)?;
     if let Some(recorder) = &mut env.recorder {
         recorder.start();

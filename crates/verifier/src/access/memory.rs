@@ -283,17 +283,11 @@ fn read_only(reg: &RegState, base: Reg) -> Reject {
 
 /// `(value; mask)`, as Linux prints known bits.
 pub fn bits_text(bits: Tnum) -> alloc::string::String {
-    let hex = |v: u64| {
-        if v == 0 {
-            "0".into()
-        } else {
-            alloc::format!("{v:#x}")
-        }
-    };
-    if bits.is_const() {
-        return hex(bits.value);
+    match bits.value {
+        0 if bits.is_const() => alloc::string::String::from("0"),
+        value if bits.is_const() => alloc::format!("{value:#x}"),
+        value => alloc::format!("({value:#x}; {:#x})", bits.mask),
     }
-    alloc::format!("({}; {})", hex(bits.value), hex(bits.mask))
 }
 
 /// The pointer must be as it was handed out: no offset added.

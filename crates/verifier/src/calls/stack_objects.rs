@@ -28,7 +28,8 @@ impl DynptrUse {
     }
 }
 
-fn kind_name(kind: DynptrKind) -> &'static str {
+/// A kind of dynptr as Linux's log names it.
+pub fn kind_name(kind: DynptrKind) -> &'static str {
     match kind {
         DynptrKind::Local => "local",
         DynptrKind::Ringbuf => "ringbuf",

@@ -80,6 +80,7 @@ fn last_words(body: &Body) -> &str {
     let mut lines = body.linux.lines();
     let said = match body.class {
         Class::InfiniteLoop => lines.next(),
+        Class::Reference if body.linux.ends_with("reference leak") => lines.nth_back(1),
         _ => lines.next_back(),
     };
     said.unwrap_or_default()

@@ -59,7 +59,7 @@ pub fn check_nothing_held(
     if locks && st.refs.locks != 0 {
         return Err(inside("bpf_spin_lock"));
     }
-    check_references(env, st, throws)?;
+    check_references(env, st, throws, what)?;
     if locks && st.refs.irq != 0 {
         return Err(inside("bpf_local_irq_save"));
     }
@@ -72,7 +72,7 @@ pub fn check_nothing_held(
     Ok(())
 }
 
-fn check_references(env: &Env<'_>, st: &State, throws: bool) -> Check {
+fn check_references(env: &Env<'_>, st: &State, throws: bool, what: &str) -> Check {
     if !throws && st.level() != 0 {
         return Ok(());
     }
@@ -98,6 +98,9 @@ fn check_references(env: &Env<'_>, st: &State, throws: bool) -> Check {
     }
     if lines.is_empty() {
         return Ok(());
+    }
+    if env.since(6, 13) {
+        lines.push_str(&alloc::format!("\n{what} would lead to reference leak"));
     }
     Err(reject!(Reference, EINVAL, "{lines}")
         .because("the program ends while it still holds a reference")
@@ -134,9 +137,15 @@ pub fn return_to_caller(env: &mut Env<'_>, st: &mut State) -> Check<Flow> {
     if st.level() == 0 {
         return Ok(Flow::End);
     }
+    let before = env.log.on().then(|| st.clone());
     st.frames.pop();
     if callback.is_none() {
         st.frame_mut().regs[0] = result;
+    }
+    if let Some(before) = before {
+        crate::report::log_return(env, &before, st);
+    }
+    if callback.is_none() {
         return Ok(Flow::To(call + 1));
     }
     // Back to the helper, which may call again: what changed in this round and does not matter

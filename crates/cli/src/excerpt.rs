@@ -409,4 +409,23 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn any_text_and_column_give_a_part_of_the_text() {
+        let letters: Vec<char> = "ab_ö()[]->.*&!=<+-; \t0".chars().collect();
+        let mut seed = 7u64;
+        let mut next = move || {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 33) as usize
+        };
+        for _ in 0..20_000 {
+            let text: String = (0..next() % 24)
+                .map(|_| letters[next() % letters.len()])
+                .collect();
+            let part = expression(&text, next() % 40);
+            assert!(text.get(part.clone()).is_some(), "{text:?} {part:?}");
+        }
+    }
 }

@@ -274,3 +274,89 @@ fn change(source: &str) -> String {
     out.push_str("```\n");
     out
 }
+
+/// A log's lines, without what only Linux's own insides explain and without addresses.
+fn log_lines(log: &str) -> Vec<String> {
+    let inside = |line: &str| {
+        let line = line.trim_start_matches(|c: char| "(),".contains(c) || c.is_ascii_digit());
+        line.starts_with(" live stack") || line.starts_with(" frame ") || line.starts_with("SCC ")
+    };
+    log.lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !inside(line))
+        .map(|line| match line.split_once(" = 0x") {
+            // Its width pads what follows, too.
+            Some((before, rest)) if before.contains("(18) r") => {
+                let rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+                format!("{before} = {}", rest.trim_start())
+            }
+            _ if line.starts_with("processed ") => {
+                line.split(" insns").next().unwrap_or(line).to_owned()
+            }
+            _ => line.to_owned(),
+        })
+        .collect()
+}
+
+/// Length of the longest common subsequence.
+fn common_lines(a: &[String], b: &[String]) -> usize {
+    let mut row = vec![0usize; b.len() + 1];
+    for x in a {
+        let mut diagonal = 0;
+        for (index, y) in b.iter().enumerate() {
+            let above = row[index + 1];
+            row[index + 1] = match x == y {
+                true => diagonal + 1,
+                false => above.max(row[index]),
+            };
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+#[test]
+fn the_log_is_linux_s_line_by_line() {
+    if let Some(why) = cannot_compile() {
+        println!("skipped: {why}");
+        return;
+    }
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if !release.starts_with(HOST) {
+        println!("skipped: the log is compared with that of Linux {HOST}");
+        return;
+    }
+    let (mut same, mut all) = (0, 0);
+    let mut worst: Vec<(f64, String)> = Vec::new();
+    // A log of a hundred thousand lines says no more than one of a hundred.
+    for case in cases().iter().filter(|case| case.name != "loop_too_long") {
+        for mended in [false, true] {
+            let object = case.compile("log", mended);
+            let ask = |more: &[&str]| {
+                let arguments = [&["verify", "--json", "--log=2"], more, &[&object]].concat();
+                let answer = panal(&arguments).json().remove(0);
+                Some(log_lines(answer["log"].as_str()?))
+            };
+            let linux = ask(&["--kernel", "linux"]).filter(|lines| !lines.is_empty());
+            let (Some(ours), Some(theirs)) = (ask(&["--profile", "host"]), linux) else {
+                println!("skipped: {} has no log", case.name);
+                continue;
+            };
+            if ours.len().max(theirs.len()) > 2000 {
+                continue;
+            }
+            let (common, longest) = (common_lines(&ours, &theirs), ours.len().max(theirs.len()));
+            same += common;
+            all += longest;
+            worst.push((common as f64 / longest as f64, case.name.clone()));
+        }
+    }
+    if all == 0 {
+        println!("skipped: Linux verifies nothing here");
+        return;
+    }
+    worst.sort_by(|a, b| a.0.total_cmp(&b.0));
+    worst.truncate(5);
+    println!("{same} of {all} lines are Linux's; worst: {worst:?}");
+    assert!(same * 100 >= all * 97, "{same} of {all} lines: {worst:?}");
+}

@@ -228,3 +228,90 @@ fn broken_captures_are_named() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// An object with debug info and rejections.
+const REJECTED: &str = "tests/objects/rejected.bpf.o";
+
+fn rejected() -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(REJECTED)).expect("readable")
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|part| part == wanted)
+}
+
+#[test]
+fn reports_of_hostile_debug_info_are_civil_and_bounded() {
+    let object = rejected();
+    // The headers of .BTF and .BTF.ext; after them: types, names, lines.
+    let magic = [0x9f, 0xeb, 1, 0];
+    let types = position(&object, &magic).expect(".BTF");
+    let lines = types + 4 + position(&object[types + 4..], &magic).expect(".BTF.ext");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-lines.o");
+    let path_text = path.to_str().expect("UTF-8");
+    let mut seed = 0x5eed_0004;
+    let mut rejections = 0;
+    for round in 0..MUTATIONS {
+        let mut bytes = object.clone();
+        for _ in 0..1 + round % 12 {
+            let start = if next(&mut seed).is_multiple_of(3) {
+                types
+            } else {
+                lines
+            };
+            let at = start + 24 + (next(&mut seed) % 1500) as usize;
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = next(&mut seed) as u8;
+            }
+        }
+        fs::write(&path, &bytes).expect("writable");
+        for arguments in [
+            &["verify", "--explain", path_text][..],
+            &["verify", "--explain", "--json", path_text],
+            &["verify", "--sarif", path_text],
+            &["verify", "--log=2", path_text],
+        ] {
+            let output = assert_civil(arguments, &format!("mutation {round}"));
+            assert!(
+                output.stdout.len() < 1 << 20,
+                "{arguments:?}, mutation {round}"
+            );
+            rejections += u32::from(output.status.code() == Some(1));
+        }
+    }
+    assert!(
+        rejections > 20,
+        "only {rejections} rejections were reported"
+    );
+}
+
+#[test]
+fn without_lines_a_report_shows_instructions() {
+    let mut object = rejected();
+    let name = position(&object, b".BTF.ext\0").expect("its name");
+    object[name + 1] = b'X';
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-lines.o");
+    fs::write(&path, &object).expect("writable");
+    let path = path.to_str().expect("UTF-8");
+    let output = assert_civil(&["verify", "--program", "no_check", path], "no lines");
+    let text = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "no-lines.o: no_check:7",
+        "7 | w0 = *(u32 *)(r0 + 4)",
+        "6 | call bpf_map_lookup_elem#1",
+        "bpf_map_lookup_elem() returns NULL when there is nothing",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    let sarif = assert_civil(&["verify", "--sarif", path], "no lines");
+    let sarif: serde_json::Value = serde_json::from_slice(&sarif.stdout).expect("JSON");
+    let location = &sarif["runs"][0]["results"][0]["locations"][0];
+    assert!(
+        location["physicalLocation"].get("region").is_none(),
+        "{location}"
+    );
+    assert_eq!(
+        location["logicalLocations"][0]["decoratedName"],
+        "no_check, instruction 7"
+    );
+}

@@ -211,3 +211,72 @@ fn instructions_read_as_in_linux_s_own_log() {
         }
     }
 }
+
+#[test]
+fn a_rejection_has_its_range_its_origin_and_a_suggestion_as_fields() {
+    let run = panal(&[
+        "verify",
+        "--json",
+        "--explain",
+        "--program",
+        "no_check",
+        REJECTED,
+    ]);
+    let error = &run.json()[0]["error"];
+    assert_eq!(error["value"]["register"], "r0");
+    assert_eq!(error["origin"]["instruction"], 6);
+    assert_eq!(error["source"]["expression"], "pair->right");
+    assert!(
+        error["suggestion"]
+            .as_str()
+            .is_some_and(|s| s.contains("NULL"))
+    );
+    let steps = error["path"]["steps"].as_array().expect("the path");
+    let slots: Vec<_> = steps.iter().map(|s| s["instruction"].as_u64()).collect();
+    assert_eq!(slots, [0, 1, 2, 3, 4, 6, 7].map(Some));
+    // Without `--explain` there is no path.
+    let run = panal(&["verify", "--json", "--program", "no_check", REJECTED]);
+    assert!(run.json()[0]["error"].get("path").is_none());
+}
+
+#[test]
+fn sarif_has_what_the_standard_asks() {
+    let run = panal(&["verify", "--sarif", REJECTED, "README.md"]);
+    assert_eq!(run.code, Some(2));
+    let document = &run.json()[0];
+    assert_eq!(document["version"], "2.1.0");
+    let run = &document["runs"][0];
+    let rules: Vec<_> = run["tool"]["driver"]["rules"]
+        .as_array()
+        .expect("rules")
+        .iter()
+        .map(|rule| &rule["id"])
+        .collect();
+    let results = run["results"].as_array().expect("results");
+    assert_eq!(results.len(), 2);
+    for result in results {
+        assert!(rules.contains(&&result["ruleId"]), "{result}");
+        assert!(
+            result["message"]["text"]
+                .as_str()
+                .is_some_and(|t| !t.is_empty())
+        );
+        let region = &result["locations"][0]["physicalLocation"]["region"];
+        for number in ["startLine", "startColumn", "endColumn"] {
+            assert!(region[number].as_u64().is_some_and(|n| n > 0), "{region}");
+        }
+        assert!(region["startColumn"].as_u64() <= region["endColumn"].as_u64());
+    }
+    let related = &results[0]["relatedLocations"][0]["message"]["text"];
+    assert!(
+        related
+            .as_str()
+            .is_some_and(|t| t.contains("bpf_map_lookup_elem()"))
+    );
+    let invocation = &run["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false);
+    let notes = invocation["toolExecutionNotifications"]
+        .as_array()
+        .expect("notes");
+    assert_eq!(notes.len(), 1);
+}

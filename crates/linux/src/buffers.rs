@@ -46,7 +46,8 @@ impl RingBuffer {
         self.map.number()
     }
 
-    /// Hands every finished record to `sink`.
+    /// Hands every record to `sink` that was finished before the first that is still being
+    /// written; of those that come meanwhile, none.
     pub fn consume(&mut self, sink: &mut dyn FnMut(&[u8])) -> usize {
         // SAFETY: both positions are aligned u64 at the start of pages that live as long as self;
         // the kernel accesses them atomically as well.
@@ -58,7 +59,8 @@ impl RingBuffer {
         };
         let mut position = consumed.load(Ordering::Relaxed);
         let mut records = 0;
-        while position < produced.load(Ordering::Acquire) {
+        let end = produced.load(Ordering::Acquire);
+        while position < end {
             let at = self.page + (position & (self.size - 1)) as usize;
             // SAFETY: positions are multiples of 8 below the size, so the header lies within the
             // first window of the data pages.
@@ -87,10 +89,76 @@ impl RingBuffer {
     }
 }
 
+/// The side of a user ring buffer (`BPF_MAP_TYPE_USER_RINGBUF`) that writes: this process.
+pub struct UserRingBuffer {
+    consumer: Mapping,
+    producer: Mapping,
+    size: u64,
+    page: usize,
+}
+
+impl UserRingBuffer {
+    /// Maps the buffer of `size` bytes.
+    pub fn open(map: &Fd, size: u32) -> Result<Self, Failure> {
+        let page = page_size();
+        let wrong = |e| failure(Command::MapUpdateElem, e, "mapping the user ring buffer");
+        let fd = Borrowed(map.number());
+        let consumer = Mapping::new(&fd, page, 0, false).map_err(wrong)?;
+        let len = page + 2 * size as usize;
+        let producer = Mapping::new(&fd, len, page as i64, true).map_err(wrong)?;
+        Ok(UserRingBuffer {
+            consumer,
+            producer,
+            size: u64::from(size),
+            page,
+        })
+    }
+
+    /// Puts a record in; false when there is no room for it now.
+    pub fn write(&mut self, record: &[u8]) -> Result<bool, Failure> {
+        let space = (record.len() as u64 + HEADER).next_multiple_of(8);
+        let len = u32::try_from(record.len()).ok();
+        let Some(len) = len.filter(|_| space <= self.size) else {
+            let detail = format!("the user ring buffer has {} bytes in all", self.size);
+            return Err(failure(Command::MapUpdateElem, Errno::E2BIG, detail));
+        };
+        // SAFETY: both positions are aligned u64 at the start of pages that live as long as self;
+        // the kernel accesses them atomically as well.
+        let (consumed, produced) = unsafe {
+            (
+                &*self.consumer.as_ptr().cast::<AtomicU64>(),
+                &*self.producer.as_ptr().cast::<AtomicU64>(),
+            )
+        };
+        let position = produced.load(Ordering::Relaxed);
+        let used = position.wrapping_sub(consumed.load(Ordering::Acquire));
+        if self.size.saturating_sub(used) < space {
+            return Ok(false);
+        }
+        let at = self.page + (position & (self.size - 1)) as usize;
+        // SAFETY: positions are multiples of 8, so the header lies within the first window of the
+        // data pages; the record is shorter than the buffer, so it ends within the second. The
+        // kernel does not read it before the position below is stored, and nobody else writes:
+        // this process alone holds the map's writing side, through `&mut self`.
+        unsafe {
+            let place = self.producer.as_ptr().add(at);
+            place.cast::<u32>().write(len);
+            place.add(4).cast::<u32>().write(0);
+            place
+                .add(HEADER as usize)
+                .copy_from_nonoverlapping(record.as_ptr(), record.len());
+        }
+        produced.store(position + space, Ordering::Release);
+        Ok(true)
+    }
+}
+
 /// Pages of data of each CPU's perf buffer; a power of two.
 const PERF_PAGES: usize = 64;
 const PERF_RECORD_LOST: u32 = 2;
 const PERF_RECORD_SAMPLE: u32 = 9;
+/// `struct perf_event_header`: type, flags, size.
+const RECORD_HEADER: usize = 8;
 /// Offsets in `struct perf_event_mmap_page`.
 const DATA_HEAD: usize = 1024;
 const DATA_TAIL: usize = 1032;
@@ -170,22 +238,27 @@ impl PerCpu {
         let end = head.load(Ordering::Acquire);
         let mut at = tail.load(Ordering::Relaxed);
         let mut samples = 0;
+        let mut record = Vec::new();
         while at < end {
-            let header = self.copy(page, size, at, 8);
-            let kind = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]);
-            let len = usize::from(u16::from_ne_bytes([header[6], header[7]]));
-            if len < 8 {
+            let mut header = [0; RECORD_HEADER];
+            self.copy(page, size, at, &mut header);
+            let [k0, k1, k2, k3, _, _, low, high] = header;
+            let len = usize::from(u16::from_ne_bytes([low, high]));
+            if len < RECORD_HEADER {
+                // No kernel writes this: nothing after it can be found.
+                at = end;
                 break;
             }
-            let body = self.copy(page, size, at + 8, len - 8);
-            match kind {
-                PERF_RECORD_SAMPLE if body.len() >= 4 => {
-                    let raw = u32::from_ne_bytes([body[0], body[1], body[2], body[3]]) as usize;
-                    sink(self.cpu, &body[4..(4 + raw).min(body.len())]);
+            record.resize(len - RECORD_HEADER, 0);
+            self.copy(page, size, at + RECORD_HEADER as u64, &mut record);
+            match (u32::from_ne_bytes([k0, k1, k2, k3]), &record[..]) {
+                (PERF_RECORD_SAMPLE, [l0, l1, l2, l3, raw @ ..]) => {
+                    let raw_len = u32::from_ne_bytes([*l0, *l1, *l2, *l3]) as usize;
+                    sink(self.cpu, &raw[..raw_len.min(raw.len())]);
                     samples += 1;
                 }
-                PERF_RECORD_LOST if body.len() >= 16 => {
-                    let count = body[8..16].try_into().map_or(0, u64::from_ne_bytes);
+                (PERF_RECORD_LOST, [_, _, _, _, _, _, _, _, count @ ..]) => {
+                    let count = count.first_chunk().map_or(0, |c| u64::from_ne_bytes(*c));
                     lost(self.cpu, count);
                 }
                 _ => {}
@@ -197,15 +270,17 @@ impl PerCpu {
     }
 
     /// Copies bytes out of the ring, around its end.
-    fn copy(&self, page: usize, size: usize, from: u64, len: usize) -> Vec<u8> {
-        (0..len as u64)
-            .map(|i| {
-                let at = page + ((from + i) as usize & (size - 1));
-                // SAFETY: `at` lies within the data pages; the kernel does not write what lies
-                // between tail and head.
-                unsafe { self.mapping.as_ptr().add(at).read_volatile() }
-            })
-            .collect()
+    fn copy(&self, page: usize, size: usize, from: u64, out: &mut [u8]) {
+        let start = from as usize & (size - 1);
+        let first = out.len().min(size - start);
+        let (before, after) = out.split_at_mut(first);
+        // SAFETY: both parts lie within the `size` bytes of data after the control page (a record is
+        // shorter than 64 KiB, and the ring is not); the kernel does not write between tail and head.
+        unsafe {
+            let data = self.mapping.as_ptr().add(page);
+            std::ptr::copy_nonoverlapping(data.add(start), before.as_mut_ptr(), before.len());
+            std::ptr::copy_nonoverlapping(data, after.as_mut_ptr(), after.len());
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use panal_uapi::{
 
 use crate::{
     attach,
-    buffers::{PerfBuffer, RingBuffer},
+    buffers::{PerfBuffer, RingBuffer, UserRingBuffer},
     explain::explain,
     iterators, maps, programs,
     sys::{bpf, c_string, failure, io_errno},
@@ -43,6 +43,7 @@ pub struct LinuxKernel {
     attach_types: Mutex<HashMap<i32, AttachType>>,
     rings: Mutex<HashMap<u32, RingBuffer>>,
     perf: Mutex<HashMap<u32, PerfBuffer>>,
+    user_rings: Mutex<HashMap<u32, UserRingBuffer>>,
 }
 
 impl LinuxKernel {
@@ -289,6 +290,18 @@ impl Kernel for LinuxKernel {
 
     fn iterate(&self, link: &Fd, sink: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
         iterators::read(link, sink)
+    }
+
+    fn user_ring_buffer_write(&self, map: &Fd, record: &[u8]) -> Result<bool, Failure> {
+        let info = maps::info(map)?;
+        let mut buffers = locked(&self.user_rings);
+        let buffer = match buffers.entry(info.id) {
+            std::collections::hash_map::Entry::Occupied(e) => e.into_mut(),
+            std::collections::hash_map::Entry::Vacant(e) => {
+                e.insert(UserRingBuffer::open(map, info.max_entries)?)
+            }
+        };
+        buffer.write(record)
     }
 }
 

@@ -3,7 +3,12 @@
 
 mod common;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use common::{Run, panal};
 
@@ -116,4 +121,255 @@ fn a_command_that_does_not_start_is_told() {
         return;
     }
     assert_eq!(run.problem(), "no-such-command-here: command not found");
+}
+
+const TRACE: &str = "crates/linux/tests/objects/trace.bpf.o";
+
+/// Every way of tracing that can be tried on a command: `nice` asks for its own priority.
+#[test]
+fn programs_of_every_kind_see_the_command() {
+    for (program, kind) in [
+        ("on_tracepoint", 0),
+        ("on_raw_tracepoint", 1),
+        ("on_tp_btf", 3),
+        ("on_uprobe_library", 7),
+        ("on_kprobe", 13),
+        ("on_kretprobe", 14),
+        ("on_fentry", 17),
+        ("on_fexit", 18),
+    ] {
+        let run = panal(&[
+            "run",
+            TRACE,
+            "--kernel",
+            "linux",
+            "--program",
+            program,
+            "--json",
+            "--output",
+            "/dev/stderr",
+            "--",
+            "nice",
+        ]);
+        let lacks = ["EPERM", "EOPNOTSUPP", "cgroup"];
+        if run.code == Some(2) && lacks.iter().any(|lack| run.stderr.contains(lack)) {
+            println!("skipped: {}", run.stderr.trim_end());
+            continue;
+        }
+        assert_eq!((run.code, &*run.stdout), (Some(0), "0\n"), "{}", run.stderr);
+        let line: serde_json::Value = serde_json::from_str(&run.stderr).expect("one line");
+        assert_eq!(line["key"], kind, "{program}");
+        assert_eq!(line["value"]["count"], 1, "{program}");
+    }
+}
+
+#[test]
+fn a_command_is_sampled_and_nothing_else() {
+    let spin = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo $$";
+    let run = panal(&[
+        "run",
+        TRACE,
+        "--kernel",
+        "linux",
+        "--program",
+        "on_sample",
+        "--sample",
+        "cpu-clock@999",
+        "--json",
+        "--output",
+        "/dev/stderr",
+        "--",
+        "sh",
+        "-c",
+        spin,
+    ]);
+    if !linux(&run) {
+        return;
+    }
+    let line: serde_json::Value = serde_json::from_str(&run.stderr).expect("one line");
+    let seen = &line["value"];
+    assert!(seen["count"].as_u64() > Some(10), "{line}");
+    assert_eq!(seen["value"].to_string(), run.stdout.trim_end());
+}
+
+#[test]
+fn iterators_are_read_and_printed() {
+    let object = "crates/linux/tests/objects/iterators.bpf.o";
+    let run = panal(&[
+        "run",
+        object,
+        "--kernel",
+        "linux",
+        "--program",
+        "elements",
+        "--iterate",
+        "map=squares",
+        "--map",
+        "squares=7:49",
+    ]);
+    if !linux(&run) {
+        return;
+    }
+    assert_eq!(
+        (run.code, &*run.stdout),
+        (Some(0), "7 49\n"),
+        "{}",
+        run.stderr
+    );
+}
+
+/// Starts a run without an end, and waits until its programs are attached.
+fn started() -> Option<Child> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_panal"))
+        .current_dir(common::root())
+        .args([
+            "run",
+            TRACE,
+            "--kernel",
+            "linux",
+            "--program",
+            "on_tracepoint",
+            "--json",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("panal starts");
+    let mut line = String::new();
+    let stderr = child.stderr.take().expect("piped");
+    BufReader::new(stderr).read_line(&mut line).expect("text");
+    if line.starts_with("error") {
+        println!("skipped: {line}");
+        let _ = child.wait();
+        return None;
+    }
+    assert!(line.contains("1 programs attached"), "{line}");
+    Some(child)
+}
+
+/// Ids of the programs that a process holds.
+fn programs_of(pid: u32) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fdinfo"))
+        .into_iter()
+        .flatten();
+    let texts = entries.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let ids = texts.filter_map(|text| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("prog_id:"))?;
+        Some(line.trim().to_owned())
+    });
+    ids.collect()
+}
+
+#[test]
+fn nothing_is_left_of_a_run_that_a_signal_ends() {
+    for signal in ["-INT", "-TERM", "-KILL"] {
+        let Some(mut child) = started() else { return };
+        let programs = programs_of(child.id());
+        assert!(!programs.is_empty());
+        let pid = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .expect("kill")
+                .success()
+        );
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.success(), signal != "-KILL", "{signal}");
+        // Linux frees what no descriptor holds, after a moment.
+        let end = Instant::now() + Duration::from_secs(5);
+        for id in programs {
+            let listed = |id: &str| {
+                Command::new("bpftool")
+                    .args(["prog", "show", "id", id])
+                    .output()
+                    .map(|o| o.status)
+            };
+            loop {
+                match listed(&id) {
+                    Err(e) => return println!("skipped: bpftool: {e}"),
+                    Ok(status) if !status.success() => break,
+                    Ok(_) => assert!(
+                        Instant::now() < end,
+                        "{signal}: program {id} is still there"
+                    ),
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cgroup_of_a_killed_run_goes_when_its_command_ends() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_panal"))
+        .current_dir(common::root())
+        .args([
+            "run",
+            OPENSNOOP,
+            "--kernel",
+            "linux",
+            "--output",
+            "/dev/null",
+            "--",
+        ])
+        .args(["sh", "-c", "grep ^0:: /proc/self/cgroup; exec sleep 1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("panal starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("text");
+    let Some(cgroup) = line.trim_end().strip_prefix("0::") else {
+        let _ = child.wait();
+        return println!("skipped: no cgroup, or no bpf(2)");
+    };
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
+    let mut words = mounts.lines().map(|line| line.split(' '));
+    let mount = words.find_map(|mut w| (w.next()? == "cgroup2").then(|| w.next())?);
+    let path = format!("{}{cgroup}", mount.expect("mounted"));
+    assert!(fs::exists(&path).expect("readable"), "{path}");
+    child.kill().expect("killed");
+    let _ = child.wait();
+    let end = Instant::now() + Duration::from_secs(10);
+    while fs::exists(&path).expect("readable") {
+        assert!(Instant::now() < end, "{path} is left");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_missing_right_is_named() {
+    let object = fs::canonicalize(common::root().join(OPENSNOOP)).expect("there");
+    let copy = std::env::temp_dir().join(format!("panal-{}", std::process::id()));
+    fs::copy(env!("CARGO_BIN_EXE_panal"), &copy).expect("copied");
+    let run = Command::new("setpriv")
+        .args([
+            "--reuid",
+            "65534",
+            "--clear-groups",
+            "--bounding-set",
+            "-all",
+        ])
+        .args(["--inh-caps", "-all"])
+        .arg(&copy)
+        .args(["verify", "--kernel", "linux", "--json"])
+        .arg(common::scratch(
+            "rights.bpf.o",
+            &fs::read(object).expect("readable"),
+        ))
+        .current_dir("/")
+        .output();
+    let _ = fs::remove_file(&copy);
+    let output = match run {
+        Ok(output) if !output.stderr.starts_with(b"setpriv:") => output,
+        _ => return println!("skipped: setpriv (util-linux) cannot drop rights here"),
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    let needed = ["EPERM", "CAP_BPF"];
+    assert!(needed.iter().all(|word| text.contains(word)), "{text}");
 }

@@ -214,7 +214,7 @@ fn refused(target: &AttachTarget) -> String {
 }
 
 /// `CapEff` of this thread.
-fn effective_capabilities() -> u64 {
+pub fn effective_capabilities() -> u64 {
     let text = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     text.lines()
         .find_map(|line| line.strip_prefix("CapEff:"))

@@ -106,6 +106,11 @@ fn version_code(release: &str) -> u32 {
     major << 16 | minor << 8 | patch.min(255)
 }
 
+/// `LINUX_VERSION_CODE` of the running kernel.
+pub fn running_version() -> u32 {
+    version_code(&release())
+}
+
 fn release() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease")
         .unwrap_or_default()
@@ -150,7 +155,7 @@ impl Kernel for LinuxKernel {
     }
 
     fn version(&self) -> u32 {
-        version_code(&release())
+        running_version()
     }
 
     fn config(&self, name: &str) -> Option<String> {

@@ -1,9 +1,9 @@
 //! Programs: BTF and program load with the verifier's log, test runs.
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, fs, time::Instant};
 
 use panal_uapi::{
-    Command, Errno, ProgType,
+    AttachType, Command, Errno, ProgType,
     attr::{
         BtfLoad, FuncInfoBytes, GetId, GetInfo, LineInfoBytes, ProgBindMap, ProgInfoBytes,
         ProgLoad, ProgTestRun, object_name,
@@ -13,7 +13,10 @@ use panal_uapi::{
     },
 };
 
-use crate::sys::{bpf, c_string, failure, into_fd};
+use crate::{
+    explain::effective_capabilities,
+    sys::{bpf, c_string, failure, into_fd},
+};
 
 /// Logs start with this many bytes and grow to what the kernel asks for.
 const LOG_START: usize = 1 << 16;
@@ -181,7 +184,7 @@ fn load_with_log(attr: &mut ProgLoad, level: u32) -> Result<Loaded, LoadError> {
                     stats: None,
                 });
             }
-            Err(errno) if !may_be_verdict(errno) => return Err(not_tried(errno)),
+            Err(errno) if !may_be_verdict(errno) => return Err(not_tried(errno, attr)),
             Err(_) => {}
         }
     }
@@ -212,7 +215,7 @@ fn load_with_log(attr: &mut ProgLoad, level: u32) -> Result<Loaded, LoadError> {
             Err(errno) => {
                 let log = log_text(&log);
                 if log.is_empty() {
-                    return Err(not_tried(errno));
+                    return Err(not_tried(errno, attr));
                 }
                 let stats = summary(&log, time_ns);
                 return Err(LoadError::Rejected {
@@ -231,20 +234,76 @@ fn may_be_verdict(errno: Errno) -> bool {
     !matches!(errno, Errno::EBADF | Errno::ENOMEM | Errno::ENOSYS)
 }
 
-fn not_tried(errno: Errno) -> LoadError {
+/// Why the verifier was not asked, beyond the errno.
+fn not_tried(errno: Errno, attr: &ProgLoad) -> LoadError {
     let detail = match errno {
-        Errno::EPERM => {
-            "Linux wants CAP_BPF (and CAP_PERFMON or CAP_NET_ADMIN) for this program, \
-             or lacks this program type or attachment"
-        }
-        Errno::EINVAL => {
-            "Linux refused the request before verifying the program: does the \
+        Errno::EPERM => forbidden(attr),
+        Errno::EINVAL => "Linux refused the request before verifying the program: does the \
              running kernel have this program type and attach type?"
-        }
-        Errno::ENOSYS => "the running kernel has no bpf(2)",
-        _ => "",
+            .to_owned(),
+        Errno::E2BIG => format!(
+            "{} instructions: Linux takes 1000000 at most, and 4096 of processes without CAP_BPF",
+            attr.insn_cnt
+        ),
+        Errno::ENOMEM => "no memory for the program or its log".to_owned(),
+        Errno::ENOSYS => "the running kernel has no bpf(2)".to_owned(),
+        _ => String::new(),
     };
     LoadError::Failed(failure(Command::ProgLoad, errno, detail))
+}
+
+/// Which right is missing to load such a program; or that none is.
+fn forbidden(attr: &ProgLoad) -> String {
+    const CAP_NET_ADMIN: u32 = 12;
+    const CAP_SYS_ADMIN: u32 = 21;
+    const CAP_PERFMON: u32 = 38;
+    const CAP_BPF: u32 = 39;
+    use ProgType::*;
+    let prog_type = ProgType::from_number(attr.prog_type);
+    let second = match prog_type {
+        Some(
+            Kprobe
+            | Tracepoint
+            | PerfEvent
+            | RawTracepoint
+            | RawTracepointWritable
+            | Tracing
+            | Lsm
+            | Ext,
+        ) => Some((CAP_PERFMON, "CAP_PERFMON")),
+        Some(SocketFilter | CgroupSkb | Syscall) | None => None,
+        Some(_) => Some((CAP_NET_ADMIN, "CAP_NET_ADMIN")),
+    };
+    let held = effective_capabilities();
+    let has = |bit: u32| held & 1 << bit != 0;
+    let missing: Vec<_> = [Some((CAP_BPF, "CAP_BPF")), second]
+        .into_iter()
+        .flatten()
+        .filter(|(bit, _)| !has(*bit) && !has(CAP_SYS_ADMIN))
+        .map(|(_, name)| name)
+        .collect();
+    if !missing.is_empty() {
+        let setting = fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled");
+        let setting = setting.map_or_else(
+            |_| String::new(),
+            |value| format!(" (kernel.unprivileged_bpf_disabled is {})", value.trim()),
+        );
+        return format!(
+            "this process lacks {}{setting}: run it as root, or give it what it lacks",
+            missing.join(" and ")
+        );
+    }
+    let kind = attr.expected_attach_type;
+    let kind = AttachType::from_number(kind).filter(|_| kind != 0);
+    let kind = kind.map_or_else(
+        || prog_type.map_or_else(String::new, |ty| ty.to_string()),
+        |kind| kind.to_string(),
+    );
+    format!(
+        "this process has the capabilities that Linux asks for, yet the running kernel refuses \
+         {kind} programs before it looks at them: a security policy (LSM, lockdown) forbids them \
+         here, whatever they do"
+    )
 }
 
 /// Reads `processed N insns (limit ...) ... total_states N peak_states N` and `stack depth N`.

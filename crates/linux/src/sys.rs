@@ -4,7 +4,10 @@ use std::{
     ffi::CString,
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use panal_uapi::{
@@ -59,9 +62,33 @@ pub unsafe fn bpf(command: Command, attr: &mut [u8]) -> Result<i32, Errno> {
             // The verifier was interrupted by a signal: asks to be called again.
             Errno::EAGAIN if command == Command::ProgLoad => continue,
             Errno::EINTR => continue,
+            Errno::EPERM if takes_memory(command) && raise_memlock() => continue,
             errno => return Err(errno),
         }
     }
+}
+
+/// Commands whose objects count as locked memory before Linux 5.11.
+fn takes_memory(command: Command) -> bool {
+    matches!(
+        command,
+        Command::MapCreate | Command::ProgLoad | Command::BtfLoad
+    )
+}
+
+/// Lifts the limit of locked memory, once, where that may be why a command failed; whether it did.
+fn raise_memlock() -> bool {
+    const COUNTS_BY_CGROUP: u32 = 5 << 16 | 11 << 8;
+    static TRIED: AtomicBool = AtomicBool::new(false);
+    if crate::kernel::running_version() >= COUNTS_BY_CGROUP || TRIED.swap(true, Ordering::Relaxed) {
+        return false;
+    }
+    let unlimited = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the structure lives on this stack, and the call only reads it.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &unlimited) == 0 }
 }
 
 /// Closes descriptors of the process.

@@ -46,7 +46,7 @@ struct {
 	__uint(max_entries, KINDS);
 	__type(key, __u32);
 	__type(value, struct hit);
-} hits SEC(".maps");
+} hits SEC(".maps") __attribute__((btf_decl_tag("print")));
 
 // Keeps the names of the kinds in the object's types.
 const enum kind *unused_kind __attribute__((unused));

@@ -1,0 +1,74 @@
+//! Programs and logs as large as Linux takes them.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::linux;
+use panal_isa::{Code, Instruction, Operand, Reg, Size};
+use panal_uapi::{
+    ProgType,
+    kernel::{Kernel, LoadError, Loaded, ProgFlags, ProgSpec},
+};
+
+const MOST: usize = 1_000_000;
+
+/// Stores to the stack, then `return 0`.
+fn program(instructions: usize, log_level: u32) -> ProgSpec {
+    let store = |slot: usize| Instruction::Store {
+        size: Size::DW,
+        base: Reg::R10,
+        offset: -8 - 8 * (slot % 32) as i16,
+        src: Operand::Imm(slot as i32),
+    };
+    let zero = Instruction::LoadImm64 {
+        dst: Reg::R0,
+        imm: panal_isa::Imm64::Value(0),
+    };
+    let body = (0..instructions - 3).map(store);
+    ProgSpec {
+        name: "long".to_owned(),
+        prog_type: ProgType::SocketFilter,
+        attach_type: None,
+        code: Code::from_instructions(body.chain([zero, Instruction::Exit]))
+            .slots()
+            .to_vec(),
+        license: "GPL".to_owned(),
+        kern_version: 0,
+        flags: ProgFlags::empty(),
+        target: None,
+        btf: None,
+        funcs: Vec::new(),
+        lines: Vec::new(),
+        fd_array: Vec::new(),
+        bind_maps: Vec::new(),
+        log_level,
+    }
+}
+
+#[test]
+fn a_log_of_100_megabytes_is_read_whole() {
+    let Some(kernel) = linux() else { return };
+    let Loaded { log, stats, .. } = kernel.prog_load(&program(MOST, 2)).expect("accepted");
+    println!("{} bytes of log", log.len());
+    assert!(log.len() > 50_000_000, "{}", log.len());
+    assert!(
+        log.trim_end()
+            .lines()
+            .next_back()
+            .is_some_and(|l| l.starts_with("processed "))
+    );
+    // The load of 64 bits counts once.
+    assert_eq!(stats.expect("told").processed, MOST as u64 - 1);
+}
+
+#[test]
+fn a_program_that_is_too_long_is_told_so() {
+    let Some(kernel) = linux() else { return };
+    let error = kernel.prog_load(&program(MOST + 1, 0)).map(drop);
+    let Err(LoadError::Failed(failure)) = error else {
+        panic!("{error:?}");
+    };
+    let text = failure.to_string();
+    assert!(text.starts_with("BPF_PROG_LOAD: E2BIG"), "{text}");
+    assert!(text.contains("1000001 instructions"), "{text}");
+}

@@ -10,6 +10,7 @@ use panal_uapi::{
 use crate::{
     inspect::FdInfo,
     kernel::possible_cpus,
+    programs,
     sys::{bpf, failure, into_fd},
 };
 
@@ -47,11 +48,13 @@ pub fn create(spec: &MapSpec) -> Result<Fd, Failure> {
         first
     };
     result.map(into_fd).map_err(|errno| {
-        failure(
-            Command::MapCreate,
-            errno,
-            format!("map {} ({})", spec.name, spec.map_type),
-        )
+        let why = match errno {
+            Errno::EPERM => programs::missing_rights(&[(programs::CAP_BPF, "CAP_BPF")]),
+            _ => None,
+        };
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        let detail = format!("map {} ({}){why}", spec.name, spec.map_type);
+        failure(Command::MapCreate, errno, detail)
     })
 }
 

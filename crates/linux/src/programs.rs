@@ -214,7 +214,7 @@ fn load_with_log(attr: &mut ProgLoad, level: u32) -> Result<Loaded, LoadError> {
             }
             Err(errno) => {
                 let log = log_text(&log);
-                if log.is_empty() {
+                if log.is_empty() || !may_be_verdict(errno) {
                     return Err(not_tried(errno, attr));
                 }
                 let stats = summary(&log, time_ns);
@@ -252,12 +252,37 @@ fn not_tried(errno: Errno, attr: &ProgLoad) -> LoadError {
     LoadError::Failed(failure(Command::ProgLoad, errno, detail))
 }
 
+/// Number of the capability that most of bpf(2) wants.
+pub const CAP_BPF: u32 = 39;
+
+/// Which of these capabilities this process lacks, and what to do; `None` when it has all.
+pub fn missing_rights(wanted: &[(u32, &str)]) -> Option<String> {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let held = effective_capabilities();
+    let has = |bit: u32| held & 1 << bit != 0;
+    let missing: Vec<_> = wanted
+        .iter()
+        .filter(|(bit, _)| !has(*bit) && !has(CAP_SYS_ADMIN))
+        .map(|(_, name)| *name)
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let setting = fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled");
+    let setting = setting.map_or_else(
+        |_| String::new(),
+        |value| format!(" (kernel.unprivileged_bpf_disabled is {})", value.trim()),
+    );
+    Some(format!(
+        "this process lacks {}{setting}: run it as root, or give it what it lacks",
+        missing.join(" and ")
+    ))
+}
+
 /// Which right is missing to load such a program; or that none is.
 fn forbidden(attr: &ProgLoad) -> String {
     const CAP_NET_ADMIN: u32 = 12;
-    const CAP_SYS_ADMIN: u32 = 21;
     const CAP_PERFMON: u32 = 38;
-    const CAP_BPF: u32 = 39;
     use ProgType::*;
     let prog_type = ProgType::from_number(attr.prog_type);
     let second = match prog_type {
@@ -274,24 +299,12 @@ fn forbidden(attr: &ProgLoad) -> String {
         Some(SocketFilter | CgroupSkb | Syscall) | None => None,
         Some(_) => Some((CAP_NET_ADMIN, "CAP_NET_ADMIN")),
     };
-    let held = effective_capabilities();
-    let has = |bit: u32| held & 1 << bit != 0;
-    let missing: Vec<_> = [Some((CAP_BPF, "CAP_BPF")), second]
+    let wanted: Vec<_> = [Some((CAP_BPF, "CAP_BPF")), second]
         .into_iter()
         .flatten()
-        .filter(|(bit, _)| !has(*bit) && !has(CAP_SYS_ADMIN))
-        .map(|(_, name)| name)
         .collect();
-    if !missing.is_empty() {
-        let setting = fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled");
-        let setting = setting.map_or_else(
-            |_| String::new(),
-            |value| format!(" (kernel.unprivileged_bpf_disabled is {})", value.trim()),
-        );
-        return format!(
-            "this process lacks {}{setting}: run it as root, or give it what it lacks",
-            missing.join(" and ")
-        );
+    if let Some(missing) = missing_rights(&wanted) {
+        return missing;
     }
     let kind = attr.expected_attach_type;
     let kind = AttachType::from_number(kind).filter(|_| kind != 0);

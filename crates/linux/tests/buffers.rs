@@ -155,7 +155,7 @@ fn every_sample_of_a_perf_buffer_is_read_or_counted_as_lost() {
     produce(&kernel, &loaded.programs()[0].fd, || {
         calls += 1;
         // Slow enough that some are lost.
-        if calls % 64 == 0 {
+        if calls.is_multiple_of(64) {
             thread::sleep(std::time::Duration::from_millis(20));
         }
         let mut unordered = Read::default();

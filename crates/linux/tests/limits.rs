@@ -4,7 +4,7 @@
 mod common;
 
 use common::linux;
-use panal_isa::{Code, Instruction, Operand, Reg, Size};
+use panal_isa::{AluOp, Code, Instruction, Operand, Reg, Width};
 use panal_uapi::{
     ProgType,
     kernel::{Kernel, LoadError, Loaded, ProgFlags, ProgSpec},
@@ -12,19 +12,20 @@ use panal_uapi::{
 
 const MOST: usize = 1_000_000;
 
-/// Stores to the stack, then `return 0`.
+/// Numbers into a register, then `return 0`.
 fn program(instructions: usize, log_level: u32) -> ProgSpec {
-    let store = |slot: usize| Instruction::Store {
-        size: Size::DW,
-        base: Reg::R10,
-        offset: -8 - 8 * (slot % 32) as i16,
-        src: Operand::Imm(slot as i32),
+    // Not on the stack: Linux remembers every such access, and has no memory for a million.
+    let add = |number: usize| Instruction::Alu {
+        width: Width::W64,
+        op: AluOp::Mov,
+        dst: Reg::R0,
+        src: Operand::Imm(number as i32),
     };
     let zero = Instruction::LoadImm64 {
         dst: Reg::R0,
         imm: panal_isa::Imm64::Value(0),
     };
-    let body = (0..instructions - 3).map(store);
+    let body = (0..instructions - 3).map(add);
     ProgSpec {
         name: "long".to_owned(),
         prog_type: ProgType::SocketFilter,
@@ -46,11 +47,11 @@ fn program(instructions: usize, log_level: u32) -> ProgSpec {
 }
 
 #[test]
-fn a_log_of_100_megabytes_is_read_whole() {
+fn the_log_of_a_million_instructions_is_read_whole() {
     let Some(kernel) = linux() else { return };
     let Loaded { log, stats, .. } = kernel.prog_load(&program(MOST, 2)).expect("accepted");
     println!("{} bytes of log", log.len());
-    assert!(log.len() > 50_000_000, "{}", log.len());
+    assert!(log.len() > 80_000_000, "{}", log.len());
     assert!(
         log.trim_end()
             .lines()

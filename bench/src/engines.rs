@@ -65,11 +65,15 @@ fn measure(engine: &[&str], name: &str, data: &Path, repeat: u32) -> Result<Meas
     })
 }
 
+/// What the programs are run on.
+pub fn packet() -> Vec<u8> {
+    (0..PACKET).map(|i| (i * 7 + 1) as u8).collect()
+}
+
 /// Prints the table.
 pub fn run() -> Result<(), String> {
     let data = std::env::temp_dir().join(format!("panal-bench-{}.bin", std::process::id()));
-    let bytes: Vec<u8> = (0..PACKET).map(|i| (i * 7 + 1) as u8).collect();
-    std::fs::write(&data, bytes).map_err(|e| e.to_string())?;
+    std::fs::write(&data, packet()).map_err(|e| e.to_string())?;
     let result = table(&data);
     let _ = std::fs::remove_file(&data);
     result

@@ -2,6 +2,7 @@
 //! minute on the same machine, because bare times mean nothing on a shared one.
 #![forbid(unsafe_code)]
 
+mod cage;
 mod command;
 mod engines;
 mod packets;
@@ -19,6 +20,11 @@ const ALL: &[Benchmark] = &[
         "engines",
         "interpreter and machine code, against Linux's JIT",
         engines::run,
+    ),
+    (
+        "cage",
+        "what cage and budget cost machine code",
+        cage::run,
     ),
     (
         "verifier",

@@ -1,0 +1,150 @@
+//! What the second wall costs: machine code with and without cage and budget, in one process and in
+//! turn, so that a busy machine disturbs all alike.
+
+use std::{fs, time::Duration};
+
+use panal_kernel::{Budget, Engine, PanalKernel};
+use panal_loader::{Loaded, Open};
+use panal_object::Object;
+use panal_uapi::kernel::TestRun;
+
+use crate::{command::root, engines::packet, table::Table};
+
+/// Programs, and how often they run in a row: a few hundred microseconds, so that most rows are not
+/// interrupted.
+const PROGRAMS: &[(&str, u32)] = &[
+    ("arith", 30),
+    ("checksum", 500),
+    ("sort", 300),
+    ("maps", 50),
+    ("hash", 500),
+    ("parse", 300),
+    ("cases", 200),
+    ("calls", 100),
+    ("search", 400),
+    ("empty", 5000),
+];
+const ROUNDS: usize = 150;
+
+/// A way to run machine code.
+struct Way {
+    name: &'static str,
+    caged: bool,
+    budget: Budget,
+}
+
+const WAYS: [Way; 5] = [
+    Way {
+        name: "bare",
+        caged: false,
+        budget: Budget::UNLIMITED,
+    },
+    Way {
+        name: "budget",
+        caged: false,
+        budget: Budget {
+            steps: Some(1 << 40),
+            time: None,
+        },
+    },
+    Way {
+        name: "time budget",
+        caged: false,
+        budget: Budget {
+            steps: None,
+            time: Some(Duration::from_secs(10)),
+        },
+    },
+    Way {
+        name: "cage",
+        caged: true,
+        budget: Budget::UNLIMITED,
+    },
+    Way {
+        name: "cage, budget",
+        caged: true,
+        budget: Budget {
+            steps: Some(1 << 40),
+            time: None,
+        },
+    },
+];
+
+/// Prints the table.
+pub fn run() -> Result<(), String> {
+    let mut header = vec!["program", "bare, ns"];
+    header.extend(WAYS[1..].iter().map(|way| way.name));
+    let mut table = Table::new(&header);
+    let mut logs = [0.0; WAYS.len()];
+    let mut counted = 0.0;
+    for (name, repeat) in PROGRAMS {
+        let best = measure(name, *repeat)?;
+        let ratios = best.map(|ns| ns / best[0].max(1.0));
+        if *name != "empty" {
+            counted += 1.0;
+            for (log, ratio) in logs.iter_mut().zip(ratios) {
+                *log += ratio.ln();
+            }
+        }
+        let mut row = vec![(*name).to_owned(), format!("{:.0}", best[0])];
+        row.extend(ratios[1..].iter().map(|r| format!("{r:.2}")));
+        table.row(&row);
+    }
+    let mean = |log: &f64| format!("{:.3}", (log / counted).exp());
+    let mut row = vec!["mean".to_owned(), String::new()];
+    row.extend(logs[1..].iter().map(mean));
+    table.row(&row);
+    table.print();
+    println!(
+        "\nratios to bare machine code; geometric mean without the empty program; best of {ROUNDS} \
+         rounds, in turn"
+    );
+    Ok(())
+}
+
+/// The best average of each way, in nanoseconds a run.
+fn measure(name: &str, repeat: u32) -> Result<[f64; WAYS.len()], String> {
+    let path = root().join(format!("bench/programs/{name}.bpf.o"));
+    let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let kernels = WAYS.each_ref().map(|way| {
+        PanalKernel::builder()
+            .engine(Engine::MachineCode)
+            .caged(way.caged)
+            .budget(way.budget)
+            .build()
+    });
+    let mut loaded = Vec::new();
+    for kernel in &kernels {
+        let kernel = kernel.as_ref().map_err(|e| e.to_string())?;
+        loaded.push(load(kernel, &bytes, name)?);
+    }
+    let test = TestRun {
+        data_in: packet(),
+        repeat,
+        ..TestRun::default()
+    };
+    let mut best = [f64::MAX; WAYS.len()];
+    for _ in 0..ROUNDS {
+        for (loaded, best) in loaded.iter().zip(&mut best) {
+            let program = loaded.program(name).map_err(|e| e.to_string())?;
+            let result = loaded
+                .kernel()
+                .prog_test_run(&program.fd, &test)
+                .map_err(|e| e.to_string())?;
+            if let Some(why) = result.stopped.or(result.interpreted) {
+                return Err(format!("{name}: {why}"));
+            }
+            *best = best.min(result.duration_ns as f64);
+        }
+    }
+    Ok(best)
+}
+
+fn load<'k>(kernel: &'k PanalKernel, bytes: &[u8], name: &str) -> Result<Loaded<'k>, String> {
+    let object = Object::parse(bytes).map_err(|e| e.to_string())?;
+    let mut open = Open::new(object, name).map_err(|e| e.to_string())?;
+    open.only(name).map_err(|e| e.to_string())?;
+    open.prepare(kernel)
+        .and_then(|prepared| prepared.load())
+        .map_err(|e| e.to_string())
+}

@@ -21,11 +21,7 @@ const ALL: &[Benchmark] = &[
         "interpreter and machine code, against Linux's JIT",
         engines::run,
     ),
-    (
-        "cage",
-        "what cage and budget cost machine code",
-        cage::run,
-    ),
+    ("cage", "what cage and budget cost machine code", cage::run),
     (
         "verifier",
         "instructions processed a second, against Linux",

@@ -34,7 +34,7 @@ impl Engine {
     pub(crate) fn run(self, executable: &Executable, run: &mut Run, context: u64) -> Outcome {
         match self {
             Engine::Interpreter => executable.run(run, context),
-            Engine::MachineCode => run_compiled(executable, run, context),
+            Engine::MachineCode => executable.run_compiled(run, context),
         }
     }
 
@@ -59,17 +59,7 @@ fn compile(config: &Config, cage: &Cage, executable: &mut Executable) -> Option<
     Some(executable.compile(options).err()?.to_string())
 }
 
-#[cfg(all(target_arch = "x86_64", unix))]
-fn run_compiled(executable: &Executable, run: &mut Run, context: u64) -> Outcome {
-    executable.run_compiled(run, context)
-}
-
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 fn compile(_: &Config, _: &Cage, _: &mut Executable) -> Option<String> {
     Some("there is no machine code for this CPU".to_owned())
-}
-
-#[cfg(not(all(target_arch = "x86_64", unix)))]
-fn run_compiled(executable: &Executable, run: &mut Run, context: u64) -> Outcome {
-    executable.run(run, context)
 }

@@ -200,6 +200,12 @@ impl PanalKernel {
         })
     }
 
+    /// Base and bytes of the cage: all memory that programs can touch lies in it.
+    pub fn cage(&self) -> (u64, u64) {
+        let cage = &self.shared.map_host.cage;
+        (cage.base(), cage.size())
+    }
+
     /// Ends every run that is under way, from any thread, and each that begins later, until
     /// [`Self::resume_runs`].
     pub fn stop_runs(&self) {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Maps, load_text, map, program};
-use panal_kernel::{Budget, PanalKernel};
+use panal_kernel::{Budget, Engine, PanalKernel};
 use panal_uapi::{
     Errno, MapType, ProgType,
     kernel::{Kernel, LoadError, MapFlags, MapSpec, TestRun},
@@ -354,6 +354,55 @@ fn a_run_ends_with_its_budget() {
     };
     let result = kernel.prog_test_run(&fd, &run).unwrap();
     assert!(result.stopped.unwrap().contains("budget"));
+}
+
+/// Hardened systems refuse executable memory; this process asks for it, so it is one of its own.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn without_executable_memory_programs_are_interpreted_and_it_is_said() {
+    const CHILD: &str = "PANAL_TEST_MDWE";
+    if std::env::var(CHILD).is_err() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "without_executable_memory_programs_are_interpreted_and_it_is_said",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        if errors.contains("skipped") {
+            eprintln!("{errors}");
+        }
+        return;
+    }
+    const PR_SET_MDWE: libc::c_int = 65;
+    const PR_MDWE_REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+    // SAFETY: changes what mappings this process may make, and nothing else.
+    if unsafe { libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) } != 0 {
+        return eprintln!("skipped: Linux has no PR_SET_MDWE");
+    }
+    for caged in [false, true] {
+        let builder = PanalKernel::builder().engine(Engine::MachineCode);
+        let kernel = builder.caged(caged).build().unwrap();
+        let text = "r0 = 42\nexit";
+        let (fd, _) = load_text(&kernel, ProgType::SocketFilter, text, &Maps::new());
+        let why = kernel
+            .program(&fd)
+            .unwrap()
+            .interpreted()
+            .map(str::to_owned);
+        assert!(why.is_some_and(|why| why.contains("executable memory")));
+        let run = TestRun {
+            data_in: vec![0; 14],
+            ..TestRun::default()
+        };
+        let result = kernel.prog_test_run(&fd, &run).unwrap();
+        assert_eq!(result.retval, 42);
+        assert!(result.interpreted.is_some());
+    }
 }
 
 #[test]

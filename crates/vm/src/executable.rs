@@ -132,25 +132,31 @@ impl Executable {
     }
 
     /// Runs its machine code, or interprets it when it has none, or none for this run's cage.
-    /// Without a cage ([`Options::cage`]) machine code trusts the proof and compares no address.
-    #[cfg(all(target_arch = "x86_64", unix))]
+    /// Without a cage machine code trusts the proof and compares no address.
     pub fn run_compiled(&self, run: &mut Run, context: u64) -> Outcome {
-        match &self.machine {
-            Some(machine) if machine.fits(run) => self.run_machine(machine, run, context),
-            _ => self.run(run, context),
-        }
+        self.run_compiled_with(run, [context, 0, 0, 0, 0])
     }
 
+    /// The same with five arguments.
     #[cfg(all(target_arch = "x86_64", unix))]
-    fn run_machine(&self, machine: &Machine, run: &mut Run, context: u64) -> Outcome {
-        let outcome = enter_machine(machine, 0, run, context);
-        match (outcome, self.exception) {
+    pub fn run_compiled_with(&self, run: &mut Run, args: [u64; 5]) -> Outcome {
+        let machine = match &self.machine {
+            Some(machine) if machine.fits(run) => machine,
+            _ => return self.run_with(run, args, &mut Caged, &mut Unobserved),
+        };
+        match (enter_machine(machine, 0, run, args), self.exception) {
             (Err(Stop::Thrown(cookie)), Some(function)) => {
-                enter_machine(machine, function, run, cookie)
+                enter_machine(machine, function, run, [cookie, 0, 0, 0, 0])
             }
             (Err(Stop::Thrown(cookie)), None) => Ok(cookie),
             (outcome, _) => outcome,
         }
+    }
+
+    /// The same with five arguments.
+    #[cfg(not(all(target_arch = "x86_64", unix)))]
+    pub fn run_compiled_with(&self, run: &mut Run, args: [u64; 5]) -> Outcome {
+        self.run_with(run, args, &mut Caged, &mut Unobserved)
     }
 
     /// Runs one of its functions by the value that the program handed to a helper: timers and
@@ -198,12 +204,12 @@ impl Executable {
 
 /// Enters a function of compiled code that fits the run.
 #[cfg(all(target_arch = "x86_64", unix))]
-fn enter_machine(machine: &Machine, function: u32, run: &mut Run, argument: u64) -> Outcome {
+fn enter_machine(machine: &Machine, function: u32, run: &mut Run, args: [u64; 5]) -> Outcome {
     run.begin();
     let frame = run.stack + run.stack_size;
     // SAFETY: whoever made the run promised its cage and stack; the code was compiled from a proof,
     // or confines itself to this run's cage.
-    let outcome = unsafe { machine.enter(function, run, frame, [argument, 0, 0, 0, 0]) };
+    let outcome = unsafe { machine.enter(function, run, frame, args) };
     run.end();
     outcome
 }

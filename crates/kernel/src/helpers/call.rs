@@ -126,7 +126,7 @@ impl<'c> Call<'c> {
     }
 
     /// Whether the run has to end: a helper that works for long returns then, with any value.
-    pub fn interrupted(&mut self) -> bool {
+    pub fn interrupted(&self) -> bool {
         // SAFETY: the run outlives the call, and nobody else uses it during one.
         unsafe { (*self.run).interrupted() }
     }
@@ -182,18 +182,25 @@ impl<'c> Call<'c> {
             return Ok(());
         }
         let from = self.inside(address, buffer.len())?;
-        // SAFETY: inside the cage, all of which is mapped.
-        unsafe { bytes::read(from, buffer) };
+        for (n, piece) in buffer.chunks_mut(PIECE).enumerate() {
+            self.go_on(n)?;
+            // SAFETY: inside the cage, all of which is mapped.
+            unsafe { bytes::read(from.add(n * PIECE), piece) };
+        }
         Ok(())
     }
 
-    /// Copies memory of the cage into a vector.
+    /// Copies memory of the cage into a vector; `ENOMEM` when the host has no memory for it.
     pub fn read_vec(&self, address: u64, len: usize) -> Result<Vec<u8>, Errno> {
-        if len as u64 > self.size {
+        if !self.is_inside(address, len as u64) && len > 0 {
             return Err(Errno::EFAULT);
         }
-        let mut out = vec![0; len];
-        self.read(address, &mut out)?;
+        let mut out = with_room(len)?;
+        for offset in (0..len).step_by(PIECE) {
+            self.go_on(offset)?;
+            out.resize(len.min(offset + PIECE), 0);
+            self.read(address + offset as u64, &mut out[offset..])?;
+        }
         Ok(out)
     }
 
@@ -203,21 +210,54 @@ impl<'c> Call<'c> {
             return Ok(());
         }
         let to = self.inside(address, from.len())?;
-        // SAFETY: inside the cage, all of which is mapped.
-        unsafe { bytes::write(to, from) };
+        for (n, piece) in from.chunks(PIECE).enumerate() {
+            self.go_on(n)?;
+            // SAFETY: inside the cage, all of which is mapped.
+            unsafe { bytes::write(to.add(n * PIECE), piece) };
+        }
         Ok(())
     }
 
-    /// Writes zeros to memory of the cage.
+    /// Writes zeros to memory of the cage; `ENOMEM` beyond [`COPY_MOST`].
     pub fn zero(&self, address: u64, len: usize) -> Result<(), Errno> {
         if len == 0 {
             return Ok(());
         }
+        if len > COPY_MOST {
+            return Err(Errno::ENOMEM);
+        }
         let to = self.inside(address, len)?;
-        // SAFETY: inside the cage, all of which is mapped.
-        unsafe { bytes::zero(to, len) };
+        for (n, at) in (0..len).step_by(PIECE).enumerate() {
+            self.go_on(n)?;
+            // SAFETY: inside the cage, all of which is mapped.
+            unsafe { bytes::zero(to.add(at), PIECE.min(len - at)) };
+        }
         Ok(())
     }
+
+    /// Between the pieces of a long copy: `EINTR` when the run has to end.
+    fn go_on(&self, piece: usize) -> Result<(), Errno> {
+        if piece > 0 && self.interrupted() {
+            return Err(Errno::EINTR);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that are copied between two looks at whether the run has to end.
+const PIECE: usize = 64 << 10;
+
+/// Most bytes that a helper copies or clears at once: more than any argument of a proven
+/// program but values of arrays of that size, and no burden for the host.
+pub(super) const COPY_MOST: usize = 16 << 20;
+
+/// An empty vector with room for `len` bytes; `ENOMEM` beyond [`COPY_MOST`], or when there is none.
+fn with_room(len: usize) -> Result<Vec<u8>, Errno> {
+    let mut buffer = Vec::new();
+    if len > COPY_MOST || buffer.try_reserve_exact(len).is_err() {
+        return Err(Errno::ENOMEM);
+    }
+    Ok(buffer)
 }
 
 /// A function's name, without the mark of a raw identifier.

@@ -2,7 +2,7 @@
 
 use panal_uapi::Errno;
 
-use super::call::{Call, implement};
+use super::call::{COPY_MOST, Call, implement};
 
 implement! {
     BPF_FUNC_csum_diff => csum_diff;
@@ -47,6 +47,25 @@ pub(super) fn fold(sum: u32) -> u16 {
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
+/// Sum of memory of the cage, piece by piece; pieces are of even length.
+fn sum_at(call: &Call<'_>, at: u64, len: usize) -> Result<u32, Errno> {
+    const PIECE: usize = 4096;
+    if len > COPY_MOST {
+        return Err(Errno::ENOMEM);
+    }
+    let mut total = 0;
+    let mut buffer = [0; PIECE];
+    for offset in (0..len).step_by(PIECE) {
+        if offset > 0 && call.interrupted() {
+            return Err(Errno::EINTR);
+        }
+        let piece = &mut buffer[..PIECE.min(len - offset)];
+        call.read(at.wrapping_add(offset as u64), piece)?;
+        total = add(total, sum(piece));
+    }
+    Ok(total)
+}
+
 fn csum_diff(call: &mut Call<'_>) -> Result<u64, Errno> {
     let (from, from_size, to, to_size, seed) = (
         call.arg(0),
@@ -58,8 +77,8 @@ fn csum_diff(call: &mut Call<'_>) -> Result<u64, Errno> {
     if (from_size | to_size) & 3 != 0 {
         return Err(Errno::EINVAL);
     }
-    let from = sum(&call.read_vec(from, from_size)?);
-    let to = sum(&call.read_vec(to, to_size)?);
+    let from = sum_at(call, from, from_size)?;
+    let to = sum_at(call, to, to_size)?;
     let diff = match (from_size, to_size) {
         (0, _) => add(to, seed),
         (_, 0) => !add(from, !seed),

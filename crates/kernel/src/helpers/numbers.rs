@@ -104,6 +104,9 @@ fn strncmp(call: &mut Call<'_>) -> Result<u64, Errno> {
     // The constant string ends somewhere in its map's value: nothing beyond its zero is looked at.
     let constant = call.arg(2);
     let right = (0u64..).map_while(|i| {
+        if i % 4096 == 4095 && call.interrupted() {
+            return None;
+        }
         let mut byte = [0];
         call.read(constant.wrapping_add(i), &mut byte).ok()?;
         Some(byte[0])

@@ -5,7 +5,7 @@
 
 use panal_uapi::Errno;
 
-use super::call::{Call, implement};
+use super::call::{COPY_MOST, Call, implement};
 use crate::task::read_string_by_pages;
 
 implement! {
@@ -23,6 +23,12 @@ implement! {
 /// Bytes that fit on the host's own stack; larger reads use the heap.
 const SMALL: usize = 512;
 
+/// Bytes that are read at once, so that a run can end in between.
+const PIECE: usize = 64 << 10;
+
+/// Longest string that is looked for.
+const STRING_MOST: usize = 1 << 20;
+
 fn with_buffer<T>(len: usize, act: impl FnOnce(&mut [u8]) -> T) -> T {
     if len <= SMALL {
         act(&mut [0; SMALL][..len])
@@ -31,6 +37,7 @@ fn with_buffer<T>(len: usize, act: impl FnOnce(&mut [u8]) -> T) -> T {
     }
 }
 
+/// Reads to the destination, which is zero when anything is missing.
 fn copy(
     call: &mut Call<'_>,
     read: impl Fn(&mut Call<'_>, u64, &mut [u8]) -> Result<(), Errno>,
@@ -39,15 +46,24 @@ fn copy(
     if !call.is_inside(to, size as u64) {
         return Err(Errno::EFAULT);
     }
-    with_buffer(size, |buffer| {
-        let result = read(call, from, buffer);
-        if result.is_err() {
-            call.zero(to, size)?;
-        } else {
-            call.write(to, buffer)?;
+    if size > COPY_MOST {
+        return Err(Errno::ENOMEM);
+    }
+    let result = with_buffer(size.min(PIECE), |buffer| {
+        for offset in (0..size.max(1)).step_by(PIECE) {
+            if offset > 0 && call.interrupted() {
+                return Err(Errno::EINTR);
+            }
+            let piece = &mut buffer[..PIECE.min(size - offset)];
+            read(call, from.wrapping_add(offset as u64), piece)?;
+            call.write(to + offset as u64, piece)?;
         }
-        result
-    })
+        Ok(())
+    });
+    if result.is_err() {
+        call.zero(to, size)?;
+    }
+    result
 }
 
 fn copy_string(
@@ -58,14 +74,16 @@ fn copy_string(
     if !call.is_inside(to, size as u64) {
         return Err(Errno::EFAULT);
     }
-    with_buffer(size, |buffer| match read(call, from, buffer) {
-        Ok(len) => {
-            call.write(to, &buffer[..len])?;
-            Ok(len as u64)
-        }
-        Err(errno) => {
-            call.zero(to, size)?;
-            Err(errno)
+    with_buffer(size.min(STRING_MOST), |buffer| {
+        match read(call, from, buffer) {
+            Ok(len) => {
+                call.write(to, &buffer[..len])?;
+                Ok(len as u64)
+            }
+            Err(errno) => {
+                call.zero(to, size)?;
+                Err(errno)
+            }
         }
     })
 }

@@ -36,12 +36,16 @@ fn load(
     if !call.is_inside(to, len as u64) {
         return Err(Errno::EFAULT);
     }
+    if len > crate::packet::LONGEST {
+        call.zero(to, len)?;
+        return Err(Errno::EFAULT);
+    }
     let mut small = [0; 256];
-    let mut large = Vec::new();
+    let mut large;
     let buffer = match small.get_mut(..len) {
         Some(buffer) => buffer,
         None => {
-            large.resize(len, 0);
+            large = vec![0; len];
             &mut large[..]
         }
     };

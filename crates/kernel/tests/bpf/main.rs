@@ -7,7 +7,7 @@ mod run;
 use std::{path::Path, sync::Arc};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use panal_kernel::PanalKernel;
+use panal_kernel::{Engine, PanalKernel};
 use panal_linux::LinuxKernel;
 use panal_uapi::kernel::Kernel;
 
@@ -23,6 +23,11 @@ fn main() {
     // The same kernel, but every access of every run must lie in a live object.
     let checked = PanalKernel::builder().checked(true).build();
     let checked: Arc<dyn Kernel> = Arc::new(checked.expect("a kernel"));
+    let compiled = |caged| -> Arc<dyn Kernel> {
+        let builder = PanalKernel::builder().engine(Engine::MachineCode);
+        Arc::new(builder.caged(caged).build().expect("a kernel"))
+    };
+    let (jit, cage) = (compiled(false), compiled(true));
     let linux: Arc<dyn Kernel> = Arc::new(LinuxKernel::new());
     let linux_says_no = run::usable(&*linux).err();
     if let Some(why) = &linux_says_no {
@@ -48,6 +53,8 @@ fn main() {
             };
             add(&panal, "panal");
             add(&checked, "checked");
+            add(&jit, "jit");
+            add(&cage, "cage");
             if on_linux {
                 add(&linux, "linux");
             }

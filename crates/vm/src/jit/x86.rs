@@ -1,5 +1,8 @@
 //! x86-64 encodings (Intel SDM volume 2): the few that the templates use.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::vec::Vec;
 
 /// A general register.

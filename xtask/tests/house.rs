@@ -16,7 +16,12 @@ const STOREYS: &[&[&str]] = &[
     &["panal-verifier"],
     &["panal-vm"],
     &["panal-maps"],
-    &["panal-kernel", "panal-linux", "panal-loader"],
+    &[
+        "panal-kernel",
+        "panal-linux",
+        "panal-loader",
+        "panal-remote",
+    ],
     &["panal"],
     &["panal-intercept"],
     &["panal-cli"],
@@ -34,7 +39,9 @@ const NEVER: &[(&str, &str)] = &[
     ("panal-maps", "panal-verifier"),
 ];
 
-const NO_UNSAFE: &[&str] = &["isa", "btf", "object", "uapi", "verifier", "loader", "cli"];
+const NO_UNSAFE: &[&str] = &[
+    "isa", "btf", "object", "uapi", "verifier", "loader", "remote", "cli",
+];
 const NO_STD: &[&str] = &["isa", "btf", "object", "uapi", "verifier", "vm"];
 
 fn root() -> PathBuf {

@@ -6,6 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use panal_kernel::Budget;
 
+mod objects;
+
+use objects::{BTF_EXAMPLES, LINK_EXAMPLES, MAP_EXAMPLES, PROG_EXAMPLES};
+pub use objects::{BtfCommand, Format, LinkCommand, MapCommand, Objects, ProgCommand, Where};
+
 use crate::{
     map_args::{MapArg, VarArg},
     place_args::PlaceArgs,
@@ -57,12 +62,32 @@ pub enum Command {
     Verify(Verify),
     /// Run an object's programs on the packets of a capture, or on what a command does
     Run(Box<Run>),
-    /// Work with single programs
-    #[command(disable_help_subcommand = true)]
+    /// List, print, load, pin and run programs
+    #[command(disable_help_subcommand = true, after_help = PROG_EXAMPLES)]
     Prog {
         #[command(subcommand)]
         command: ProgCommand,
     },
+    /// List maps, read and change what they hold
+    #[command(disable_help_subcommand = true, after_help = MAP_EXAMPLES)]
+    Map {
+        #[command(subcommand)]
+        command: MapCommand,
+    },
+    /// List what programs are attached to, and detach them
+    #[command(disable_help_subcommand = true, after_help = LINK_EXAMPLES)]
+    Link {
+        #[command(subcommand)]
+        command: LinkCommand,
+    },
+    /// List and print types
+    #[command(disable_help_subcommand = true, after_help = BTF_EXAMPLES)]
+    Btf {
+        #[command(subcommand)]
+        command: BtfCommand,
+    },
+    /// Keep an instance of Panal's kernel, for others to load into, until it is ended
+    Serve(Serve),
     /// Look into an object without loading it
     Dump(Dump),
     /// Print a completion script for a shell
@@ -238,12 +263,6 @@ pub struct Run {
     pub command: Vec<OsString>,
 }
 
-#[derive(Subcommand)]
-pub enum ProgCommand {
-    /// Run one program on given data, and tell what it returned and how long it took
-    Run(ProgRun),
-}
-
 const PROG_RUN_EXAMPLES: &str = "Examples:
   panal prog run xdp.bpf.o --program firewall --data-in packet.bin
   panal prog run xdp.bpf.o --program firewall --data-in packet.bin --data-out out.bin --repeat 1000 --json
@@ -254,12 +273,15 @@ Exit codes: 0 it ran, 1 it was rejected, 2 it could not be tried.";
 #[derive(Args)]
 #[command(after_help = PROG_RUN_EXAMPLES)]
 pub struct ProgRun {
-    /// The object file
-    #[arg(value_name = "OBJ")]
-    pub object: PathBuf,
-    /// The program to run
+    /// The object file; or a loaded program, then data_in FILE and so on, as bpftool has it
+    #[arg(value_name = "OBJ|PROG", required = true)]
+    pub object: Vec<String>,
+    /// The program of the object to run
     #[arg(long, value_name = "NAME")]
-    pub program: String,
+    pub program: Option<String>,
+    /// Of a loaded program: only the instance of Panal's kernel in this process
+    #[arg(long, value_name = "PID")]
+    pub instance: Option<u32>,
     /// File with the packet or the arguments
     #[arg(long, value_name = "FILE")]
     pub data_in: Option<PathBuf>,
@@ -306,6 +328,37 @@ pub struct Execution {
     /// Units of time are ns, us, ms and s. Without it a run ends after 2^31 instructions.
     #[arg(long, value_name = "BUDGET", value_parser = budget)]
     pub budget: Option<Budget>,
+}
+
+impl ProgRun {
+    /// The same for a program that is loaded.
+    pub fn as_objects(&self) -> Objects {
+        Objects {
+            words: self.object.clone(),
+            place: Where {
+                kernel: self.kernel,
+                instance: self.instance,
+            },
+            format: Format::new(self.json),
+            bpffs: false,
+        }
+    }
+}
+
+const SERVE_EXAMPLES: &str = "Examples:
+  panal serve &
+  panal prog load xdp.bpf.o /sys/fs/bpf/firewall
+  panal prog run pinned /sys/fs/bpf/firewall data_in packet.bin
+  panal map dump name packets";
+
+#[derive(Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct Serve {
+    #[command(flatten)]
+    pub execution: Execution,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What runs a program.

@@ -70,6 +70,17 @@ fn linux() -> Result<Box<dyn Kernel>, Problem> {
     Err(not_linux())
 }
 
+/// The running Linux kernel, to look into.
+#[cfg(target_os = "linux")]
+pub fn linux_to_inspect() -> Result<Box<dyn panal_uapi::inspect::Inspect>, Problem> {
+    Ok(Box::new(panal_linux::LinuxKernel::new()))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn linux_to_inspect() -> Result<Box<dyn panal_uapi::inspect::Inspect>, Problem> {
+    Err(not_linux())
+}
+
 /// What `--kernel linux` comes to elsewhere.
 #[cfg(not(target_os = "linux"))]
 pub fn not_linux() -> Problem {

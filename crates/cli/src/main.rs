@@ -8,6 +8,8 @@ mod events;
 mod excerpt;
 mod fields;
 mod in_order;
+mod inspect;
+mod instance;
 mod kernels;
 mod load;
 mod map_args;
@@ -32,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command, ProgCommand};
+use args::{Cli, Command};
 use error::Problem;
 
 /// Everything was done, and no program was rejected.
@@ -48,9 +50,11 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
-        Command::Prog {
-            command: ProgCommand::Run(arguments),
-        } => prog_run::run(&arguments),
+        Command::Prog { command } => inspect::prog(&command),
+        Command::Map { command } => inspect::map(&command),
+        Command::Link { command } => inspect::link(&command),
+        Command::Btf { command } => inspect::btf(&command),
+        Command::Serve(arguments) => instance::serve(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };

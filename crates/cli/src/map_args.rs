@@ -90,11 +90,11 @@ pub fn set_variables(open: &mut Open, arguments: &[VarArg]) -> Result<(), Proble
 
 /// How the bytes of a key or value are known.
 #[derive(Clone, Copy)]
-struct Side<'a> {
-    size: usize,
-    ty: Option<(&'a Btf, TypeId)>,
+pub struct Side<'a> {
+    pub size: usize,
+    pub ty: Option<(&'a Btf, TypeId)>,
     /// Whether it is the key of an LPM trie: a length in bits, then what it is the length of.
-    prefix: bool,
+    pub prefix: bool,
 }
 
 /// Sets the elements.
@@ -225,7 +225,7 @@ fn read_value(
 }
 
 /// The bytes that a text means for a key or value.
-fn read_side(side: Side<'_>, text: &str) -> Result<Vec<u8>, String> {
+pub fn read_side(side: Side<'_>, text: &str) -> Result<Vec<u8>, String> {
     if let Some(digits) = text.strip_prefix("hex:") {
         return raw(digits, side.size);
     }

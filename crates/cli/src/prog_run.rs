@@ -34,10 +34,17 @@ struct ResultJson<'a> {
 
 /// Runs the command; the exit code.
 pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
-    let path = &arguments.object;
-    let file = path.display().to_string();
+    let [file] = &arguments.object[..] else {
+        let text = "prog run: expected one OBJ, or id N, name NAME, tag TAG or pinned PATH";
+        return Err(Problem::Asked(text.to_owned()));
+    };
+    let Some(name) = &arguments.program else {
+        let text = format!("{file}: which program is to be run? choose it by --program NAME");
+        return Err(Problem::Asked(text));
+    };
+    let path = Path::new(file);
     let mut open = object::load(path)?;
-    object::choose(path, &mut open, &arguments.program)?;
+    object::choose(path, &mut open, name)?;
     object::unpin(&mut open);
     map_args::set_variables(&mut open, &arguments.variables)?;
     let input = |path: &Option<_>| path.as_deref().map_or(Ok(Vec::new()), object::read_file);
@@ -48,26 +55,22 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
         ..TestRun::default()
     };
     let kernel = kernels::open(arguments.kernel, arguments.execution)?;
-    let loaded = load::load(open, kernel.as_ref(), &file, arguments.json)?;
+    let loaded = load::load(open, kernel.as_ref(), file, arguments.json)?;
     map_args::apply(&loaded, &arguments.maps)?;
-    let program = loaded
-        .program(&arguments.program)
-        .map_err(|e| load::problem(&file, e))?;
+    let program = loaded.program(name).map_err(|e| load::problem(file, e))?;
     let result = kernel
         .prog_test_run(&program.fd, &test)
-        .map_err(|failure| {
-            Problem::Asked(format!("{file}: running {}: {failure}", arguments.program))
-        })?;
+        .map_err(|failure| Problem::Asked(format!("{file}: running {name}: {failure}")))?;
     save(arguments.data_out.as_deref(), &result.data_out)?;
     save(arguments.ctx_out.as_deref(), &result.ctx_out)?;
     if let Some(why) = &result.interpreted {
-        output::note(&format_args!("{} is interpreted: {why}", arguments.program));
+        output::note(&format_args!("{name} is interpreted: {why}"));
     }
     let mut out = output::stdout();
     if arguments.json {
         let json = ResultJson {
-            file: &file,
-            program: &arguments.program,
+            file,
+            program: name,
             retval: result.retval,
             duration_ns: result.duration_ns,
             repeat: arguments.repeat.max(1),

@@ -350,7 +350,6 @@ pub struct TestRunResult {
 
 /// What a program is attached to (`BPF_LINK_CREATE` and its elder relatives).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AttachTarget {
     /// A network interface by index: XDP, tcx, netkit by link. Socket filters see its packets
     /// through a packet socket that lives with the link.

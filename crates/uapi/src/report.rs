@@ -189,6 +189,7 @@ pub struct Note {
 
 /// What a range is a range of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Quantity {
     /// Distance of an access from the start of the object, in bytes.
     Offset,
@@ -214,6 +215,7 @@ impl Quantity {
 
 /// Least and greatest number, both included. Wide enough for signed and unsigned 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Range {
     /// Least.
     pub min: i128,
@@ -223,6 +225,7 @@ pub struct Range {
 
 /// A bound that does not hold: what is known, and what would have to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bound {
     /// Of what.
     pub quantity: Quantity,
@@ -234,6 +237,7 @@ pub struct Bound {
 
 /// The value at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Value {
     /// Where it is: `r2`.
     pub register: String,
@@ -245,6 +249,7 @@ pub struct Value {
 
 /// One instruction of the path, and what it changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Step {
     /// The instruction.
     pub place: Place,
@@ -256,6 +261,7 @@ pub struct Step {
 
 /// The path of a rejection, bounded in length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Path {
     /// The newest instructions, oldest first; the last one is the one that is rejected.
     pub steps: Vec<Step>,

@@ -79,6 +79,12 @@ fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
         return Err(Problem::Asked(text));
     }
     let kernel = kernels::panal(arguments.execution)?;
+    let offer = crate::instance::Offer::new(&kernel);
+    if let Err(problem) = &offer {
+        output::note(&format_args!(
+            "`panal prog list` will not see this run: {problem}"
+        ));
+    }
     let mut running = Running::load(open, &kernel, file, arguments)?;
     running.printing = Some(&kernel);
     for program in kernel.programs() {

@@ -68,7 +68,16 @@ pub fn load(asking: &Asking<'_>, all: bool) -> Result<Answer, Problem> {
     if let Some(directory) = pin_maps {
         pins.directory(directory)?;
         for map in loaded.maps() {
-            let name = map.plan.name.trim_start_matches('.').replace('.', "_");
+            // By the kernel's name, which for global data has the object's in front.
+            let info = place
+                .kernel
+                .map_info(&map.fd)
+                .map_err(|f| place.failed(f))?;
+            let own = match map.plan.name.starts_with('.') {
+                true => &info.name,
+                false => &map.plan.name,
+            };
+            let name = own.replace('.', "_");
             pins.pin(&map.fd, &format!("{directory}/{name}"))?;
         }
     }

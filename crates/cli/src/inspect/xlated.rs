@@ -3,7 +3,7 @@
 use std::{borrow::Cow, path::Path};
 
 use panal_btf::{Btf, Kind, TypeId};
-use panal_isa::{Code, Dialect, Imm64, Instruction, Names, Style};
+use panal_isa::{Dialect, Imm64, Instruction, Names, Slot, Style};
 use panal_uapi::{
     inspect::{ObjectKind, OpenFlags, ProgCode},
     kernel::LineInfo,
@@ -97,22 +97,40 @@ impl Names for Shown<'_> {
 }
 
 impl Shown<'_> {
-    fn text(&self, slot: usize, instruction: &Instruction) -> String {
-        let called = self.code.calls.iter().find(|(at, _)| *at as usize == slot);
+    /// The instruction at a slot, and how many slots it fills.
+    fn text(&self, slots: &[Slot], at: usize) -> (String, usize) {
+        let raw = slots[at];
+        let called = self
+            .code
+            .calls
+            .iter()
+            .find(|(slot, _)| *slot as usize == at);
         if let Some((_, name)) = called {
-            let at = slot * 8;
-            let imm = self.code.xlated.get(at + 4..at + 8);
-            let imm = imm
-                .and_then(|b| b.try_into().ok())
-                .map_or(0, i32::from_ne_bytes);
-            return format!("(85) call {name}#{imm}");
+            let text = match raw.src() {
+                1 => format!("(85) call pc{:+}#{name}", raw.offset),
+                _ => format!("(85) call {name}#{}", raw.imm),
+            };
+            return (text, 1);
         }
         let style = Style {
             dialect: Dialect::Kernel,
             hex: false,
             names: self,
         };
-        instruction.text(Some(slot), style).to_string()
+        // Linux rewrites programs with encodings of its own: a move with an offset is one from
+        // per-CPU memory. As bpftool, show it without what only Linux understands.
+        let plain = Slot { offset: 0, ..raw };
+        let decoded = Instruction::decode(slots, at).or_else(|_| Instruction::decode(&[plain], 0));
+        match decoded {
+            Ok(instruction) => {
+                let width = match instruction {
+                    Instruction::LoadImm64 { .. } => 2,
+                    _ => 1,
+                };
+                (instruction.text(Some(at), style).to_string(), width)
+            }
+            Err(_) => (format!("BUG_{:02x}", raw.opcode), 1),
+        }
     }
 }
 
@@ -139,7 +157,6 @@ fn instructions(
     code: &ProgCode,
     options: &Options<'_>,
 ) -> Result<Answer, Problem> {
-    let decoded = Code::from_bytes(&code.xlated).map_err(|e| asked(e.to_string()))?;
     let btf = types(found);
     let shown = Shown {
         code,
@@ -147,14 +164,17 @@ fn instructions(
     };
     let mut rows = Vec::new();
     let mut text = String::new();
-    for (slot, instruction) in decoded.iter() {
+    let slots = Slot::read_all(&code.xlated).0;
+    let mut next = 0;
+    while next < slots.len() {
+        let slot = next;
+        let (disasm, width) = shown.text(&slots, slot);
+        next += width;
         let starts = |at: u32| at as usize == slot;
         let function = code.funcs.iter().find(|f| starts(f.slot));
         let proto = function.and_then(|f| prototype(btf.as_ref()?, f.ty));
         let line = code.lines.iter().find(|line| starts(line.slot));
-        let disasm = shown.text(slot, instruction);
-        let slots = slot * 8..decoded.next(slot) * 8;
-        let bytes = code.xlated.get(slots).unwrap_or(&[]);
+        let bytes = code.xlated.get(slot * 8..next * 8).unwrap_or(&[]);
         if asking.json {
             let mut row = Members::default();
             row.put_some("proto", proto);

@@ -1,21 +1,17 @@
 //! Names of the kernel's addresses.
 
-use std::{fs, sync::OnceLock};
+use std::fs;
 
 /// Symbols by address. Empty when the kernel hides them.
 pub struct Symbols(Vec<(u64, String)>);
 
 impl Symbols {
-    /// The running kernel's, read once; of programs that were loaded later only calls between
-    /// functions of one program are missing.
-    pub fn get() -> &'static Symbols {
-        static SYMBOLS: OnceLock<Symbols> = OnceLock::new();
-        SYMBOLS.get_or_init(|| {
-            let text = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
-            let mut all: Vec<(u64, String)> = text.lines().filter_map(read).collect();
-            all.sort_by_key(|(address, _)| *address);
-            Symbols(all)
-        })
+    /// The running kernel's at this moment: programs come and go.
+    pub fn read() -> Symbols {
+        let text = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+        let mut all: Vec<(u64, String)> = text.lines().filter_map(read).collect();
+        all.sort_by_key(|(address, _)| *address);
+        Symbols(all)
     }
 
     /// What starts exactly at an address.

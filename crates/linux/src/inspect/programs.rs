@@ -132,7 +132,7 @@ pub fn code(kernel: &LinuxKernel, prog: &Fd) -> Result<ProgCode, Failure> {
     });
     let lines = line_infos(kernel, raw.btf_id, &lines);
     Ok(ProgCode {
-        calls: calls(&xlated),
+        calls: calls(&xlated, &ksyms),
         jited_functions: functions.collect(),
         funcs: funcs.collect(),
         lines,
@@ -176,24 +176,33 @@ fn line_infos(kernel: &LinuxKernel, btf_id: u32, records: &[u8]) -> Vec<LineInfo
 /// `BPF_JMP | BPF_CALL`
 const CALL: u8 = 0x85;
 
+/// The source register of a call of one of the program's own functions.
+const PSEUDO_CALL: u8 = 1;
+
 /// Linux writes the address of a helper or kernel function into the call, less that of
-/// `__bpf_call_base`.
-fn calls(xlated: &[u8]) -> Vec<(u32, String)> {
-    let helper = |slot: &[u8]| slot[0] == CALL && slot[1] >> 4 != 1;
-    if !xlated.chunks_exact(8).any(helper) {
+/// `__bpf_call_base`; into calls of the program's own functions, which one it is.
+fn calls(xlated: &[u8], own: &[u64]) -> Vec<(u32, String)> {
+    let call = |slot: &[u8]| slot[0] == CALL;
+    if !xlated.chunks_exact(8).any(call) {
         return Vec::new();
     }
-    let symbols = Symbols::get();
+    let symbols = Symbols::read();
     let Some(base) = symbols.address("__bpf_call_base") else {
         return Vec::new();
+    };
+    let address = |slot: &[u8]| {
+        let imm = i32::from_ne_bytes(slot[4..8].try_into().ok()?);
+        match slot[1] >> 4 {
+            PSEUDO_CALL => own.get(usize::try_from(imm).ok()?).copied(),
+            _ => Some(base.wrapping_add_signed(imm.into())),
+        }
     };
     xlated
         .chunks_exact(8)
         .enumerate()
-        .filter(|(_, slot)| helper(slot))
+        .filter(|(_, slot)| call(slot))
         .filter_map(|(index, slot)| {
-            let imm = i32::from_ne_bytes(slot[4..8].try_into().ok()?);
-            let name = symbols.at(base.wrapping_add_signed(imm.into()))?;
+            let name = symbols.at(address(slot)?)?;
             Some((index as u32, name.to_owned()))
         })
         .collect()

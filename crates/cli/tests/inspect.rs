@@ -1,0 +1,347 @@
+//! `panal prog|map|link|btf`: one source on Linux, where bpftool must tell the same, and on an
+//! instance of Panal's kernel.
+#![cfg(target_os = "linux")]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+const PANAL: &str = env!("CARGO_BIN_EXE_panal");
+
+/// A process that is ended when the test is.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A directory that goes when the test ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("panal-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a scratch directory");
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A kernel that is asked, and where pins go.
+struct Setting {
+    scratch: Scratch,
+    holder: Ended,
+    linux: bool,
+}
+
+fn firewall() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/firewall.bpf.o");
+    path.display().to_string()
+}
+
+impl Setting {
+    /// An instance of Panal's kernel.
+    fn panal(name: &str) -> Setting {
+        let scratch = Scratch::new(name);
+        let mut child = Command::new(PANAL)
+            .arg("serve")
+            .env("XDG_RUNTIME_DIR", &scratch.0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("panal serve starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("its output");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        assert_eq!(line.trim(), format!("instance {}", child.id()));
+        Setting {
+            scratch,
+            holder: Ended(child),
+            linux: false,
+        }
+    }
+
+    /// Linux, with a BPF file system in a mount namespace that ends with the test.
+    fn linux(name: &str) -> Result<Setting, String> {
+        let scratch = Scratch::new(name);
+        let mount = format!(
+            "mount -t bpf bpf {} && echo ready && exec sleep 600",
+            scratch.0.display()
+        );
+        let mut child = Command::new("unshare")
+            .args(["-m", "--propagation", "private", "sh", "-c", &mount])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("unshare: {e}"))?;
+        let mut line = String::new();
+        let out = child.stdout.take().expect("its output");
+        BufReader::new(out)
+            .read_line(&mut line)
+            .map_err(|e| e.to_string())?;
+        let setting = Setting {
+            scratch,
+            holder: Ended(child),
+            linux: true,
+        };
+        if line.trim() != "ready" {
+            return Err("no right to mount a BPF file system".into());
+        }
+        if !setting.run(&["prog", "show"]).status.success() {
+            return Err("no right to bpf(2)".into());
+        }
+        Ok(setting)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        if !self.linux {
+            return Command::new(program);
+        }
+        let mut command = Command::new("nsenter");
+        let pid = self.holder.0.id().to_string();
+        command.args(["-t", &pid, "-m", program]);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let kernel = if self.linux { "linux" } else { "panal" };
+        self.command(PANAL)
+            .args(arguments)
+            .args(["--kernel", kernel])
+            .env("XDG_RUNTIME_DIR", &self.scratch.0)
+            .output()
+            .expect("panal runs")
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let text = self.ok(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Fails with exit code 2 and this in its message.
+    fn refused(&self, arguments: &[&str], expected: &str) {
+        let output = self.run(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(expected), "{arguments:?}: {errors}");
+    }
+
+    fn path(&self, name: &str) -> String {
+        match self.linux {
+            true => format!("{}/{name}", self.scratch.0.display()),
+            false => format!("/sys/fs/bpf/{name}"),
+        }
+    }
+}
+
+/// The settings that this machine has.
+fn settings(name: &str) -> Vec<Setting> {
+    let mut all = vec![Setting::panal(&format!("{name}-own"))];
+    match Setting::linux(&format!("{name}-linux")) {
+        Ok(setting) => all.push(setting),
+        Err(why) => println!("skipped: Linux's half ({why})"),
+    }
+    all
+}
+
+#[test]
+fn a_program_is_loaded_listed_and_its_maps_changed() {
+    let mut seen = Vec::new();
+    for on in settings("workflow") {
+        let (prog, maps) = (on.path("fw"), on.path("maps"));
+        on.ok(&["prog", "load", &firewall(), &prog, "pinmaps", &maps]);
+        let shown = on.json(&["prog", "show", "pinned", &prog]);
+        let list = format!("{maps}/blocklist4");
+        let update = [
+            "map",
+            "update",
+            "pinned",
+            &list,
+            "key",
+            "203.0.113.0/24",
+            "value",
+            "0",
+        ];
+        on.ok(&update);
+        on.refused(&[&update[..], &["noexist"]].concat(), "EEXIST");
+        let dumped = on.json(&["map", "dump", "pinned", &list]);
+        assert_eq!(dumped.as_array().map(Vec::len), Some(1), "{dumped}");
+        on.refused(&["prog", "load", &firewall(), &prog], "EEXIST");
+        on.refused(
+            &["map", "lookup", "pinned", &list, "key", "1", "2"],
+            "bytes given",
+        );
+        on.refused(&["map", "show", "pinned", &prog], "a prog is pinned there");
+        on.refused(&["prog", "show", "id", "4000000000"], "ENOENT");
+        on.ok(&["map", "delete", "pinned", &list, "key", "203.0.113.0/24"]);
+        on.refused(&["map", "getnext", "pinned", &list], "ENOENT");
+        on.ok(&["prog", "unpin", &prog]);
+        on.refused(&["prog", "show", "pinned", &prog], "");
+        let fields = ["type", "name", "tag", "gpl_compatible"];
+        seen.push((fields.map(|field| shown[field].clone()), dumped));
+    }
+    for other in &seen[1..] {
+        assert_eq!(&seen[0], other);
+    }
+}
+
+#[test]
+fn queues_and_full_maps_answer_alike() {
+    for on in settings("queues") {
+        let queue = on.path("q");
+        let create = |path: &str, kind: &str, key: &str| {
+            let words = [
+                "map", "create", path, "type", kind, "key", key, "value", "4",
+            ];
+            on.ok(&[&words[..], &["entries", "1", "name", "made"]].concat());
+        };
+        create(&queue, "queue", "0");
+        on.ok(&[
+            "map", "enqueue", "pinned", &queue, "value", "1", "2", "3", "4",
+        ]);
+        on.refused(
+            &["map", "push", "pinned", &queue, "value", "1", "2", "3", "4"],
+            "E2BIG",
+        );
+        assert_eq!(
+            on.ok(&["map", "peek", "pinned", &queue]),
+            "value: 01 02 03 04\n"
+        );
+        assert_eq!(
+            on.ok(&["map", "dequeue", "pinned", &queue]),
+            "value: 01 02 03 04\n"
+        );
+        on.refused(&["map", "pop", "pinned", &queue], "");
+        let hash = on.path("h");
+        create(&hash, "hash", "4");
+        let set = |key: &str| {
+            ["map", "update", "pinned", &hash, "key", key, "value", "7"].map(str::to_owned)
+        };
+        let set = |key: &str| set(key).to_vec();
+        let words = set("1");
+        on.ok(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let words = set("2");
+        on.refused(
+            &words.iter().map(String::as_str).collect::<Vec<_>>(),
+            "E2BIG",
+        );
+        on.ok(&["map", "freeze", "pinned", &hash]);
+        on.refused(
+            &words.iter().map(String::as_str).collect::<Vec<_>>(),
+            "frozen",
+        );
+    }
+}
+
+/// The items of a list. C may have a space after a star; who holds an object changes by the moment,
+/// and older versions of bpftool do not tell.
+fn plain(value: &Value) -> Vec<Value> {
+    let mut items = match value {
+        Value::Array(items) => items.clone(),
+        one => vec![one.clone()],
+    };
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.remove("pids");
+        if let Some(Value::String(text)) = item.get_mut("proto") {
+            *text = text.replace("* ", "*");
+        }
+    }
+    items
+}
+
+#[test]
+fn linux_is_shown_as_by_bpftool() {
+    let on = match Setting::linux("bpftool") {
+        Ok(on) => on,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    if Command::new("bpftool").arg("version").output().is_err() {
+        return println!("skipped: no bpftool");
+    }
+    let (prog, maps) = (on.path("fw"), on.path("maps"));
+    on.ok(&["prog", "load", &firewall(), &prog, "pinmaps", &maps]);
+    let list = format!("{maps}/blocklist4");
+    on.ok(&[
+        "map",
+        "update",
+        "pinned",
+        &list,
+        "key",
+        "203.0.113.0/24",
+        "value",
+        "5",
+    ]);
+    let same = |words: &[&str]| {
+        let theirs = on.command("bpftool").arg("-j").args(words).output();
+        let theirs = theirs.expect("bpftool runs");
+        let theirs: Value = serde_json::from_slice(&theirs.stdout).expect("bpftool's JSON");
+        let (ours, theirs) = (plain(&on.json(words)), plain(&theirs));
+        for (own, other) in ours.iter().zip(&theirs) {
+            assert_eq!(own, other, "{words:?}");
+        }
+        assert_eq!(ours.len(), theirs.len(), "{words:?}");
+    };
+    same(&["prog", "show", "pinned", &prog]);
+    same(&["prog", "dump", "xlated", "pinned", &prog]);
+    same(&["prog", "dump", "xlated", "pinned", &prog, "opcodes"]);
+    same(&["map", "show", "pinned", &list]);
+    same(&["map", "dump", "pinned", &list]);
+    same(&["map", "getnext", "pinned", &list]);
+    let shown = on.json(&["prog", "show", "pinned", &prog]);
+    let btf = shown["btf_id"].to_string();
+    same(&["btf", "dump", "id", &btf]);
+}
+
+#[test]
+fn an_instance_survives_what_is_no_request_and_leaves_no_trace() {
+    let on = Setting::panal("hostile");
+    let pid = on.holder.0.id();
+    let socket = on.scratch.0.join(format!("panal/{pid}.sock"));
+    for bytes in [
+        &b"\n"[..],
+        b"{}\n",
+        b"\xff\xfe\n",
+        b"{\"Lookup\":[-1,[],0]}\n",
+        b"{\"Hello\":99}\n",
+        b"no end",
+        b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n",
+    ] {
+        let mut stream = UnixStream::connect(&socket).expect("connects");
+        stream.write_all(bytes).expect("takes bytes");
+    }
+    assert_eq!(on.ok(&["prog", "show"]), "");
+    assert_eq!(on.json(&["map", "show"]), serde_json::json!([]));
+    let Setting {
+        scratch, holder, ..
+    } = on;
+    drop(holder);
+    let output = Command::new(PANAL)
+        .args(["prog", "show", "--json"])
+        .env("XDG_RUNTIME_DIR", &scratch.0)
+        .output()
+        .expect("panal runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "[]\n");
+    assert!(
+        !socket.exists(),
+        "what a killed instance left behind is removed"
+    );
+}

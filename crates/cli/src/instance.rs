@@ -153,11 +153,14 @@ fn filters(status: &str) -> Option<u32> {
     line("Seccomp_filters:").or_else(|| line("Seccomp:"))
 }
 
+/// A process, and the kernel that it offers.
+pub type Instance = (u32, Box<dyn Inspect>);
+
 /// The kernels of the user's instances by process; only one with `wanted`. Sockets of processes
 /// that are gone are passed over.
-pub fn running(wanted: Option<u32>) -> Result<Vec<(u32, Box<dyn Inspect>)>, Problem> {
+pub fn running(wanted: Option<u32>) -> Result<Vec<Instance>, Problem> {
     let directory = directory();
-    let mut found: Vec<(u32, Box<dyn Inspect>)> = Vec::new();
+    let mut found: Vec<Instance> = Vec::new();
     if directory.exists() {
         check(&directory)?;
     }
@@ -209,7 +212,7 @@ pub fn serve(arguments: &crate::args::Serve) -> Result<u8, Problem> {
         true => println_line(&format!("{{\"instance\":{pid}}}"))?,
         false => println_line(&format!("instance {pid}"))?,
     }
-    // Ends with standard input where that is a pipe that its writer holds, else with a signal.
+    // Signals end it; the next command that looks removes its socket.
     loop {
         thread::park();
     }

@@ -68,7 +68,7 @@ Examples:
 #[derive(Subcommand)]
 pub enum ProgCommand {
     /// Run one program on given data, and tell what it returned and how long it took
-    Run(ProgRun),
+    Run(Box<ProgRun>),
     /// List programs: [PROG]
     #[command(visible_alias = "list")]
     Show(Objects),

@@ -155,7 +155,10 @@ fn all(elements: &Elements<'_>) -> Result<Vec<Element>, Problem> {
     let mut all = Vec::new();
     let mut from: Option<Vec<u8>> = None;
     let mut count = BATCH.min(elements.info.max_entries.max(1));
-    while key_size > 0 {
+    if key_size == 0 {
+        return one_by_one(elements);
+    }
+    loop {
         match kernel.map_lookup_batch(elements.fd(), from.as_deref(), count, false) {
             Ok(batch) if batch.count == 0 => return Ok(all),
             Ok(batch) => {

@@ -72,7 +72,7 @@ impl<'a> Asking<'a> {
 pub fn prog(command: &ProgCommand) -> Result<u8, Problem> {
     match command {
         ProgCommand::Run(arguments) if run::is_loaded(&arguments.object) => {
-            answer(&arguments.as_objects(), |asking| run::run(asking))
+            answer(&arguments.as_objects(), run::run)
         }
         ProgCommand::Run(arguments) => crate::prog_run::run(arguments),
         ProgCommand::Show(objects) => answer(objects, prog::show),

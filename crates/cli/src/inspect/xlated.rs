@@ -234,13 +234,8 @@ fn opcodes(bytes: &[u8]) -> Json {
     out.put("src_reg", format!("0x{:x}", registers >> 4));
     out.put("dst_reg", format!("0x{:x}", registers & 15));
     out.put("off", part(2..4));
-    match bytes.len() {
-        16 => {
-            let imm: Vec<u8> = bytes[4..8].iter().chain(&bytes[12..16]).copied().collect();
-            out.put("imm", json::bytes(&imm))
-        }
-        _ => out.put("imm", part(4..8)),
-    };
+    // Of a load of 64 bits, all of the second half, as bpftool has it.
+    out.put("imm", part(4..bytes.len()));
     out.done()
 }
 

@@ -79,6 +79,10 @@ mod tests {
         let tried = AtomicUsize::new(0);
         let work = |n: &usize| {
             tried.fetch_add(1, Ordering::Relaxed);
+            if *n > 3 {
+                // All of them would take a minute.
+                thread::sleep(std::time::Duration::from_millis(1));
+            }
             *n
         };
         let done = in_order(&items, work, |_, n| if n == 3 { Err(n) } else { Ok(()) });

@@ -54,6 +54,8 @@ pub struct Aux {
     pub alu_limit: Option<crate::transfer::AluLimit>,
     /// A barrier stands before it: no mispredicted path gets past.
     pub barrier: bool,
+    /// A barrier stands after it: it spills where a wrong guess might still see what was there.
+    pub barrier_after: bool,
     /// Registers that are read later on some path (bit per register).
     pub live_regs: u16,
     /// Registers of which precision tracking must know when it walks back over the instruction.

@@ -98,6 +98,11 @@ impl Reject {
         self
     }
 
+    /// Linux's errno.
+    pub fn errno(&self) -> Errno {
+        self.0.errno
+    }
+
     /// All of it.
     pub fn into_body(self) -> Body {
         *self.0

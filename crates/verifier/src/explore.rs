@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
+use panal_uapi::Errno;
 
 use crate::{
     env::Env,
@@ -332,7 +333,30 @@ fn recorded_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> C
     flow
 }
 
+/// Since 6.17 a mispredicted path that would do harm is no reason to refuse the program: a barrier
+/// keeps processors from walking it.
+fn stop_at_barrier(env: &mut Env<'_>, flow: Check<Flow>) -> Check<Flow> {
+    let slot = env.slot;
+    match flow {
+        Err(reject) if matches!(reject.errno(), Errno::EPERM | Errno::EACCES | Errno::EINVAL) => {
+            env.aux[slot].barrier = true;
+            env.aux[slot].alu_limit = None;
+            Ok(Flow::End)
+        }
+        Ok(_) if env.aux[slot].barrier_after => Ok(Flow::End),
+        flow => flow,
+    }
+}
+
 fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check<Flow> {
+    let flow = walk_step(env, st, print_state);
+    if st.speculative && env.has_barriers() {
+        return stop_at_barrier(env, flow);
+    }
+    flow
+}
+
+fn walk_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check<Flow> {
     let slot = env.slot;
     env.search.current_entry = None;
     let Some(&instruction) = env.program.get(slot) else {
@@ -365,12 +389,16 @@ fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check
     if jump_target {
         record(env, st, None, Linked::default());
     }
+    if st.speculative && env.aux[slot].barrier {
+        return Ok(Flow::End);
+    }
     env.aux[slot].seen |= !st.speculative;
     env.facts.muted = st.speculative;
     if env.log.on() {
         crate::report::log_step(env, st, *print_state);
     }
     *print_state = false;
+    env.program.check_reached(slot)?;
     let level = st.level();
     let flow = transfer::step(env, st, &instruction)?;
     // A call does to the stack what its callee does.

@@ -35,6 +35,11 @@ impl Env<'_> {
         !self.can(Capabilities::PERFMON)
     }
 
+    /// Whether wrong guesses are kept out by barriers where they would do harm.
+    pub fn has_barriers(&self) -> bool {
+        self.contains_speculation() && self.since(6, 17)
+    }
+
     /// What a pointer becomes that points to nothing any more.
     pub fn invalidated(&self) -> RegState {
         if self.sees_addresses() {

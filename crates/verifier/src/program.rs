@@ -3,12 +3,12 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use panal_btf::{Kind, Linkage, TypeId};
-use panal_isa::{CallTarget, Code, Imm64, Instruction, Slot};
+use panal_isa::{CallTarget, Code, Field, Imm64, Instruction, Slot};
 use panal_uapi::{instructions::InstructionGroup, profile::at_least};
 
 use crate::{
     calls::CallTraits,
-    error::{Check, reject},
+    error::{Check, Reject, reject},
     request::Request,
 };
 
@@ -62,12 +62,15 @@ pub struct Program {
     pub calls: Vec<Option<CallTraits>>,
     /// Index of the exception handler's subprogram.
     pub exception_handler: Option<u32>,
+    /// Instructions with reserved fields in use, which no path may reach: by slot, in order.
+    faults: Vec<(usize, Reject)>,
 }
 
 impl Program {
     /// Decodes, finds subprograms, and checks that jumps stay within them.
     pub(crate) fn new(request: &Request<'_>) -> Check<Program> {
-        let code = Code::decode(request.code).map_err(|e| decode_error(&e))?;
+        let (slots, faults) = without_reserved_fields(request.code);
+        let code = Code::decode(&slots).map_err(|e| decode_error(&e))?;
         if code.is_empty() {
             return Err(reject!(ControlFlow, EINVAL, "no instructions"));
         }
@@ -75,6 +78,7 @@ impl Program {
         let mut program = Program {
             slots: request.code.to_vec(),
             instructions: code.by_slot().to_vec(),
+            faults,
             ..Program::default()
         };
         program.calls.resize(program.len(), None);
@@ -82,6 +86,20 @@ impl Program {
         program.name_subprograms(request)?;
         program.check_jumps()?;
         Ok(program)
+    }
+
+    /// What is wrong with the instruction at a slot, once a path reaches it.
+    ///
+    /// # Errors
+    /// It uses a reserved field.
+    pub fn check_reached(&self, slot: usize) -> Check {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        match self.faults.binary_search_by_key(&slot, |fault| fault.0) {
+            Ok(at) => Err(self.faults[at].1.clone()),
+            Err(_) => Ok(()),
+        }
     }
 
     fn find_subprograms(&mut self, request: &Request<'_>) -> Check {
@@ -385,6 +403,42 @@ fn words_before(version: u32, raw: Slot) -> String {
         (0, _) => "invalid bpf_ld_imm64 insn".into(),
         _ => reserved_fields(class, op).into(),
     }
+}
+
+/// Linux looks at reserved fields of arithmetic, jumps and stores only where a path comes by: they
+/// are cleared here, and held against the program when one does.
+fn without_reserved_fields(code: &[Slot]) -> (Vec<Slot>, Vec<(usize, Reject)>) {
+    use panal_isa::DecodeErrorKind as K;
+    const LOAD_IMM64: u8 = 0x18;
+    let mut slots = code.to_vec();
+    let mut faults = Vec::new();
+    let mut at = 0;
+    while at < slots.len() {
+        if slots[at].opcode == LOAD_IMM64 {
+            at += 2;
+            continue;
+        }
+        // Loads and atomics have theirs looked at before any path is walked.
+        let is_static = matches!(slots[at].opcode & 7, 0 | 1 | 3);
+        while let (false, Err(error)) = (is_static, Instruction::decode(&slots, at)) {
+            let K::ReservedField { field, .. } = error.kind else {
+                break;
+            };
+            if faults.last().is_none_or(|&(slot, _)| slot != at) {
+                faults.push((at, decode_error(&error)));
+            }
+            let slot = &mut slots[at];
+            match field {
+                Field::Dst => slot.registers &= 0xf0,
+                Field::Src => slot.registers &= 0x0f,
+                Field::Offset => slot.offset = 0,
+                Field::Imm => slot.imm = 0,
+                Field::Opcode => break,
+            }
+        }
+        at += 1;
+    }
+    (slots, faults)
 }
 
 /// Linux's words for what is no instruction.

@@ -85,6 +85,7 @@ fn check_type(request: &Request<'_>) -> Check {
 /// The first violation found.
 pub fn check(env: &mut Env<'_>) -> Check<u32> {
     privilege::check_calls(env)?;
+    crate::calls::check_kfuncs(env)?;
     crate::access::attach::check(env)?;
     transfer::check_map_loads(env)?;
     cfg::check(env)?;

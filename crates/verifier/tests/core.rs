@@ -1,7 +1,8 @@
 //! Programs as text, each with the verdict that Linux gives.
 //!
 //! A file holds cases; each begins with `== name`, then `key: value` lines (`type`, `map` with
-//! `NAME TYPE KEY VALUE ENTRIES`, `kernel: 5.10`, `expect`), a blank line, and the code. `expect` is
+//! `NAME TYPE KEY VALUE ENTRIES`, `kernel: 5.10`, `loader: none` for one without
+//! capabilities, `expect`), a blank line, and the code. `expect` is
 //! `accept`, or `reject` with a part of Linux's message after a colon.
 
 use std::{fs, path::Path, sync::Arc};
@@ -9,7 +10,7 @@ use std::{fs, path::Path, sync::Arc};
 use panal_btf::Btf;
 use panal_isa::{Imm64, assemble, assemble::Symbols};
 use panal_uapi::{
-    MapType, ProgType,
+    Capabilities, MapType, ProgType,
     kernel::{MapFlags, ProgFlags},
     profile::Profile,
 };
@@ -22,6 +23,7 @@ struct Case<'a> {
     expect: &'a str,
     /// `LINUX_VERSION_CODE`
     version: u32,
+    capabilities: Capabilities,
     code: &'a str,
 }
 
@@ -52,6 +54,7 @@ fn parse(text: &str) -> Case<'_> {
         name: name.trim(),
         prog_type: ProgType::SocketFilter,
         maps: Vec::new(),
+        capabilities: Capabilities::all(),
         expect: "",
         version: 6 << 16 | 18 << 8,
         code,
@@ -66,6 +69,10 @@ fn parse(text: &str) -> Case<'_> {
                 let (major, minor) = value.split_once('.').expect("major.minor");
                 let number = |text: &str| text.parse::<u32>().expect("a number");
                 case.version = number(major) << 16 | number(minor) << 8;
+            }
+            "loader" => {
+                assert_eq!(value, "none", "a loader");
+                case.capabilities = Capabilities::empty();
             }
             "expect" => case.expect = value,
             other => panic!("unknown key {other}"),
@@ -86,7 +93,10 @@ impl Symbols for Names<'_> {
 fn run(case: &Case<'_>) -> Result<(), String> {
     let mut symbols = Names(&case.maps);
     let code = assemble(case.code, &mut symbols).map_err(|e| e.to_string())?;
-    let profile = Profile::new("linux", case.version, Arc::new(Btf::default()));
+    let profile = Profile {
+        capabilities: case.capabilities,
+        ..Profile::new("linux", case.version, Arc::new(Btf::default()))
+    };
     let outcome = verify(&Request {
         name: "case",
         code: &code.slots,
@@ -131,4 +141,31 @@ fn verdicts_are_those_of_linux() {
     }
     assert!(count >= 20, "only {count} cases were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// As Linux 6.18 says: reserved fields are looked at where a path comes by.
+#[test]
+fn reserved_fields_matter_where_a_path_comes_by() {
+    let judge = |text: &str| {
+        let mut slots = assemble(text, &mut Names(&[])).expect("code").slots;
+        slots[2].imm = 7;
+        let profile = Profile::new("linux", 0x06_12_00, Arc::new(Btf::default()));
+        verify(&Request {
+            name: "case",
+            code: &slots,
+            prog_type: ProgType::SocketFilter,
+            attach_type: None,
+            tied: None,
+            gpl: true,
+            flags: ProgFlags::empty(),
+            maps: &[],
+            types: None,
+            profile: &profile,
+            log_level: 0,
+        })
+        .result
+    };
+    assert!(judge("r0 = 0\nif r0 == 0 goto +1\nexit\nexit").is_ok());
+    let reached = judge("r0 = 0\nif r0 != 0 goto +1\nexit\nexit").expect_err("reached");
+    assert_eq!(reached.linux_message, "BPF_EXIT uses reserved fields");
 }

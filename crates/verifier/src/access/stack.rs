@@ -380,6 +380,7 @@ fn write_fixed(
     if size == 8 {
         env.liveness.overwrite(frame, index);
     }
+    note_spill(env, st, frame, (at, size), stored);
     let mut value = match stored {
         Stored::Reg(reg) => Some(*st.reg(reg)),
         Stored::Imm(imm) => Some(RegState::constant(i64::from(imm) as u64)),
@@ -435,6 +436,24 @@ fn write_fixed(
         slot.types[(first - i) % 8] = kind;
     }
     Ok(())
+}
+
+/// A store may be overtaken by a load that guesses: a barrier follows where the load would see
+/// something of another kind.
+fn note_spill(env: &mut Env<'_>, st: &State, frame: usize, (at, size): (i32, u32), stored: Stored) {
+    if !env.contains_speculation() {
+        return;
+    }
+    let spills = matches!(stored, Stored::Reg(reg) if is_spillable(st.reg(reg)));
+    let plain = |kind| matches!(kind, SlotType::Misc | SlotType::Zero);
+    let mut bytes = bytes_of(
+        &st.frames[frame],
+        at.into(),
+        i64::from(at) + i64::from(size),
+    );
+    if spills || !bytes.all(plain) {
+        env.aux[env.slot].barrier_after = true;
+    }
 }
 
 fn is_spillable(value: &RegState) -> bool {

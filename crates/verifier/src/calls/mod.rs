@@ -43,7 +43,7 @@ use panal_uapi::helpers::{self, Traits};
 use crate::{
     access::context,
     env::Env,
-    error::Check,
+    error::{Check, reject},
     state::{BtfRef, MapRef, State},
 };
 
@@ -139,6 +139,30 @@ pub(crate) fn kfunc_name<'a>(env: &Env<'a>, id: i32) -> Option<&'a str> {
 /// Whatever its signature, its flags or the program type forbid.
 pub fn check_kfunc(env: &mut Env<'_>, st: &mut State, id: i32, object: i16) -> Check {
     kfunc::check(env, st, id, object)
+}
+
+/// Checks, before any path is walked, that the kernel functions that are called exist. One without a
+/// number stands for what a loader did not find, and must not be reached.
+///
+/// # Errors
+/// One does not exist.
+pub fn check_kfuncs(env: &Env<'_>) -> Check {
+    for instruction in env.program.instructions.iter().flatten() {
+        let panal_isa::Instruction::Call(CallTarget::Kfunc { id, object: 0 }) = *instruction else {
+            continue;
+        };
+        let kind = u32::try_from(id)
+            .ok()
+            .map(|id| env.request.profile.btf.kind(panal_btf::TypeId(id)));
+        if id != 0 && !matches!(kind, Some(panal_btf::Kind::Func { .. })) {
+            return Err(reject!(
+                NotAllowed,
+                EINVAL,
+                "kernel btf_id {id} is not a function"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a register is a pointer to an initialised dynptr: what a global function takes.

@@ -287,9 +287,22 @@ pub fn swap(env: &Env<'_>, st: &mut State, order: ByteOrder, size: Size, dst: Re
 }
 
 /// `dst = addr_space_cast(src, to, from)`
-pub fn cast_address_space(env: &mut Env<'_>, st: &mut State, dst: Reg, src: Reg, to: u16) -> Check {
+pub fn cast_address_space(
+    env: &mut Env<'_>,
+    st: &mut State,
+    (dst, src): (Reg, Reg),
+    (to, from): (u16, u16),
+) -> Check {
     read_ok(st, src)?;
     write_ok(dst)?;
+    // 0 is the kernel's, 1 the arena's.
+    if !matches!((to, from), (0, 1) | (1, 0)) {
+        return Err(reject!(
+            InvalidInstruction,
+            EINVAL,
+            "addr_space_cast insn can only convert between address space 1 and 0"
+        ));
+    }
     let has_arena = env
         .maps
         .iter()

@@ -56,8 +56,8 @@ pub fn step(env: &mut Env<'_>, st: &mut State, instruction: &Instruction) -> Che
         } => {
             alu::move_sign_extended(env, st, width, from, dst, src)?;
         }
-        Instruction::AddrSpaceCast { dst, src, to, .. } => {
-            alu::cast_address_space(env, st, dst, src, to)?;
+        Instruction::AddrSpaceCast { dst, src, to, from } => {
+            alu::cast_address_space(env, st, (dst, src), (to, from))?;
         }
         Instruction::LoadImm64 { dst, imm } => load_store::load_imm64(env, st, dst, imm)?,
         Instruction::Load {

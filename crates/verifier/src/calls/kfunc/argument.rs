@@ -50,6 +50,10 @@ fn check(env: &mut Env<'_>, st: &mut State, meta: &mut Meta<'_>, index: usize) -
     let reg = ARGUMENTS[index];
     let n = reg.number();
     let state = *st.reg(reg);
+    let ignored = |suffix| kinds::has_suffix(meta.param(index), suffix);
+    if ignored("__ign") || ignored("__prog") {
+        return Ok(false);
+    }
     if matches!(state.kind, RegKind::NotInit) {
         return Err(reject!(Uninitialized, EACCES, "R{n} !read_ok"));
     }
@@ -57,9 +61,6 @@ fn check(env: &mut Env<'_>, st: &mut State, meta: &mut Meta<'_>, index: usize) -
         return Ok(false);
     };
     let ty = param.ty;
-    if kinds::has_suffix(Some(param), "__ign") || kinds::has_suffix(Some(param), "__prog") {
-        return Ok(false);
-    }
     if kinds::is_scalar(meta.btf, ty) {
         return number(env, st, meta, index, &state).map(|()| false);
     }

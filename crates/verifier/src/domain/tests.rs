@@ -392,3 +392,102 @@ fn the_next_member_is_the_least_above_at_5_bits() {
         }
     }
 }
+
+/// Every interval and every set of known bits over `bits` low bits, from `base` on, with its members.
+fn small_sets(bits: u32, base: u64) -> Vec<(Scalar, Vec<u64>)> {
+    let size = 1u64 << bits;
+    let mut sets = Vec::new();
+    for min in 0..size {
+        for max in min..size {
+            let all: Vec<u64> = (min..=max).map(|v| base.wrapping_add(v)).collect();
+            let (first, last) = (all[0], all[all.len() - 1]);
+            if first <= last {
+                sets.push((Scalar::unsigned_range(first, last), all.clone()));
+            }
+            if first as i64 <= last as i64 {
+                sets.push((Scalar::signed_range(first as i64, last as i64), all));
+            }
+        }
+    }
+    if base.is_multiple_of(size) {
+        for t in tnums(bits) {
+            let bits = Tnum {
+                value: t.value | base,
+                ..t
+            };
+            let mut set = Scalar {
+                bits,
+                ..Scalar::UNKNOWN
+            };
+            set.sync();
+            sets.push((set, members(bits).collect()));
+        }
+    }
+    sets
+}
+
+/// Where readings change their sign or wrap, just below.
+const BASES: [u64; 5] = [
+    0,
+    (1 << 31) - 4,
+    (1 << 32) - 4,
+    (1 << 63) - 4,
+    0u64.wrapping_sub(4),
+];
+
+fn check_all(x: &(Scalar, Vec<u64>), y: &(Scalar, Vec<u64>)) {
+    for width in [Width::W32, Width::W64] {
+        for op in OPS {
+            let mut result = x.0;
+            result.apply(op, width, &y.0);
+            for &a in &x.1 {
+                for &b in &y.1 {
+                    let value = concrete(op, width, a, b);
+                    assert!(
+                        result.contains(value),
+                        "{a:#x} {op:?} {b:#x} {width:?}: {result:?}"
+                    );
+                }
+            }
+        }
+        for cond in Condition::ALL {
+            let known = branch_taken(&x.0, &y.0, cond, width);
+            let mut taken = [(x.0, y.0); 2];
+            for (outcome, (p, q)) in taken.iter_mut().enumerate() {
+                refine(p, q, cond, width, outcome == 1);
+            }
+            for &a in &x.1 {
+                for &b in &y.1 {
+                    let holds = holds(cond, width, a, b);
+                    let (p, q) = &taken[usize::from(holds)];
+                    assert!(
+                        known.is_none_or(|known| known == holds) && p.contains(a) && q.contains(b),
+                        "{a:#x} {cond:?} {b:#x} {width:?}: {p:?} {q:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn operations_and_branches_contain_everything_exhaustively_at_4_bits() {
+    let sets = small_sets(4, 0);
+    for x in &sets {
+        for y in &sets {
+            check_all(x, y);
+        }
+    }
+}
+
+#[test]
+fn operations_and_branches_contain_everything_where_readings_wrap_at_3_bits() {
+    for a in BASES {
+        let left = small_sets(3, a);
+        for b in BASES {
+            for y in &small_sets(3, b) {
+                left.iter().for_each(|x| check_all(x, y));
+            }
+        }
+    }
+}

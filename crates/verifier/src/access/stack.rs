@@ -415,9 +415,8 @@ fn write_fixed(
                 ));
             }
         }
-        let sees_left_over = env.sees_addresses();
         let slot = &mut st.frame_at_mut(frame).stack[index];
-        spill(slot, value, size, sees_left_over);
+        spill(slot, value, size);
         explore::record(env, st, Some((frame as u8, index as u8)), Linked::default());
         return Ok(());
     }
@@ -460,13 +459,12 @@ fn is_spillable(value: &RegState) -> bool {
     value.is_pointer() && !matches!(value.kind, RegKind::TpBuffer | RegKind::Dynptr { .. })
 }
 
-fn spill(slot: &mut StackSlot, value: &RegState, size: u32, sees_left_over: bool) {
+fn spill(slot: &mut StackSlot, value: &RegState, size: u32) {
     slot.reg = *value;
     let low = 8 - size as usize;
     slot.types[low..].fill(SlotType::Spill);
     for t in &mut slot.types[..low] {
-        let keeps = *t == SlotType::Zero || (*t == SlotType::Invalid && sees_left_over);
-        if !keeps {
+        if !matches!(*t, SlotType::Zero | SlotType::Invalid) {
             *t = SlotType::Misc;
         }
     }

@@ -274,6 +274,11 @@ impl Log {
         self.level & 2 != 0
     }
 
+    /// Whether figures are (`BPF_LOG_STATS`).
+    pub fn stats(&self) -> bool {
+        self.level & 4 != 0
+    }
+
     /// Whether anything is.
     pub fn any(&self) -> bool {
         self.level != 0

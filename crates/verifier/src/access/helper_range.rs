@@ -169,7 +169,7 @@ pub fn check_stack(
     if size == 0 && !zero_size_allowed {
         return Err(reject!(OutOfBounds, EACCES, "invalid zero-sized read"));
     }
-    stack::check_bounds(env, st, base, off, size, access)?;
+    stack::check_bounds(env, st, base, off, size, access, stack::By::Helper)?;
     let reg = *st.reg(base);
     let frame = stack::frame_of(&reg);
     let fixed = i64::from(reg.off) + i64::from(off);

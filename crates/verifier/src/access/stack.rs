@@ -46,6 +46,15 @@ pub fn frame_of(reg: &RegState) -> usize {
     }
 }
 
+/// Who accesses the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// An instruction.
+    Program,
+    /// A helper, through a pointer that it is given.
+    Helper,
+}
+
 /// Checks that the access lies within the frame, and makes room.
 ///
 /// # Errors
@@ -57,10 +66,12 @@ pub fn check_bounds(
     off: i32,
     size: u32,
     access: AccessKind,
+    by: By,
 ) -> Check {
     let reg = *st.reg(base);
     let n = base.number();
     let words = match access {
+        _ if by == By::Helper && !env.since(6, 13) => " indirect access to",
         AccessKind::Read => " read from",
         AccessKind::Write => " write to",
     };
@@ -91,15 +102,21 @@ pub fn check_bounds(
                 i64::from(reg.off) + i64::from(off)
             )
         };
-        return Err(reject!(Stack, EACCES, "{text}").because(alloc::format!(
-            "{size} bytes at offset {} from the frame pointer lie outside of the stack frame (-512 to 0)",
-            if min < -FRAME_SIZE { min } else { max }
-        ))
-        .bound(
-            Quantity::Offset,
-            (min, max),
-            (-FRAME_SIZE, -i64::from(size)),
-        ));
+        let rejection = if (-FRAME_SIZE..0).contains(&min) {
+            reject!(Stack, EINVAL, "{text}")
+        } else {
+            reject!(Stack, EACCES, "{text}")
+        };
+        return Err(rejection
+            .because(alloc::format!(
+                "{size} bytes at offset {} from the frame pointer lie outside of the stack frame (-512 to 0)",
+                if min < -FRAME_SIZE { min } else { max }
+            ))
+            .bound(
+                Quantity::Offset,
+                (min, max),
+                (-FRAME_SIZE, -i64::from(size)),
+            ));
     }
     let frame = frame_of(&reg);
     let depth = (-min) as u32;
@@ -125,7 +142,7 @@ pub fn read(
 ) -> Check<RegState> {
     let reg = *st.reg(base);
     let written = -(st.frames[frame_of(&reg)].stack.len() as i64) * 8;
-    check_bounds(env, st, base, off, size, AccessKind::Read)?;
+    check_bounds(env, st, base, off, size, AccessKind::Read, By::Program)?;
     let (min, _) = reach(&reg, off);
     if min < written && !env.sees_addresses() {
         let n = base.number();
@@ -322,7 +339,7 @@ pub fn write(
     size: u32,
     stored: Stored,
 ) -> Check {
-    check_bounds(env, st, base, off, size, AccessKind::Write)?;
+    check_bounds(env, st, base, off, size, AccessKind::Write, By::Program)?;
     let reg = *st.reg(base);
     let (min, max) = reach(&reg, off);
     let frame = frame_of(&reg);

@@ -548,7 +548,7 @@ fn check_alignment(st: &State, reg: Reg, size: u32) -> Check {
     if fixed & mask == 0 && state.num.bits.mask as i64 & mask == 0 {
         return Ok(());
     }
-    let text = tnum_text(state);
+    let text = crate::access::memory::bits_text(state.num.bits);
     Err(if state.is_packet() {
         reject!(
             Alignment,

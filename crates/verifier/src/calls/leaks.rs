@@ -35,9 +35,7 @@ pub fn check(env: &Env<'_>, st: &State, exception: bool, what: &str) -> Check {
         }
     }
     if !lines.is_empty() {
-        if env.since(6, 13) {
-            lines.push_str(&format!("\n{what} would lead to reference leak"));
-        }
+        lines.push_str(&format!("\n{what} would lead to reference leak"));
         return Err(reject!(Reference, EINVAL, "{lines}")
             .because("a reference that was acquired on this path is never released")
             .help("release it on every path, error paths too"));

@@ -47,15 +47,19 @@ pub fn check_compatibility(env: &Env<'_>, call: &Call) -> Check {
         return Ok(());
     };
     let (id, map_type) = (call.helper.id, env.map_type(map));
-    let allowed = fits_map(id, map_type)
-        && (!is_socket_map_change(id, map_type) || may_change_socket_map(env, id));
-    if allowed {
+    let changed = is_socket_map_change(id, map_type) && !may_change_socket_map(env, id);
+    if fits_map(id, map_type) && !changed {
         return Ok(());
     }
+    let first = if changed {
+        "cannot update sockmap in this context\n"
+    } else {
+        ""
+    };
     let linux = reject!(
         NotAllowed,
         EINVAL,
-        "cannot pass map_type {} into func {}",
+        "{first}cannot pass map_type {} into func {}",
         map_type.number(),
         label(call.helper)
     );

@@ -376,6 +376,16 @@ pub fn log_summary(env: &mut Env<'_>) {
         s.max_states_per_slot,
     );
     let limit = env.request.profile.limits.processed;
+    if env.log.stats() {
+        let depths: Vec<String> = env
+            .program
+            .subprograms
+            .iter()
+            .map(|sub| alloc::format!("{}", sub.stack_depth))
+            .collect();
+        env.log
+            .always(format_args!("stack depth {}\n", depths.join("+")));
+    }
     env.log.always(format_args!(
         "processed {processed} insns (limit {limit}) max_states_per_insn {most} total_states {total} peak_states {peak} mark_read 0\n"
     ));

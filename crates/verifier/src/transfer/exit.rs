@@ -15,6 +15,9 @@ use crate::{
     state::{CallbackKind, RefKind, RegKind, State},
 };
 
+/// What loads by the instructions of classic BPF are called.
+pub const PACKET_LOAD: &str = "BPF_LD_[ABS|IND]";
+
 /// `exit`
 pub fn exit(env: &mut Env<'_>, st: &mut State) -> Check<Flow> {
     let outermost = st.level() == 0;
@@ -49,12 +52,23 @@ pub fn check_nothing_held(
     locks: bool,
     what: &str,
 ) -> Check {
+    let ends = what != PACKET_LOAD;
+    let old = !env.since(6, 13);
     let inside = |section: &str| {
-        reject!(
-            Locking,
-            EINVAL,
-            "{what} cannot be used inside {section}-ed region"
-        )
+        let missing = match section {
+            "bpf_spin_lock" => "bpf_spin_unlock is missing",
+            "bpf_rcu_read_lock" => "bpf_rcu_read_unlock is missing",
+            _ => "",
+        };
+        if old && ends && !missing.is_empty() {
+            reject!(Locking, EINVAL, "{missing}")
+        } else {
+            reject!(
+                Locking,
+                EINVAL,
+                "{what} cannot be used inside {section}-ed region"
+            )
+        }
     };
     if locks && st.refs.locks != 0 {
         return Err(inside("bpf_spin_lock"));
@@ -101,6 +115,8 @@ fn check_references(env: &Env<'_>, st: &State, throws: bool, what: &str) -> Chec
     }
     if env.since(6, 13) {
         lines.push_str(&alloc::format!("\n{what} would lead to reference leak"));
+    } else if what == PACKET_LOAD {
+        lines.push_str("\nBPF_LD_[ABS|IND] cannot be mixed with socket references");
     }
     Err(reject!(Reference, EINVAL, "{lines}")
         .because("the program ends while it still holds a reference")

@@ -238,7 +238,7 @@ pub fn packet_load(env: &mut Env<'_>, st: &mut State, mode: PacketMode) -> Check
         ));
     }
     read_ok(st, Reg::R6)?;
-    exit::check_nothing_held(env, st, false, true, "BPF_LD_[ABS|IND]")?;
+    exit::check_nothing_held(env, st, false, true, exit::PACKET_LOAD)?;
     let ctx = *st.reg(Reg::R6);
     if !matches!(ctx.kind, RegKind::Context) {
         return Err(reject!(
@@ -280,7 +280,7 @@ pub fn load_imm64(env: &mut Env<'_>, st: &mut State, dst: Reg, imm: Imm64) -> Ch
         Imm64::MapFd(fd) | Imm64::MapValue { fd, .. } => {
             return Err(reject!(
                 Types,
-                EBADF,
+                EINVAL,
                 "fd {fd} is not pointing to valid bpf_map"
             ));
         }

@@ -73,7 +73,9 @@ fn check(env: &mut Env<'_>, st: &mut State, meta: &mut Meta<'_>, index: usize) -
             underneath.kind.tag().name()
         ));
     };
-    let demanding = meta.is(KfuncFlags::TRUSTED_ARGS) || meta.is(KfuncFlags::RCU);
+    let demanding = meta.is(KfuncFlags::TRUSTED_ARGS)
+        || meta.is(KfuncFlags::RELEASE)
+        || meta.is(KfuncFlags::RCU);
     let nullable = kinds::has_suffix(Some(param), "__nullable");
     if demanding && (state.is_null() || state.may_be_null()) && !nullable {
         return Err(reject!(

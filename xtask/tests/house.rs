@@ -20,6 +20,7 @@ const STOREYS: &[&[&str]] = &[
         "panal-kernel",
         "panal-linux",
         "panal-loader",
+        "panal-profile",
         "panal-remote",
     ],
     &["panal"],
@@ -40,7 +41,7 @@ const NEVER: &[(&str, &str)] = &[
 ];
 
 const NO_UNSAFE: &[&str] = &[
-    "isa", "btf", "object", "uapi", "verifier", "loader", "remote", "cli",
+    "isa", "btf", "object", "uapi", "verifier", "loader", "profile", "remote", "cli",
 ];
 const NO_STD: &[&str] = &["isa", "btf", "object", "uapi", "verifier", "vm"];
 

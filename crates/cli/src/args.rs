@@ -90,6 +90,14 @@ pub enum Command {
     Serve(Serve),
     /// Look into an object without loading it
     Dump(Dump),
+    /// Say what a kernel has: program types, map types, helpers, instructions, kernel functions
+    Feature(Feature),
+    /// Keep what the running kernel has in a file, to verify for it elsewhere
+    #[command(disable_help_subcommand = true)]
+    Profile {
+        #[command(subcommand)]
+        command: ProfileCommand,
+    },
     /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  panal completions bash > ~/.local/share/bash-completion/completions/panal\n  panal completions zsh > ~/.zfunc/_panal"
@@ -130,6 +138,62 @@ impl FromStr for TargetArg {
     }
 }
 
+const FEATURE_EXAMPLES: &str = "Examples:
+  sudo panal feature
+  sudo panal feature --json | jq .helpers.xdp_available_helpers
+  panal feature --kernel panal
+
+Answers are yes, no, or why it could not be told. JSON has bpftool's keys, and null where it could not
+be told; `reasons` says why.
+
+Exit codes: 0 asked, 2 could not ask.";
+
+#[derive(Args)]
+#[command(after_help = FEATURE_EXAMPLES)]
+pub struct Feature {
+    /// Which kernel is asked
+    #[arg(long, value_enum, default_value_t = KernelName::Linux, value_name = "KERNEL")]
+    pub kernel: KernelName,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const CAPTURE_EXAMPLES: &str = "Examples:
+  sudo panal profile capture server.profile
+  panal verify --profile server.profile prog.bpf.o     # on any machine
+  sudo panal profile capture --without-types small.profile
+
+Exit codes: 0 written, 2 could not.";
+
+const SHOW_EXAMPLES: &str = "Examples:
+  panal profile show server.profile
+  panal profile show --json server.profile | jq .program_types";
+
+#[derive(Subcommand)]
+pub enum ProfileCommand {
+    /// Write what the running Linux kernel has into a file
+    #[command(after_help = CAPTURE_EXAMPLES)]
+    Capture {
+        /// The file to write
+        #[arg(value_name = "FILE", default_value = "linux.profile")]
+        file: PathBuf,
+        /// Leave the kernel's types out: a file of some 20 KB
+        #[arg(long)]
+        without_types: bool,
+    },
+    /// Print what a file says
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// A file of `panal profile capture`
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 const VERIFY_EXAMPLES: &str = "Examples:
   panal verify examples/*.bpf.o
   panal verify --program firewall --json examples/firewall.bpf.o
@@ -150,7 +214,8 @@ pub struct Verify {
     /// Only the program of this name
     #[arg(long, value_name = "NAME")]
     pub program: Option<String>,
-    /// The kernel that is meant: panal, unprivileged, host, or a file of a kernel's BTF
+    /// The kernel that is meant: panal, unprivileged, host (the running Linux), linux-6.12,
+    /// linux-6.18, a file of `panal profile capture`, or a file of a kernel's BTF
     #[arg(long, value_name = "NAME", default_value = "panal")]
     pub profile: String,
     /// Who decides

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use panal_kernel::PanalKernel;
+use panal_profile::Captured;
 use panal_uapi::{Capabilities, kernel::Kernel, profile::Profile};
 
 use crate::{
     args::{Engine, Execution, KernelName},
     error::Problem,
+    output,
 };
 
 /// Panal's kernel, which runs programs so, or Linux itself, which has its own ways.
@@ -89,41 +91,63 @@ pub fn not_linux() -> Problem {
 
 /// The profile that `--profile` names; `None` for Panal's own kernel.
 pub fn profile(name: &str) -> Result<Option<Profile>, Problem> {
+    let own = panal_kernel::own_profile();
+    if let Some(version) = panal_profile::shipped(name) {
+        output::note(&format_args!(
+            "{name} comes without that kernel's types: programs that reach into them are checked \
+             against Panal's; a file of `panal profile capture`, or a file of its BTF, has them"
+        ));
+        return Ok(Some(Profile::new(name, version, own.btf)));
+    }
     match name {
         "panal" => Ok(None),
         "host" => host().map(Some),
         "unprivileged" => Ok(Some(Profile {
             name: name.to_owned(),
             capabilities: Capabilities::empty(),
-            ..panal_kernel::own_profile()
+            ..own
         })),
-        file if Path::new(file).exists() => foreign(file, panal_kernel::VERSION).map(Some),
+        file if Path::new(file).exists() => from_file(file).map(Some),
         _ => Err(Problem::Asked(format!(
             "no profile `{name}`: there are panal (the default), unprivileged, host (the running \
-             Linux kernel's types), and files of a kernel's BTF"
+             Linux kernel), {}, files of `panal profile capture`, and files of a kernel's BTF",
+            panal_profile::SHIPPED
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
+                .join(", ")
         ))),
     }
 }
 
-/// The running kernel: its types and version.
+/// The running kernel: its types and version, and what it says that it has.
 fn host() -> Result<Profile, Problem> {
-    let release = Path::new("/proc/sys/kernel/osrelease");
-    let text = std::fs::read_to_string(release).map_err(|e| Problem::file(release, "read", &e))?;
-    foreign("/sys/kernel/btf/vmlinux", version_code(&text))
+    let kernel = linux()?;
+    let btf = kernel
+        .btf()
+        .map_err(|failure| Problem::Asked(format!("--profile host: {failure}")))?;
+    let features = panal_profile::probe(kernel.as_ref(), true);
+    Ok(Profile {
+        offers: features.offers(),
+        ..Profile::new(kernel.name(), kernel.version(), btf)
+    })
 }
 
-fn foreign(path: &str, version: u32) -> Result<Profile, Problem> {
+/// A file of a capture, or of a kernel's BTF.
+fn from_file(path: &str) -> Result<Profile, Problem> {
     let bytes = crate::object::read_file(Path::new(path))?;
+    if bytes.starts_with(&panal_profile::MAGIC) {
+        let wrong = |error| Problem::Asked(format!("{path}: {error}"));
+        let captured = Captured::parse(&bytes).map_err(wrong)?;
+        let name = captured.features.kernel.clone();
+        let own = panal_kernel::own_profile();
+        return captured.profile(&name, &own.btf).map_err(wrong);
+    }
     let btf = panal_btf::Btf::parse(&bytes)
         .map_err(|error| Problem::Asked(format!("{path}: not a kernel's BTF: {error}")))?;
-    Ok(Profile::new(path, version, std::sync::Arc::new(btf)))
-}
-
-/// `6.18.5-foo` as `LINUX_VERSION_CODE`.
-fn version_code(release: &str) -> u32 {
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|n| n.parse().unwrap_or(0));
-    let mut next = || numbers.next().unwrap_or(0).min(255);
-    next() << 16 | next() << 8 | next()
+    Ok(Profile::new(
+        path,
+        panal_kernel::VERSION,
+        std::sync::Arc::new(btf),
+    ))
 }

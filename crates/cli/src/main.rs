@@ -6,6 +6,7 @@ mod dump;
 mod error;
 mod events;
 mod excerpt;
+mod feature;
 mod fields;
 mod in_order;
 mod inspect;
@@ -16,6 +17,7 @@ mod map_args;
 mod object;
 mod output;
 mod place_args;
+mod profile;
 mod prog_run;
 mod progress;
 mod rejection_json;
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
         Command::Btf { command } => inspect::btf(&command),
         Command::Serve(arguments) => instance::serve(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
+        Command::Feature(arguments) => feature::run(&arguments),
+        Command::Profile { command } => profile::run(&command),
         Command::Completions { shell } => completions(shell),
     };
     match result {

@@ -86,6 +86,14 @@ pub struct Features {
 }
 
 impl Features {
+    /// Reads answers that [`Captured`](crate::Captured) keeps packed.
+    ///
+    /// # Errors
+    /// Text that is no JSON, or not of this shape.
+    pub fn from_json(text: &[u8]) -> Result<Features, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+
     /// What a profile takes of it.
     pub fn offers(&self) -> Offers {
         fn known<T: Ord>(

@@ -153,12 +153,12 @@ impl Captured {
         let (packed_facts, packed_types) = bytes[HEADER..].split_at(facts.stored as usize);
         let features = facts.unpack(packed_facts, MOST_FACTS)?;
         Ok(Captured {
-            features: serde_json::from_slice(&features)?,
+            features: Features::from_json(&features)?,
             btf: types.unpack(packed_types, MOST_TYPES)?,
         })
     }
 
-    /// As the kernel that a program is verified for. `types` are used where the file has none.
+    /// As the kernel that a program is verified for, by a loader with every capability. `types` are used where the file has none.
     ///
     /// # Errors
     /// Types that are not valid.
@@ -172,7 +172,6 @@ impl Captured {
             limits.instructions = 4096;
         }
         Ok(Profile {
-            capabilities: self.features.capabilities(),
             limits,
             offers: self.features.offers(),
             ..Profile::new(name, self.features.version, btf)

@@ -10,6 +10,7 @@ mod capture;
 mod isa;
 mod loader;
 mod object;
+mod profile;
 mod sound;
 mod verified;
 
@@ -18,6 +19,7 @@ pub use capture::capture;
 pub use isa::isa;
 pub use loader::loader;
 pub use object::object;
+pub use profile::profile;
 pub use sound::{ranges, sound};
 pub use verified::verified;
 
@@ -31,6 +33,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("core_relo", core_relo),
     ("object", object),
     ("capture", capture),
+    ("profile", profile),
     ("loader", loader),
     ("sound", sound),
     ("ranges", ranges),

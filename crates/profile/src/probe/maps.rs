@@ -76,7 +76,7 @@ fn plain(map_type: MapType) -> MapSpec {
     let (key_size, value_size, max_entries) = match map_type {
         MapType::StackTrace => (4, 8, 1),
         MapType::LpmTrie => (8, 4, 1),
-        MapType::CgroupStorage | MapType::PercpuCgroupStorage => (12, 4, 0),
+        MapType::CgroupStorage | MapType::PercpuCgroupStorage => (8, 4, 0),
         MapType::Queue | MapType::Stack | MapType::BloomFilter => (0, 4, 1),
         MapType::SkStorage
         | MapType::InodeStorage

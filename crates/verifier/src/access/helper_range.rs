@@ -255,7 +255,15 @@ pub fn fill(env: &mut Env<'_>, st: &mut State, raw: RawBuffer) -> Check {
     if raw.size == 0 {
         return Ok(());
     }
-    stack::check_bounds(env, st, raw.reg, 0, raw.size, AccessKind::Write)?;
+    stack::check_bounds(
+        env,
+        st,
+        raw.reg,
+        0,
+        raw.size,
+        AccessKind::Write,
+        stack::By::Helper,
+    )?;
     for at in 0..raw.size {
         if !stack::overwrite_plain(st, raw.reg, at as i32) {
             stack::write(env, st, raw.reg, at as i32, 1, Stored::Unknown)?;

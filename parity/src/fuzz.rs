@@ -122,7 +122,7 @@ fn compare(linux: &Judge<'_>, panal: &Judge<'_>, effort: &Effort) -> ExitCode {
     let mut counts: BTreeMap<Difference, u64> = BTreeMap::new();
     let (mut asked, mut accepted, mut compared) = (0u64, 0u64, 0u64);
     while asked < effort.programs && Instant::now() < end {
-        let program = generate::program(effort.seed.wrapping_add(asked));
+        let program = generate::wide(effort.seed.wrapping_add(asked));
         let theirs = linux.ask(&program, program.comparable);
         let ours = panal.ask(&program, program.comparable);
         asked += 1;

@@ -45,8 +45,22 @@ pub enum Item {
     },
     /// Leaves the function when the test holds.
     Leave(Test),
+    /// Repeats the body until a counter says so, or until the kernel's patience ends.
+    MayLoop {
+        counter: Reg,
+        times: i32,
+        body: Vec<Item>,
+    },
+    /// Repeats the body for the numbers of an iterator, which lives that far below the frame pointer.
+    Iterate {
+        slot: i16,
+        times: i32,
+        body: Vec<Item>,
+    },
     /// Calls a subprogram.
     Call(usize),
+    /// `dst = address of a subprogram`, to be called back.
+    Function { dst: Reg, function: usize },
     /// Several parts that make sense only together.
     Group(Vec<Item>),
 }
@@ -64,6 +78,26 @@ pub struct MapShape {
     pub max_entries: u32,
 }
 
+/// Kernel functions, by the index that stands for them in a program without a kernel.
+pub const KFUNCS: &[&str] = &[
+    "bpf_iter_num_new",
+    "bpf_iter_num_next",
+    "bpf_iter_num_destroy",
+];
+
+/// What a function is to whom calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The program itself.
+    Main,
+    /// Verified where it is called.
+    Static,
+    /// Verified on its own, for all arguments.
+    Global,
+    /// Called back by a helper: returns 0 to go on, 1 to stop.
+    Callback,
+}
+
 /// A whole program; function 0 is the main one.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -71,12 +105,19 @@ pub struct Program {
     pub prog_type: ProgType,
     /// The bodies of its functions.
     pub functions: Vec<Vec<Item>>,
+    /// What each of them is.
+    pub roles: Vec<Role>,
+    /// A map of one value, whose last eight bytes keep the result where a return value would be too
+    /// narrow for it.
+    pub keep: Option<usize>,
     /// Whether its result is a function of its input: then it can be compared.
     pub comparable: bool,
 }
 
 /// Bytes below the frame pointer that every function zeroes at its start.
 pub const SCRATCH: i16 = 64;
+/// Where the result stands in a value that keeps it.
+pub const KEPT: u32 = 56;
 /// Where a function collects what it returns.
 pub const RESULT: i16 = -8;
 
@@ -84,15 +125,29 @@ struct Flat {
     code: Vec<Instruction>,
     /// Instructions that are to jump to the end of the function.
     leaves: Vec<usize>,
-    /// Instructions that call: (instruction, function).
+    /// Instructions that call or take the address: (instruction, function).
     calls: Vec<(usize, usize)>,
     slots: usize,
     starts: Vec<usize>,
 }
 
+/// Code, and where each function begins.
+#[derive(Clone, Debug)]
+pub struct Flattened {
+    /// Map references and kernel functions are indexes; slot offsets are final.
+    pub code: Code,
+    /// The first slot of each function.
+    pub starts: Vec<usize>,
+}
+
 impl Program {
     /// Code with map references as indexes: slot offsets are final.
     pub fn flatten(&self) -> Option<Code> {
+        self.flattened().map(|flattened| flattened.code)
+    }
+
+    /// Code with the places of its functions.
+    pub fn flattened(&self) -> Option<Flattened> {
         let mut flat = Flat {
             code: Vec::new(),
             leaves: Vec::new(),
@@ -102,9 +157,10 @@ impl Program {
         };
         for (index, body) in self.functions.iter().enumerate() {
             flat.starts.push(flat.slots);
-            flat.prologue(index == 0);
+            let role = self.roles.get(index).copied()?;
+            flat.prologue(role == Role::Main);
             flat.items(body)?;
-            flat.epilogue()?;
+            flat.epilogue(role, self.keep)?;
         }
         let mut slot_of = Vec::with_capacity(flat.code.len());
         let mut slot = 0;
@@ -115,9 +171,19 @@ impl Program {
         for (at, function) in flat.calls {
             let start = *flat.starts.get(function)?;
             let offset = start as i64 - (slot_of[at] as i64 + 1);
-            flat.code[at] = Instruction::Call(CallTarget::Local(i32::try_from(offset).ok()?));
+            let offset = i32::try_from(offset).ok()?;
+            flat.code[at] = match flat.code[at] {
+                Instruction::LoadImm64 { dst, .. } => Instruction::LoadImm64 {
+                    dst,
+                    imm: Imm64::Func(offset),
+                },
+                _ => Instruction::Call(CallTarget::Local(offset)),
+            };
         }
-        Some(Code::from_instructions(flat.code))
+        Some(Flattened {
+            code: Code::from_instructions(flat.code),
+            starts: flat.starts,
+        })
     }
 
     /// Assembly text with one instruction a line.
@@ -140,7 +206,9 @@ impl Program {
                     Item::If {
                         then, otherwise, ..
                     } => 1 + count(then) + count(otherwise),
-                    Item::Loop { body, .. } => 1 + count(body),
+                    Item::Loop { body, .. }
+                    | Item::MayLoop { body, .. }
+                    | Item::Iterate { body, .. } => 1 + count(body),
                     Item::Group(parts) => 1 + count(parts),
                     _ => 1,
                 })
@@ -182,7 +250,7 @@ impl Flat {
         }
     }
 
-    fn epilogue(&mut self) -> Option<()> {
+    fn epilogue(&mut self, role: Role, keep: Option<usize>) -> Option<()> {
         for at in std::mem::take(&mut self.leaves) {
             self.land(at)?;
         }
@@ -193,6 +261,29 @@ impl Flat {
             base: Reg::R10,
             offset: RESULT,
         });
+        if let (Role::Main, Some(map)) = (role, keep) {
+            self.push(Instruction::LoadImm64 {
+                dst: Reg::R1,
+                imm: Imm64::MapIndexValue {
+                    index: map as u32,
+                    offset: KEPT,
+                },
+            });
+            self.push(Instruction::Store {
+                size: Size::DW,
+                base: Reg::R1,
+                offset: 0,
+                src: Operand::Reg(Reg::R0),
+            });
+        }
+        if role == Role::Callback || (role == Role::Main && keep.is_some()) {
+            self.push(Instruction::Alu {
+                width: Width::W64,
+                op: AluOp::And,
+                dst: Reg::R0,
+                src: Operand::Imm(1),
+            });
+        }
         self.push(Instruction::Exit);
         Some(())
     }
@@ -203,6 +294,7 @@ impl Flat {
         let distance = i16::try_from(after).ok()?;
         match &mut self.code[at] {
             Instruction::Branch { offset, .. } => *offset = distance,
+            Instruction::MayGoto { offset } => *offset = distance,
             Instruction::Jump { offset, .. } => *offset = i32::from(distance),
             _ => return None,
         }
@@ -249,10 +341,9 @@ impl Flat {
             } => {
                 let to_then = self.branch(*test);
                 self.items(otherwise)?;
-                let over = self.push(Instruction::Jump {
-                    offset: 0,
-                    long: false,
-                });
+                // Both forms of a jump: which one, the test's own constant says.
+                let long = matches!(test.src, Operand::Imm(imm) if imm & 3 == 2);
+                let over = self.push(Instruction::Jump { offset: 0, long });
                 self.land(to_then)?;
                 self.items(then)?;
                 self.land(over)?;
@@ -284,6 +375,37 @@ impl Flat {
                 let at = self.branch(*test);
                 self.leaves.push(at);
             }
+            Item::MayLoop {
+                counter,
+                times,
+                body,
+            } => {
+                self.push(mov(*counter, Operand::Imm(0)));
+                let top = self.slots;
+                let out = self.push(Instruction::MayGoto { offset: 0 });
+                self.items(body)?;
+                self.push(Instruction::Alu {
+                    width: Width::W64,
+                    op: AluOp::Add,
+                    dst: *counter,
+                    src: Operand::Imm(1),
+                });
+                let back = top as i64 - (self.slots as i64 + 1);
+                self.push(Instruction::Branch {
+                    width: Width::W64,
+                    cond: Condition::Ne,
+                    dst: *counter,
+                    src: Operand::Imm(*times),
+                    offset: i16::try_from(back).ok()?,
+                });
+                self.land(out)?;
+            }
+            Item::Iterate { slot, times, body } => self.iterate(*slot, *times, body)?,
+            Item::Function { dst, function } => {
+                let imm = Imm64::Func(0);
+                let at = self.push(Instruction::LoadImm64 { dst: *dst, imm });
+                self.calls.push((at, *function));
+            }
             Item::Call(function) => {
                 let at = self.push(Instruction::Call(CallTarget::Local(0)));
                 self.calls.push((at, *function));
@@ -291,5 +413,54 @@ impl Flat {
             Item::Group(parts) => self.items(parts)?,
         }
         Some(())
+    }
+
+    /// `bpf_for`: an early end of the function ends the loop first.
+    fn iterate(&mut self, slot: i16, times: i32, body: &[Item]) -> Option<()> {
+        let call = |id| Instruction::Call(CallTarget::Kfunc { id, object: 0 });
+        self.iterator(slot);
+        self.push(mov(Reg::R2, Operand::Imm(0)));
+        self.push(mov(Reg::R3, Operand::Imm(times)));
+        self.push(call(0));
+        let top = self.slots;
+        self.iterator(slot);
+        self.push(call(1));
+        let end = self.branch(Test {
+            width: Width::W64,
+            cond: Condition::Eq,
+            dst: Reg::R0,
+            src: Operand::Imm(0),
+        });
+        self.push(Instruction::Load {
+            size: Size::W,
+            signed: true,
+            dst: Reg::R0,
+            base: Reg::R0,
+            offset: 0,
+        });
+        let outer = std::mem::take(&mut self.leaves);
+        self.items(body)?;
+        let back = top as i64 - (self.slots as i64 + 1);
+        self.push(Instruction::Jump {
+            offset: i32::try_from(back).ok()?,
+            long: i16::try_from(back).is_err(),
+        });
+        for at in std::mem::replace(&mut self.leaves, outer) {
+            self.land(at)?;
+        }
+        self.land(end)?;
+        self.iterator(slot);
+        self.push(call(2));
+        Some(())
+    }
+
+    fn iterator(&mut self, slot: i16) {
+        self.push(mov(Reg::R1, Operand::Reg(Reg::R10)));
+        self.push(Instruction::Alu {
+            width: Width::W64,
+            op: AluOp::Add,
+            dst: Reg::R1,
+            src: Operand::Imm(i32::from(slot)),
+        });
     }
 }

@@ -35,6 +35,7 @@ fn smaller(program: &Program) -> Vec<Program> {
     if last > 0 && !program.functions.iter().any(|f| called(last, f)) {
         let mut next = program.clone();
         next.functions.pop();
+        next.roles.pop();
         found.insert(0, next);
     }
     found
@@ -42,11 +43,13 @@ fn smaller(program: &Program) -> Vec<Program> {
 
 fn mentions(items: &[Item], function: usize) -> bool {
     items.iter().any(|item| match item {
-        Item::Call(f) => *f == function,
+        Item::Call(f) | Item::Function { function: f, .. } => *f == function,
         Item::If {
             then, otherwise, ..
         } => mentions(then, function) || mentions(otherwise, function),
-        Item::Loop { body, .. } => mentions(body, function),
+        Item::Loop { body, .. } | Item::MayLoop { body, .. } | Item::Iterate { body, .. } => {
+            mentions(body, function)
+        }
         Item::Group(parts) => mentions(parts, function),
         _ => false,
     })
@@ -123,6 +126,26 @@ fn simpler(item: &Item) -> Vec<Vec<Item>> {
             found.extend(variants(body).into_iter().map(|body| with(*times, body)));
             found
         }
+        Item::MayLoop {
+            counter,
+            times,
+            body,
+        } => {
+            let with = |body: Vec<Item>| Item::MayLoop {
+                counter: *counter,
+                times: *times,
+                body,
+            };
+            repeated(body, with)
+        }
+        Item::Iterate { slot, times, body } => {
+            let with = |body: Vec<Item>| Item::Iterate {
+                slot: *slot,
+                times: *times,
+                body,
+            };
+            repeated(body, with)
+        }
         Item::Group(parts) => {
             let mut found = vec![parts.clone()];
             found.extend(
@@ -134,4 +157,10 @@ fn simpler(item: &Item) -> Vec<Vec<Item>> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The body alone, or the same loop around a smaller one.
+fn repeated(body: &[Item], with: impl Fn(Vec<Item>) -> Item) -> Vec<Vec<Item>> {
+    let smaller = variants(body).into_iter().map(|body| vec![with(body)]);
+    std::iter::once(body.to_vec()).chain(smaller).collect()
 }

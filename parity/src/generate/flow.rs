@@ -29,6 +29,7 @@ impl Generator<'_> {
             *mine = match (*mine, *theirs) {
                 (a, b) if a == b => a,
                 (Kind::Packet(a), Kind::Packet(b)) => Kind::Packet(a.min(b)),
+                (Kind::Memory(a), Kind::Memory(b)) => Kind::Memory(a.min(b)),
                 _ => Kind::Nothing,
             };
         }
@@ -66,6 +67,15 @@ impl Generator<'_> {
         self.set(counter, Kind::Number);
         self.counters.push(counter);
         let times = 1 + self.rng.below(if self.depth == 0 { 12 } else { 4 }) as i32;
+        if self.reach == Reach::Wide {
+            let body = self.settled();
+            self.counters.pop();
+            return Some(Item::Loop {
+                counter,
+                times,
+                body,
+            });
+        }
         // The second round begins with what the first has left: only what survives is known.
         let before = self.kinds;
         let trial = self.rng.next();
@@ -100,6 +110,9 @@ impl Generator<'_> {
     }
 
     pub(super) fn call_of(&mut self, function: usize) -> Item {
+        if self.reach == Reach::Wide {
+            return self.call_wide(function);
+        }
         let mut parts = Vec::new();
         for argument in 1..=5 {
             if self.kinds[argument] != Kind::Number {

@@ -24,6 +24,9 @@ impl Generator<'_> {
         if self.counters.contains(&keep) {
             return None;
         }
+        if self.reach == Reach::Wide && self.rng.one_in(2) {
+            return Some(self.wide_lookup(keep));
+        }
         let map = self.rng.below(MAPS.len());
         let key = -SCRATCH;
         let mut parts = Vec::new();

@@ -117,7 +117,7 @@ impl Generator<'_> {
         let dst = self.target();
         let offset = match self.prog_type {
             // ingress_ifindex, rx_queue_index differ between kernels: only the packet's length.
-            ProgType::Xdp => return None,
+            ProgType::Xdp | ProgType::Syscall | ProgType::RawTracepoint => return None,
             // len, cb[0..5]
             _ => self.rng.pick(&[0, 48, 52, 56, 60, 64]),
         };
@@ -127,11 +127,7 @@ impl Generator<'_> {
 
     /// Fetches data and data_end, compares, reads and perhaps writes.
     pub(super) fn packet(&mut self) -> Option<Item> {
-        let (data, data_end) = match self.prog_type {
-            ProgType::Xdp => (0, 4),
-            ProgType::SchedCls => (76, 80),
-            _ => return None,
-        };
+        let (data, data_end) = self.packet_fields()?;
         if !self.main {
             return None;
         }
@@ -168,8 +164,9 @@ impl Generator<'_> {
     /// A load or store through a pointer, in bounds as far as the generator knows.
     pub(super) fn access(&mut self, base: Reg) -> Option<Item> {
         let (limit, shift, writable) = match self.kind(base) {
-            Kind::Packet(n) => (n, 0, self.prog_type != ProgType::SocketFilter),
-            Kind::Value(map, at) => (MAPS[map].value_size as i16, -at, true),
+            Kind::Packet(n) => (n, 0, self.packet_writable()),
+            Kind::Value(map, at) => (WIDE_MAPS[map].value_size as i16, -at, true),
+            Kind::Memory(len) => (len, 0, true),
             Kind::Stack(at) => (SCRATCH - 8, -SCRATCH - at, true),
             _ => return None,
         };
@@ -210,7 +207,7 @@ impl Generator<'_> {
             .filter(|n| {
                 matches!(
                     self.kinds[usize::from(*n)],
-                    Kind::Value(..) | Kind::Packet(_)
+                    Kind::Value(..) | Kind::Packet(_) | Kind::Memory(_)
                 )
             })
             .collect();
@@ -241,7 +238,7 @@ impl Generator<'_> {
         {
             return None;
         }
-        let last = MAPS[map].value_size as i32 - 1;
+        let last = WIDE_MAPS[map].value_size as i32 - 1;
         let mut parts = vec![mov(spare, Operand::Reg(index))];
         let width = self.width();
         parts.push(match self.rng.below(4) {

@@ -6,6 +6,7 @@ mod maps;
 mod memory;
 mod shapes;
 mod values;
+mod wide;
 mod wild;
 
 use panal_isa::{
@@ -14,16 +15,26 @@ use panal_isa::{
 use panal_uapi::{MapType, ProgType};
 
 use crate::{
-    program::{Item, MapShape, Program, RESULT, SCRATCH, Test},
+    program::{Item, MapShape, Program, RESULT, Role, SCRATCH, Test},
     rng::Rng,
 };
 
 /// The maps that every program may use, by index.
-pub const MAPS: &[MapShape] = &[
+pub const MAPS: &[MapShape] = WIDE_MAPS.split_at(4).0;
+/// The maps of whole kernels; the first ones are those of every program.
+pub const WIDE_MAPS: &[MapShape] = &[
     shape(MapType::Array, 4, 64, 4),
     shape(MapType::Hash, 8, 24, 16),
     shape(MapType::LruHash, 4, 8, 16),
     shape(MapType::Array, 4, 64, 1),
+    shape(MapType::PercpuArray, 4, 16, 4),
+    shape(MapType::Queue, 0, 8, 8),
+    shape(MapType::Stack, 0, 8, 8),
+    shape(MapType::LpmTrie, 8, 16, 16),
+    shape(MapType::Ringbuf, 0, 0, 4096),
+    shape(MapType::PercpuHash, 4, 8, 16),
+    shape(MapType::ProgArray, 4, 4, 4),
+    shape(MapType::Hash, 4, 40, 16),
 ];
 /// The map of one value, whose address an instruction may hold.
 const SINGLE: usize = 3;
@@ -39,6 +50,23 @@ const fn shape(map_type: MapType, key_size: u32, value_size: u32, max_entries: u
 
 /// Program types whose test runs both kernels have.
 const TYPES: &[ProgType] = &[ProgType::SchedCls, ProgType::Xdp, ProgType::SocketFilter];
+/// The same, of whole kernels.
+const WIDE_TYPES: &[ProgType] = &[
+    ProgType::SchedCls,
+    ProgType::SchedCls,
+    ProgType::SchedCls,
+    ProgType::Xdp,
+    ProgType::Xdp,
+    ProgType::Xdp,
+    ProgType::SocketFilter,
+    ProgType::SocketFilter,
+    ProgType::SchedAct,
+    ProgType::CgroupSkb,
+    ProgType::LwtIn,
+    ProgType::LwtXmit,
+    ProgType::Syscall,
+    ProgType::RawTracepoint,
+];
 
 /// What the generator believes a register to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +80,24 @@ enum Kind {
     Value(usize, i16),
     /// Packet data; so many bytes are known to be there.
     Packet(i16),
+    /// So many bytes of a caller's stack.
+    Memory(i16),
+}
+
+/// What a function is and what its arguments hold.
+#[derive(Clone, Copy, Debug)]
+struct Signature {
+    role: Role,
+    args: [Kind; 5],
+}
+
+/// What the kernels that are asked have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Three program types, four maps, lookups and updates.
+    Plain,
+    /// Whatever Linux and Panal both run.
+    Wide,
 }
 
 const NUMBERS: &[i32] = &[
@@ -89,6 +135,10 @@ struct Generator<'r> {
     rng: &'r mut Rng,
     kinds: [Kind; 10],
     prog_type: ProgType,
+    reach: Reach,
+    /// Whether it is the program's own function.
+    top: bool,
+    /// Whether r6 holds the context.
     main: bool,
     depth: u32,
     /// Parts that may still be made.
@@ -98,24 +148,56 @@ struct Generator<'r> {
     comparable: bool,
     subprograms: usize,
     counters: Vec<Reg>,
+    /// Iterators that run.
+    iterators: i16,
+    /// Of the functions after the main one.
+    signatures: Vec<Signature>,
 }
 
-/// Makes the program of a seed.
+/// Makes the program of a seed, for a small world: lookups and updates in [`MAPS`].
 pub fn program(seed: u64) -> Program {
+    generate(seed, Reach::Plain)
+}
+
+/// Makes the program of a seed, for whole kernels.
+pub fn wide(seed: u64) -> Program {
+    generate(seed, Reach::Wide)
+}
+
+fn generate(seed: u64, reach: Reach) -> Program {
     let rng = &mut Rng::new(seed);
-    let prog_type = rng.pick(TYPES);
+    let types = match reach {
+        Reach::Plain => TYPES,
+        Reach::Wide => WIDE_TYPES,
+    };
+    let prog_type = rng.pick(types);
     let wild = rng.pick(&[0, 0, 40, 15]);
     let subprograms = rng.pick(&[0, 0, 0, 1, 2]);
+    let numbers = Signature {
+        role: Role::Static,
+        args: [Kind::Number; 5],
+    };
+    let signatures: Vec<Signature> = (0..subprograms)
+        .map(|_| match reach {
+            Reach::Plain => numbers,
+            Reach::Wide => Generator::signature(rng),
+        })
+        .collect();
     let mut functions = Vec::new();
     let mut comparable = true;
     for index in 0..=subprograms {
         let mut kinds = [Kind::Nothing; 10];
+        let mut body = Vec::new();
+        let mut context = index == 0;
         if index == 0 {
             kinds[1] = Kind::Context;
             kinds[6] = Kind::Context;
         } else {
-            for kind in &mut kinds[1..=5] {
-                *kind = Kind::Number;
+            kinds[1..=5].copy_from_slice(&signatures[index - 1].args);
+            if kinds[1] == Kind::Context {
+                context = true;
+                kinds[6] = Kind::Context;
+                body.push(mov(Reg::R6, Operand::Reg(Reg::R1)));
             }
         }
         let mut generator = Generator {
@@ -127,14 +209,17 @@ pub fn program(seed: u64) -> Program {
             rng,
             kinds,
             prog_type,
-            main: index == 0,
+            reach,
+            top: index == 0,
+            main: context,
             depth: 0,
             wild,
             comparable: true,
             subprograms: if index == 0 { subprograms } else { 0 },
             counters: Vec::new(),
+            iterators: 0,
+            signatures: signatures.clone(),
         };
-        let mut body = Vec::new();
         while generator.left > 0 {
             body.push(generator.part());
         }
@@ -146,9 +231,14 @@ pub fn program(seed: u64) -> Program {
         comparable &= generator.comparable;
         functions.push(body);
     }
+    let roles = std::iter::once(Role::Main)
+        .chain(signatures.iter().map(|signature| signature.role))
+        .collect();
     Program {
         prog_type,
         functions,
+        roles,
+        keep: (prog_type == ProgType::CgroupSkb).then_some(SINGLE),
         comparable,
     }
 }
@@ -248,6 +338,12 @@ impl Generator<'_> {
         self.left -= 1;
         if self.wild > 0 && self.rng.one_in(self.wild) {
             return self.wildness();
+        }
+        if self.reach == Reach::Wide
+            && self.rng.one_in(3)
+            && let Some(item) = self.wider()
+        {
+            return item;
         }
         loop {
             let made = match self.rng.below(24) {

@@ -86,11 +86,7 @@ impl Generator<'_> {
 
     /// Packet data at a bounded number, checked against the end.
     fn packet_at_number(&mut self) -> Option<Item> {
-        let (data, data_end) = match self.prog_type {
-            ProgType::Xdp => (0, 4),
-            ProgType::SchedCls => (76, 80),
-            _ => return None,
-        };
+        let (data, data_end) = self.packet_fields()?;
         if !self.main {
             return None;
         }
@@ -218,7 +214,16 @@ impl Generator<'_> {
 
     /// `r0 = *(size *)skb[...]`, which ends the program where the packet is too short.
     fn packet_load(&mut self) -> Option<Item> {
-        if !self.main || self.prog_type == ProgType::Xdp || !self.may_call() {
+        if !self.main
+            || matches!(
+                self.prog_type,
+                ProgType::Xdp | ProgType::Syscall | ProgType::RawTracepoint
+            )
+            || !self.may_call()
+            // It may end the program: not within a subprogram or while an iterator lives.
+            || !self.top
+            || self.iterators > 0
+        {
             return None;
         }
         let mode = match self.number() {

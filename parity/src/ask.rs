@@ -1,14 +1,10 @@
 //! Asks a kernel about a program: its verdict and, when it accepts, the result on given packets.
 
 use panal_btf::{Builder, Kind, KindTag, Linkage, TypeId};
-use panal_isa::{
-    AluOp, CallTarget, Code, Imm64, Instruction, Operand, Reg, Size, Slot, Width,
-};
+use panal_isa::{AluOp, CallTarget, Code, Imm64, Instruction, Operand, Reg, Size, Slot, Width};
 use panal_uapi::{
     AttachType, Errno, MapType, ProgType,
-    kernel::{
-        Fd, FuncInfo, Kernel, LoadError, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun,
-    },
+    kernel::{Fd, FuncInfo, Kernel, LoadError, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun},
 };
 
 use crate::{

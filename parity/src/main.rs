@@ -1,8 +1,9 @@
 //! Asks Linux and Panal about the same programs.
 //!
-//! `panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N] [--seed S] [--show N]`
-//! generates programs: verdict, return value, packet and maps must agree, whichever engine runs
-//! Panal's. A disagreement is shrunk to a minimal text case.
+//! `panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N] [--seed S] [--show N]
+//! [--json FILE]` generates programs: verdict, return value, packet and maps must agree, whichever
+//! engine runs Panal's. Disagreements are shrunk to minimal texts at the end; the seed that is told
+//! goes on where a run ended.
 //! `panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...` asks about the same programs with
 //! an instruction or two changed.
 //! `panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]` compiles the Linux selftests'
@@ -31,8 +32,9 @@ use panal_uapi::{
     profile::Profile,
 };
 
-const USAGE: &str = "usage: panal-parity fuzz [--engine interp|jit] [--seconds N] [--programs N]
-                         [--seed S] [--show N]
+const USAGE: &str =
+    "usage: panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N]
+                         [--seed S] [--show N] [--json FILE]
        panal-parity objects FILE...
        panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...
        panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]";

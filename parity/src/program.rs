@@ -63,6 +63,8 @@ pub enum Item {
     Function { dst: Reg, function: usize },
     /// Several parts that make sense only together.
     Group(Vec<Item>),
+    /// Several parts of which none may be missing: what runs would depend on more than the input.
+    Whole(Vec<Item>),
 }
 
 /// A map that a program may use.
@@ -209,7 +211,7 @@ impl Program {
                     Item::Loop { body, .. }
                     | Item::MayLoop { body, .. }
                     | Item::Iterate { body, .. } => 1 + count(body),
-                    Item::Group(parts) => 1 + count(parts),
+                    Item::Group(parts) | Item::Whole(parts) => 1 + count(parts),
                     _ => 1,
                 })
                 .sum()
@@ -410,7 +412,7 @@ impl Flat {
                 let at = self.push(Instruction::Call(CallTarget::Local(0)));
                 self.calls.push((at, *function));
             }
-            Item::Group(parts) => self.items(parts)?,
+            Item::Group(parts) | Item::Whole(parts) => self.items(parts)?,
         }
         Some(())
     }

@@ -50,7 +50,7 @@ fn mentions(items: &[Item], function: usize) -> bool {
         Item::Loop { body, .. } | Item::MayLoop { body, .. } | Item::Iterate { body, .. } => {
             mentions(body, function)
         }
-        Item::Group(parts) => mentions(parts, function),
+        Item::Group(parts) | Item::Whole(parts) => mentions(parts, function),
         _ => false,
     })
 }

@@ -4,13 +4,15 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use panal_btf::{Kind, Linkage, TypeId};
 use panal_isa::{CallTarget, Code, Field, Imm64, Instruction, Slot};
-use panal_uapi::{instructions::InstructionGroup, profile::at_least};
+use panal_uapi::{helpers, instructions::InstructionGroup, profile::at_least};
 
 use crate::{
     calls::CallTraits,
     error::{Check, Reject, reject},
     request::Request,
 };
+
+const TAIL_CALL: u32 = helpers::id::BPF_FUNC_tail_call;
 
 /// A subprogram while verifying.
 #[derive(Clone, Debug, Default)]
@@ -204,7 +206,7 @@ impl Program {
                     Instruction::PacketLoad { .. } => {
                         self.subprograms[index].has_packet_load = true;
                     }
-                    Instruction::Call(CallTarget::Helper(12)) => {
+                    Instruction::Call(CallTarget::Helper(TAIL_CALL)) => {
                         self.subprograms[index].has_tail_call = true;
                     }
                     _ => {}
@@ -302,6 +304,14 @@ impl Program {
             Some(_) if self.is_throw(slot) && self.ends_subprogram(slot) => (None, None),
             Some(i) => (Some(slot + i.slots()), None),
         }
+    }
+
+    /// Whether `bpf_tail_call` is called here.
+    pub fn is_tail_call(&self, slot: usize) -> bool {
+        matches!(
+            self.get(slot),
+            Some(Instruction::Call(CallTarget::Helper(TAIL_CALL)))
+        )
     }
 
     fn ends_subprogram(&self, slot: usize) -> bool {

@@ -105,14 +105,27 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
 /// What uses legacy packet loads or tail calls may end there, with an integer as result.
 fn check_results(env: &Env<'_>) -> Check {
     use panal_btf::Kind;
-    let Some(types) = env.request.types else {
-        return Ok(());
-    };
     for (index, sub) in env.program.subprograms.iter().enumerate() {
-        let Some(proto) = sub.ty.and_then(|ty| types.btf.prototype(ty)) else {
-            continue;
+        let returns = env.request.types.and_then(|types| {
+            let proto = types.btf.prototype(sub.ty?)?;
+            Some(types.btf.resolve(proto.ret).1)
+        });
+        let Some(ret) = returns else {
+            // What it returns is not known.
+            let found = match (sub.has_packet_load, sub.has_tail_call) {
+                (true, _) => "LD_ABS",
+                (_, true) => "tail_call",
+                _ => continue,
+            };
+            if index == 0 {
+                continue;
+            }
+            return Err(reject!(
+                Types,
+                EINVAL,
+                "{found} is not allowed in subprogs without BTF"
+            ));
         };
-        let ret = types.btf.resolve(proto.ret).1;
         let scalar = matches!(ret.kind, Kind::Int { .. } | Kind::Enum { .. });
         if index == 0 || scalar {
             continue;

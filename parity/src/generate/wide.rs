@@ -87,7 +87,10 @@ impl Generator<'_> {
                 mov(r, Operand::Reg(number)),
                 alu(AluOp::And, r, Operand::Imm(mask)),
             ],
-            _ => vec![mov(r, Operand::Imm(self.rng.below(mask as usize + 1) as i32))],
+            _ => vec![mov(
+                r,
+                Operand::Imm(self.rng.below(mask as usize + 1) as i32),
+            )],
         }
     }
 
@@ -121,7 +124,12 @@ impl Generator<'_> {
         let mut parts = match (WIDE_MAPS[map].map_type, WIDE_MAPS[map].key_size) {
             (MapType::LpmTrie, _) => vec![
                 store(Size::W, at, self.rng.pick(&[0, 1, 8, 9, 24, 32])),
-                store(Size::W, at + 4, self.rng.pick(&[0, 0x01, 0x0101, 0x0a, 0x8000_0001u32 as i32])),
+                store(
+                    Size::W,
+                    at + 4,
+                    self.rng
+                        .pick(&[0, 0x01, 0x0101, 0x0a, 0x8000_0001u32 as i32]),
+                ),
             ],
             (_, 8) => vec![store(Size::DW, at, number)],
             _ => vec![store(Size::W, at, number)],
@@ -213,7 +221,10 @@ impl Generator<'_> {
         let flags = self.rng.pick(&[0, 2, 4, 0x12, 0x20, 0x40]);
         let mut parts = vec![mov(Reg::R3, self.operand())];
         parts.push(mov(Reg::R4, Operand::Imm(self.imm())));
-        parts.push(mov(Reg::R2, Operand::Imm(self.rng.pick(&[24, 36, 40, 50, 62]))));
+        parts.push(mov(
+            Reg::R2,
+            Operand::Imm(self.rng.pick(&[24, 36, 40, 50, 62])),
+        ));
         parts.push(mov(Reg::R5, Operand::Imm(flags)));
         parts.push(mov(Reg::R1, Operand::Reg(Reg::R6)));
         self.forget_packets();
@@ -235,7 +246,11 @@ impl Generator<'_> {
             _ if self.is_sched() => match self.rng.below(5) {
                 0 => (39, self.rng.pick(&[0, 14, 34, 60, 200]), 0),
                 1 => (38, self.rng.pick(&[14, 20, 40, 64, 100]), 0),
-                2 => (18, self.rng.pick(&[0x81, 0xa888, 0]), self.rng.pick(&[0, 1, 100, 0xfff])),
+                2 => (
+                    18,
+                    self.rng.pick(&[0x81, 0xa888, 0]),
+                    self.rng.pick(&[0, 1, 100, 0xfff]),
+                ),
                 3 => (19, 0, 0),
                 _ => (43, self.rng.pick(&[0, 4, 14, 30]), 0),
             },
@@ -252,7 +267,14 @@ impl Generator<'_> {
 
     /// `bpf_strtol`, `bpf_strtoul` over a few characters.
     fn parse_number(&mut self) -> Option<Item> {
-        const TEXT: &[i32] = &[0x3433_3231, 0x3132_2d20, 0x3130_7830, 0x3939_3939, 0x0a37_3635, 0x66_6630];
+        const TEXT: &[i32] = &[
+            0x3433_3231,
+            0x3132_2d20,
+            0x3130_7830,
+            0x3939_3939,
+            0x0a37_3635,
+            0x66_6630,
+        ];
         let text = -SCRATCH;
         let mut parts: Vec<Item> = [text, text + 4]
             .into_iter()
@@ -267,7 +289,10 @@ impl Generator<'_> {
             .collect();
         parts.extend(on_stack(Reg::R1, text));
         parts.push(mov(Reg::R2, Operand::Imm(self.rng.pick(&[1, 3, 4, 8]))));
-        parts.push(mov(Reg::R3, Operand::Imm(self.rng.pick(&[0, 8, 10, 16, 3]))));
+        parts.push(mov(
+            Reg::R3,
+            Operand::Imm(self.rng.pick(&[0, 8, 10, 16, 3])),
+        ));
         parts.extend(on_stack(Reg::R4, text + 16));
         let id = self.rng.pick(&[105, 106]);
         self.call_helper(parts, id)
@@ -278,7 +303,10 @@ impl Generator<'_> {
         let mut parts = self.lend(Reg::R2, len);
         parts.push(mov(Reg::R3, Operand::Imm(i32::from(len))));
         parts.push(mov(Reg::R4, Operand::Imm(self.rng.pick(&[0, 1, 2]))));
-        parts.push(Item::Map { dst: Reg::R1, map: RING });
+        parts.push(Item::Map {
+            dst: Reg::R1,
+            map: RING,
+        });
         self.call_helper(parts, 130)
     }
 
@@ -287,7 +315,10 @@ impl Generator<'_> {
         let keep = self.kept()?;
         let words = self.rng.pick(&[1, 2]);
         let mut parts = vec![
-            Item::Map { dst: Reg::R1, map: RING },
+            Item::Map {
+                dst: Reg::R1,
+                map: RING,
+            },
             mov(Reg::R2, Operand::Imm(8 * words)),
             mov(Reg::R3, Operand::Imm(0)),
             helper(131),
@@ -311,7 +342,7 @@ impl Generator<'_> {
         // Neither gives a result.
         self.clobber();
         self.set(Reg::R0, Kind::Nothing);
-        Some(Item::Group(parts))
+        Some(Item::Whole(parts))
     }
 
     /// `bpf_map_push_elem`, `bpf_map_pop_elem`, `bpf_map_peek_elem`
@@ -386,7 +417,11 @@ impl Generator<'_> {
         let times = 1 + self.rng.below(8) as i32;
         let body = self.settled();
         self.counters.pop();
-        Some(Item::MayLoop { counter, times, body })
+        Some(Item::MayLoop {
+            counter,
+            times,
+            body,
+        })
     }
 
     /// A load with acquire, a store with release.
@@ -418,7 +453,10 @@ impl Generator<'_> {
         }
         let mut parts = self.bounded(Reg::R3, 7);
         parts.push(mov(Reg::R1, Operand::Reg(Reg::R6)));
-        parts.push(Item::Map { dst: Reg::R2, map: PROGRAMS });
+        parts.push(Item::Map {
+            dst: Reg::R2,
+            map: PROGRAMS,
+        });
         parts.push(helper(12));
         self.clobber();
         self.set(Reg::R0, Kind::Nothing);
@@ -427,7 +465,9 @@ impl Generator<'_> {
 
     /// A dynptr over a map's value: read, written, looked into.
     fn dynptr(&mut self) -> Option<Item> {
-        let base = (7..10).map(reg).find(|r| matches!(self.kind(*r), Kind::Value(..)))?;
+        let base = (7..10)
+            .map(reg)
+            .find(|r| matches!(self.kind(*r), Kind::Value(..)))?;
         let Kind::Value(map, at) = self.kind(base) else {
             return None;
         };
@@ -478,7 +518,10 @@ impl Generator<'_> {
             ProgType::RawTracepoint => (Size::DW, 8 * self.rng.below(5) as i16),
             ProgType::Syscall => {
                 let size = self.rng.pick(&Size::ALL);
-                (size, (self.rng.below(40 / size.bytes() as usize) as i16) * size.bytes() as i16)
+                (
+                    size,
+                    (self.rng.below(40 / size.bytes() as usize) as i16) * size.bytes() as i16,
+                )
             }
             _ if store => (Size::W, self.rng.pick(SKB_WRITE)),
             _ => (Size::W, self.rng.pick(SKB_READ)),
@@ -509,7 +552,10 @@ impl Generator<'_> {
                 self.bounded(Reg::R1, 15)
             };
             parts.extend(first);
-            parts.push(Item::Function { dst: Reg::R2, function });
+            parts.push(Item::Function {
+                dst: Reg::R2,
+                function,
+            });
             parts.extend(on_stack(Reg::R3, -SCRATCH));
             parts.push(mov(Reg::R4, Operand::Imm(0)));
             parts.push(helper(if each { 164 } else { 181 }));
@@ -547,10 +593,22 @@ impl Generator<'_> {
             }
             Role::Callback if rng.one_in(3) => {
                 let map = rng.pick(&[0, 3]);
-                args = [Kind::Nothing, Kind::Nothing, Kind::Value(map, 0), Kind::Memory(LENT), Kind::Nothing];
+                args = [
+                    Kind::Nothing,
+                    Kind::Nothing,
+                    Kind::Value(map, 0),
+                    Kind::Memory(LENT),
+                    Kind::Nothing,
+                ];
             }
             Role::Callback => {
-                args = [Kind::Number, Kind::Memory(LENT), Kind::Nothing, Kind::Nothing, Kind::Nothing];
+                args = [
+                    Kind::Number,
+                    Kind::Memory(LENT),
+                    Kind::Nothing,
+                    Kind::Nothing,
+                    Kind::Nothing,
+                ];
             }
             Role::Global | Role::Main => {}
         }

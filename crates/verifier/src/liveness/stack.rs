@@ -146,7 +146,9 @@ impl Masks {
             work.extend(self.changed.iter().map(|at| at + first));
             while let Some(slot) = work.pop() {
                 let (a, b) = program.successors(slot as usize);
-                let mut rest = if a.or(b).is_some() { u64::MAX } else { 0 };
+                // A tail call may be the function's end.
+                let goes_on = a.or(b).is_some() && !program.is_tail_call(slot as usize);
+                let mut rest = if goes_on { u64::MAX } else { 0 };
                 for to in [a, b].into_iter().flatten() {
                     let at = (to as u32).wrapping_sub(first) as usize;
                     rest &= self.always.get(at).copied().unwrap_or(0);

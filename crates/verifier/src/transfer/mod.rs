@@ -10,12 +10,14 @@ mod pointer;
 mod speculation;
 
 use panal_isa::{CallTarget, Instruction, Reg};
+use panal_uapi::{helpers::id::BPF_FUNC_tail_call, profile::at_least};
 
 use crate::{
     calls,
     env::Env,
     error::{Check, reject},
-    state::{RegKind, State},
+    explore,
+    state::{RegKind, RegState, State},
     subprograms,
 };
 
@@ -124,6 +126,9 @@ fn call(env: &mut Env<'_>, st: &mut State, target: CallTarget, next: usize) -> C
         CallTarget::Local(_) => subprograms::call(env, st, next),
         CallTarget::Helper(id) => {
             calls::check_helper(env, st, id)?;
+            if id == BPF_FUNC_tail_call && st.level() > 0 {
+                return tail_call_returns(env, st, next);
+            }
             Ok(Flow::To(next))
         }
         CallTarget::Kfunc { id, object } => {
@@ -140,6 +145,21 @@ fn call(env: &mut Env<'_>, st: &mut State, target: CallTarget, next: usize) -> C
         )),
     }
 }
+
+/// A tail call from a subprogram that finds its program: that one returns to the subprogram's
+/// caller, and may have changed the packet. When it finds none, the path goes on as after any call.
+fn tail_call_returns(env: &mut Env<'_>, st: &mut State, next: usize) -> Check<Flow> {
+    if !at_least(env.request.profile.version, TAIL_CALLS_RETURN) {
+        return Ok(Flow::To(next));
+    }
+    explore::push_branch(env, st, next)?;
+    st.invalidate_packet_pointers();
+    *st.reg_mut(Reg::R0) = RegState::UNKNOWN;
+    exit::return_to_caller(env, st)
+}
+
+/// The first Linux that follows a tail call to its caller.
+const TAIL_CALLS_RETURN: (u8, u8) = (6, 18);
 
 /// The register is read.
 ///

@@ -54,6 +54,9 @@ pub struct Call {
     pub dynptr: Option<super::stack_objects::DynptrUse>,
 }
 
+/// The first Linux that follows a tail call from a subprogram to its caller.
+pub const TAIL_CALLS_RETURN: (u8, u8) = (6, 18);
+
 /// Linux's name of a helper in messages: `bpf_NAME#NUMBER`.
 pub(super) fn label(helper: &Helper) -> alloc::string::String {
     format!("bpf_{}#{}", helper.name, helper.id)
@@ -92,7 +95,11 @@ pub fn check(env: &mut Env<'_>, st: &mut State, id: u32) -> Check {
     special(env, st, &mut call)?;
     result::set(env, st, &call)?;
     maps::check_compatibility(env, &call)?;
-    let changes_packet = signature.traits.contains(Traits::CHANGES_PACKET)
+    // A tail call that comes back has found no program: nothing was changed. Until 6.18 Linux
+    // did not tell the two apart.
+    let came_back =
+        id == BPF_FUNC_tail_call && at_least(env.request.profile.version, TAIL_CALLS_RETURN);
+    let changes_packet = (signature.traits.contains(Traits::CHANGES_PACKET) && !came_back)
         || (id == BPF_FUNC_dynptr_write && call.dynptr.is_some_and(|dynptr| dynptr.is_packet()));
     if changes_packet {
         st.invalidate_packet_pointers(env.invalidated());

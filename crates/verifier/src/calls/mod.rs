@@ -47,6 +47,7 @@ use crate::{
     state::{BtfRef, MapRef, State},
 };
 
+pub use helper::TAIL_CALLS_RETURN;
 pub use maps::check_use;
 pub use sections::in_rcu;
 

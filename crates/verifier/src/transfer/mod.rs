@@ -149,7 +149,7 @@ fn call(env: &mut Env<'_>, st: &mut State, target: CallTarget, next: usize) -> C
 /// A tail call from a subprogram that finds its program: that one returns to the subprogram's
 /// caller, and may have changed the packet. When it finds none, the path goes on as after any call.
 fn tail_call_returns(env: &mut Env<'_>, st: &mut State, next: usize) -> Check<Flow> {
-    if !at_least(env.request.profile.version, TAIL_CALLS_RETURN) {
+    if !at_least(env.request.profile.version, calls::TAIL_CALLS_RETURN) {
         return Ok(Flow::To(next));
     }
     explore::push_branch(env, st, next)?;
@@ -157,9 +157,6 @@ fn tail_call_returns(env: &mut Env<'_>, st: &mut State, next: usize) -> Check<Fl
     *st.reg_mut(Reg::R0) = RegState::UNKNOWN;
     exit::return_to_caller(env, st)
 }
-
-/// The first Linux that follows a tail call to its caller.
-const TAIL_CALLS_RETURN: (u8, u8) = (6, 18);
 
 /// The register is read.
 ///

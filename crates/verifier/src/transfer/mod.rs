@@ -153,7 +153,7 @@ fn tail_call_returns(env: &mut Env<'_>, st: &mut State, next: usize) -> Check<Fl
         return Ok(Flow::To(next));
     }
     explore::push_branch(env, st, next)?;
-    st.invalidate_packet_pointers();
+    st.invalidate_packet_pointers(env.invalidated());
     *st.reg_mut(Reg::R0) = RegState::UNKNOWN;
     exit::return_to_caller(env, st)
 }

@@ -4,6 +4,7 @@ mod cgroup;
 mod interface;
 mod rtnetlink;
 mod socket;
+mod struct_ops;
 
 pub use socket::set as set_socket_option;
 
@@ -71,7 +72,7 @@ pub fn attach(
             perf::sampling(prog, *event, *rate, *pid)
         }
         AttachTarget::Iterator(over) => iterators::attach(prog, over),
-        AttachTarget::StructOps => link(prog, 0, Some(AttachType::StructOps), 0, "struct_ops"),
+        AttachTarget::StructOps => struct_ops::attach(prog),
         AttachTarget::Interface { index, mode, order } => {
             interface::attach(prog, attach_type, *index, *mode, *order)
         }

@@ -26,6 +26,8 @@ pub enum Step {
         dumps: Vec<Vec<u8>>,
         delete: Vec<u8>,
     },
+    /// `BPF_MAP_DELETE_ELEM`, with this attribute. The key that it points to is never freed.
+    MapDelete(Vec<u8>),
     /// `BPF_PROG_DETACH`, with this attribute.
     ProgDetach(Vec<u8>),
 }
@@ -45,16 +47,20 @@ impl Step {
                 }
                 socket.exchange(delete, &mut |_, _, _| {})
             }
-            (Step::ProgDetach(attribute), _) => {
-                let mut copy = [0u8; 64];
-                let len = attribute.len().min(copy.len());
-                copy[..len].copy_from_slice(&attribute[..len]);
-                // SAFETY: the attribute holds no addresses.
-                unsafe { bpf(Command::ProgDetach, &mut copy[..len]) }.map(drop)
-            }
+            (Step::ProgDetach(attribute), _) => command(Command::ProgDetach, attribute),
+            (Step::MapDelete(attribute), _) => command(Command::MapDeleteElem, attribute),
             (Step::Netlink(_) | Step::IfEmpty { .. }, None) => Ok(()),
         }
     }
+}
+
+/// Makes a request without taking memory.
+fn command(command: Command, attribute: &[u8]) -> Result<(), Errno> {
+    let mut copy = [0u8; 64];
+    let len = attribute.len().min(copy.len());
+    copy[..len].copy_from_slice(&attribute[..len]);
+    // SAFETY: the attribute holds no addresses but that of a key which is never freed.
+    unsafe { bpf(command, &mut copy[..len]) }.map(drop)
 }
 
 /// An attachment that is no descriptor.

@@ -117,7 +117,10 @@ pub(crate) fn attach_target(
             on_return,
         }),
         Target::Usdt { .. } => unsupported("to a USDT probe by one target"),
-        Target::StructOps => unsupported("a struct_ops program"),
+        Target::StructOps => {
+            let needs = Place::Other("the registration of the variable that names it");
+            Err(unattached(plan, needs))
+        }
         Target::Unnamed => unnamed(program, placement),
     }
 }

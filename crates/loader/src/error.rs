@@ -152,6 +152,16 @@ pub enum Error {
         /// Which kernel.
         kernel: String,
     },
+    /// The kernel has no such structure of functions.
+    #[error("struct_ops variable {map}: {kernel} has no interface {interface}")]
+    NoInterface {
+        /// The variable.
+        map: String,
+        /// Its type: `tcp_congestion_ops`.
+        interface: String,
+        /// Which kernel.
+        kernel: String,
+    },
     /// Where to attach is not said.
     #[error(
         "program {program}: section {section:?} does not say where to attach: {needs} is needed"
@@ -269,6 +279,7 @@ impl Error {
             Error::Extern { .. }
             | Error::Kconfig { .. }
             | Error::NoTarget { .. }
+            | Error::NoInterface { .. }
             | Error::Kernel { .. } => Blame::Kernel,
             Error::Unsupported { .. } => Blame::Unsupported,
         }

@@ -24,6 +24,7 @@ mod place;
 mod places;
 mod prepare;
 mod scope;
+mod struct_ops;
 mod target;
 mod types;
 mod usdt;

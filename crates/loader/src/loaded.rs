@@ -7,7 +7,11 @@ use panal_uapi::{
 };
 
 use crate::{
-    Error, MapPlan, Placement, Prepared, ProgramPlan, attach::attach_target, error::Doing, usdt,
+    Error, MapPlan, Placement, Prepared, ProgramPlan,
+    attach::attach_target,
+    error::Doing,
+    struct_ops::{self, Fitted},
+    usdt,
     user::UserBinary,
 };
 
@@ -18,6 +22,7 @@ pub struct Loaded<'k> {
     programs: Vec<LoadedProgram>,
     maps: Vec<LoadedMap>,
     usdt: usdt::Told,
+    struct_ops: Vec<(MapId, Fitted)>,
 }
 
 /// A program in the kernel.
@@ -44,7 +49,13 @@ pub struct LoadedMap {
 
 pub(crate) fn load(prepared: Prepared<'_>) -> Result<Loaded<'_>, Error> {
     let mut programs = Vec::new();
-    for plan in prepared.open.programs.iter().filter(|p| p.load) {
+    let struct_ops = match struct_ops::has_any(&prepared.open) {
+        true => struct_ops::fit_all(&prepared.open, prepared.kernel, prepared.types()?)?,
+        false => Vec::new(),
+    };
+    let dormant = |plan: &ProgramPlan| struct_ops::is_dormant(&prepared.open, plan.id);
+    let chosen = prepared.open.programs.iter().filter(|p| p.load);
+    for plan in chosen.filter(|p| !dormant(p)) {
         let loaded = prepared.load_program(plan.id)?;
         programs.push(LoadedProgram {
             plan: plan.clone(),
@@ -68,6 +79,7 @@ pub(crate) fn load(prepared: Prepared<'_>) -> Result<Loaded<'_>, Error> {
         programs,
         maps: loaded_maps,
         usdt: usdt::Told::default(),
+        struct_ops,
     };
     loaded.fill_prog_arrays()?;
     Ok(loaded)
@@ -100,6 +112,12 @@ impl<'k> Loaded<'k> {
             }
         }
         Ok(())
+    }
+
+    /// A variable of `.struct_ops` as the kernel wants it.
+    pub(crate) fn fitted(&self, map: MapId) -> Option<&Fitted> {
+        let found = self.struct_ops.iter().find(|(id, _)| *id == map);
+        found.map(|(_, fitted)| fitted)
     }
 
     /// The kernel that holds it.

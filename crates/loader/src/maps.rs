@@ -24,13 +24,6 @@ pub(crate) fn create(
     if let Some(fd) = &plan.reuse {
         return Ok(fd.clone());
     }
-    if let Origin::StructOps(_) = open.object.map(plan.id).origin {
-        let what = "creating a struct_ops map".to_owned();
-        return Err(Error::Unsupported {
-            program: plan.name.clone(),
-            what,
-        });
-    }
     let spec = spec(open, plan, kernel, btf)?;
     if let Some(path) = &plan.pin_path {
         let found = kernel

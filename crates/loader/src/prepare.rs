@@ -4,19 +4,20 @@ use std::sync::{Arc, OnceLock};
 
 use panal_btf::{Btf, core_relo::Relocator};
 use panal_isa::Slot;
-use panal_object::{FunctionId, MapId, Relocation, Segment, Target};
+use panal_object::{FunctionId, MapId, Origin, Relocation, Segment, Target};
 use panal_uapi::{
+    ProgType,
     kernel::{Fd, Kernel, LoadError, Loaded as KernelLoaded, ProgSpec},
     report::Rejection,
 };
 
 use crate::{
-    Error, Loaded, Open, ProgramPlan, Rejected,
+    Error, Loaded, MapPlan, Open, ProgramPlan, Rejected,
     assemble::{Assembled, assemble, set_source},
     core,
     error::Doing,
     externs::{self, Resolved},
-    loaded, maps, scope, target, types,
+    loaded, maps, scope, struct_ops, target, types,
 };
 
 /// `BPF_PSEUDO_MAP_FD` in the source register of a 64-bit load.
@@ -49,26 +50,16 @@ impl<'k> Prepared<'k> {
             Ok(btf) => (btf, None),
             Err(error) => (None, Some(error)),
         };
-        let maps: Vec<_> = open
-            .maps
-            .iter()
-            .map(|plan| match plan.create {
-                true => maps::create(&open, plan, kernel, btf.as_ref()),
-                false => Err(Error::Map {
-                    map: plan.name.clone(),
-                    fault: "it was chosen not to be created".to_owned(),
-                }),
-            })
-            .collect();
-        let types = OnceLock::new();
         let mut prepared = Prepared {
             open,
             kernel,
-            maps,
+            maps: Vec::new(),
             btf,
             types_failure,
-            types,
+            types: OnceLock::new(),
         };
+        let plans = prepared.open.maps.iter();
+        prepared.maps = plans.map(|plan| prepared.create_map(plan)).collect();
         for index in 0..prepared.open.maps.len() {
             let plan = &prepared.open.maps[index];
             if let Err(error) = maps::fill_outer(&prepared.open, plan, &prepared.maps, kernel)
@@ -78,6 +69,20 @@ impl<'k> Prepared<'k> {
             }
         }
         Ok(prepared)
+    }
+
+    fn create_map(&self, plan: &MapPlan) -> Result<Fd, Error> {
+        let (open, kernel, btf) = (&self.open, self.kernel, self.btf.as_ref());
+        match &open.object.map(plan.id).origin {
+            _ if !plan.create => Err(Error::Map {
+                map: plan.name.clone(),
+                fault: "it was chosen not to be created".to_owned(),
+            }),
+            Origin::StructOps(ops) if plan.reuse.is_none() => {
+                struct_ops::create(open, plan, ops, kernel, self.types()?, btf)
+            }
+            _ => maps::create(open, plan, kernel, btf),
+        }
     }
 
     /// The plan that it was made from.
@@ -108,7 +113,7 @@ impl<'k> Prepared<'k> {
     }
 
     /// Types of the kernel.
-    fn types(&self) -> Result<&Arc<Btf>, Error> {
+    pub(crate) fn types(&self) -> Result<&Arc<Btf>, Error> {
         if let Some(types) = self.types.get() {
             return Ok(types);
         }
@@ -152,9 +157,15 @@ impl<'k> Prepared<'k> {
             poisoned = core::relocate(object, &plan.name, &mut assembled, &mut relocator)?;
         }
         self.patch(&mut assembled, &mut poisoned)?;
-        let target = match target::needs_types(plan) {
-            true => target::load_target(plan, self.kernel, self.types()?)?,
-            false => plan.tied.clone(),
+        let mut attach_type = plan.attach_type;
+        let target = if prog_type == ProgType::StructOps && plan.tied.is_none() {
+            let (target, member) = struct_ops::tie(&self.open, plan, self.kernel, self.types()?)?;
+            attach_type = Some(member);
+            Some(target)
+        } else if target::needs_types(plan) {
+            target::load_target(plan, self.kernel, self.types()?)?
+        } else {
+            plan.tied.clone()
         };
         if self.btf.is_none() {
             // They name types that the kernel did not take.
@@ -164,7 +175,7 @@ impl<'k> Prepared<'k> {
         let spec = ProgSpec {
             name: plan.name.clone(),
             prog_type,
-            attach_type: plan.attach_type,
+            attach_type,
             license: object.license().unwrap_or_default().to_owned(),
             kern_version: object.version().unwrap_or_else(|| self.kernel.version()),
             flags: plan.flags,

@@ -30,13 +30,6 @@ pub(crate) fn load_target(
     if let Some(tied) = &plan.tied {
         return Ok(Some(tied.clone()));
     }
-    let unsupported = |what: &str| Error::Unsupported {
-        program: plan.name.clone(),
-        what: what.to_owned(),
-    };
-    if plan.prog_type == Some(ProgType::StructOps) {
-        return Err(unsupported("loading a struct_ops program"));
-    }
     let Ok(section) = Section::parse(&plan.section) else {
         return Ok(None);
     };
@@ -87,7 +80,7 @@ pub(crate) fn load_target(
 
 /// Whether the kernel's types have to be asked.
 pub(crate) fn needs_types(plan: &ProgramPlan) -> bool {
-    plan.prog_type == Some(ProgType::StructOps) || needs_type(plan)
+    needs_type(plan)
 }
 
 fn needs_type(plan: &ProgramPlan) -> bool {

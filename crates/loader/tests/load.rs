@@ -453,15 +453,6 @@ fn a_rejection_at_a_missing_field_says_what_is_missing() {
 }
 
 #[test]
-fn struct_ops_are_refused_by_name() {
-    let kernel = kernel();
-    let prepared = open("struct_ops.bpf.o").prepare(&kernel).unwrap();
-    let error = prepared.load().err().unwrap();
-    assert_eq!(error.blame(), Blame::Unsupported);
-    assert!(error.to_string().contains("struct_ops"), "{error}");
-}
-
-#[test]
 fn unknown_sections_need_a_type() {
     let kernel = kernel();
     let mut open = open("old.o");

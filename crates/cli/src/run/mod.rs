@@ -18,8 +18,8 @@ use std::{
 };
 
 use panal_kernel::PanalKernel;
-use panal_loader::{Loaded, Open};
-use panal_uapi::kernel::Kernel;
+use panal_loader::{Loaded, Open, ProgramPlan};
+use panal_uapi::{ProgType, kernel::Kernel};
 use serde_json::json;
 
 use crate::{
@@ -78,6 +78,13 @@ fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
         let text = format!("{option} names a place on Linux: it needs --kernel linux");
         return Err(Problem::Asked(text));
     }
+    if let Some(plan) = open.programs().iter().find(|plan| is_struct_ops(plan)) {
+        return Err(Problem::Asked(format!(
+            "{file}: program {} is for struct_ops: Panal's kernel verifies such programs \
+             (panal verify --profile host) but does not run them; --kernel linux does",
+            plan.name
+        )));
+    }
     let kernel = kernels::panal(arguments.execution)?;
     let offer = crate::instance::Offer::new(&kernel);
     if let Err(problem) = &offer {
@@ -112,6 +119,10 @@ fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
         command::ended(&name.to_string_lossy(), status)?;
     }
     Ok(DONE)
+}
+
+fn is_struct_ops(plan: &ProgramPlan) -> bool {
+    plan.load && plan.prog_type == Some(ProgType::StructOps)
 }
 
 fn output_to(path: Option<&Path>) -> Result<Output, Problem> {

@@ -95,7 +95,7 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
         return Err(fail(
             CREATE,
             Errno::ENOTSUPP,
-            in_map("struct_ops is not supported".into()),
+            in_map("Panal's kernel verifies struct_ops programs but does not run them".into()),
         ));
     }
     if spec.numa_node != 0 && spec.flags.contains(MapFlags::NUMA_NODE) {

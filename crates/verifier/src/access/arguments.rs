@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use panal_btf::{Btf, Kind, Param, TypeId};
+use panal_btf::{Btf, Kind, KindTag, Param, TypeId};
 use panal_uapi::{
     AttachType, ProgType,
     program_types::arguments::{self as rules, IterArgument},
@@ -264,6 +264,16 @@ fn index(hook: &Hook<'_>, off: i32) -> usize {
     params.len() + usize::from(off as u32 >= end.saturating_add(8))
 }
 
+/// The type that programs see of an argument: congestion control gets every socket as one of TCP.
+fn seen_as(hook: &Hook<'_>, id: TypeId, name: &str) -> TypeId {
+    match (hook.interface, name) {
+        (Some("tcp_congestion_ops"), "sock") => {
+            hook.btf.find("tcp_sock", KindTag::Struct).unwrap_or(id)
+        }
+        _ => id,
+    }
+}
+
 /// A pointer argument.
 fn pointer(env: &mut Env<'_>, hook: &Hook<'_>, number: usize, target: TypeId) -> Check<RegState> {
     let (id, underneath) = hook.btf.resolve(target);
@@ -272,7 +282,7 @@ fn pointer(env: &mut Env<'_>, hook: &Hook<'_>, number: usize, target: TypeId) ->
         && env.request.prog_type == ProgType::Tracing;
     let object = RegState::pointer(RegKind::Btf(BtfType {
         btf: hook.whose,
-        id,
+        id: seen_as(hook, id, &underneath.name),
     }));
     if iterator && let Some(rule) = rules::iterator(hook.name, number) {
         let id = env.new_id();

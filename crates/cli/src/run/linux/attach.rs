@@ -48,6 +48,8 @@ pub fn attach(
                 attached.iterators.push((program.plan.name.clone(), link));
             }
             Err(Error::Unattached { .. }) if is_called(running, program) => {}
+            Err(Error::Unattached { .. })
+                if program.plan.prog_type == Some(ProgType::StructOps) => {}
             Err(Error::Unattached { .. }) if program.plan.prog_type == Some(ProgType::Syscall) => {
                 output::note(&format_args!(
                     "program {} is not attached but run: panal prog run",
@@ -63,6 +65,12 @@ pub fn attach(
             }
             Err(error) => return Err(load::problem(&running.file, error)),
         }
+    }
+    for map in running.loaded.struct_ops() {
+        let registered = running.loaded.register(map);
+        let registered = registered.map_err(|error| load::problem(&running.file, error))?;
+        named.is_not_all();
+        attached.links.push(registered);
     }
     Ok(attached)
 }

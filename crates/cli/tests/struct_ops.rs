@@ -99,6 +99,13 @@ fn a_connection_is_controlled_by_either_way_of_registering() {
     let _alone = alone();
     let Some(mut child) = started() else { return };
     assert_eq!(available(), NAMES);
+    let second = panal(&["run", OBJECT, "--kernel", "linux", "--", "true"]);
+    let text = second.problem();
+    assert!(
+        text.contains("EEXIST") && text.contains("the same name"),
+        "{text}"
+    );
+    assert_eq!(available(), NAMES, "the first stays");
     NAMES.iter().for_each(|name| talk(name));
     drop(child.stdin.take());
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();

@@ -3,8 +3,8 @@
 use panal_btf::{Btf, Kind, KindTag, Member, TypeId, essential_name};
 use panal_object::{FunctionId, MapId, Origin, StructOps};
 use panal_uapi::{
-    AttachType,
-    kernel::{AttachTarget, Fd, Kernel, LoadTarget, MapFlags, MapSpec, update},
+    AttachType, Errno,
+    kernel::{AttachTarget, Failure, Fd, Kernel, LoadTarget, MapFlags, MapSpec, update},
 };
 
 use crate::{
@@ -159,11 +159,27 @@ impl Loaded<'_> {
         let doing = || format!("registering {name} for struct_ops");
         kernel
             .map_update(&map.fd, &0u32.to_ne_bytes(), &value, update::BPF_ANY)
+            .map_err(explained)
             .doing(doing)?;
         kernel
             .attach(&map.fd, &AttachTarget::StructOps)
+            .map_err(explained)
             .doing(doing)
     }
+}
+
+/// What an interface means by its refusal.
+fn explained(mut failure: Failure) -> Failure {
+    let why = match failure.errno {
+        Errno::EEXIST => "another is registered under the same name",
+        Errno::EINVAL => {
+            "the interface refuses the values, or needs a function that is not there or whose \
+             program was not chosen"
+        }
+        _ => return failure,
+    };
+    failure.detail = format!("{}: {why}", failure.detail);
+    failure
 }
 
 /// The variable's map and programs in the kernel's terms.

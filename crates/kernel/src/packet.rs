@@ -133,6 +133,8 @@ impl Packet {
         self.network = self.data + ETH_HLEN.min(len);
         self.redirect = None;
         self.clones.clear();
+        // What an earlier packet left in the headroom is nobody's to see.
+        self.put(0, &[0; HEADROOM][..self.meta]);
         self.put(self.meta, frame);
         let context = self.context_pointer();
         // SAFETY: the block is the packet's own.

@@ -92,8 +92,12 @@ pub(super) fn resolve(
 fn find(fds: &FdTable, fd: i32, slot: Option<usize>) -> Result<Arc<Map>, Unresolved> {
     fds.map(fd).map_err(|errno| Unresolved {
         slot,
-        // The verifier's words and number; bound maps are the system call's own.
-        errno: if slot.is_some() { Errno::EINVAL } else { errno },
+        // Where Linux looks, the standard streams are open, and no maps.
+        errno: if (0..=2).contains(&fd) {
+            Errno::EINVAL
+        } else {
+            errno
+        },
         detail: format!("fd {fd} is not pointing to valid bpf_map"),
     })
 }

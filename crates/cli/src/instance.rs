@@ -32,6 +32,10 @@ use crate::{error::Problem, output};
 /// How long a request, or its answer, may take to cross.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long an instance may take to say that it is there: one that is stopped must not hold up the
+/// others.
+const GREETING: Duration = Duration::from_secs(1);
+
 /// Most connections at once.
 const CONNECTIONS: usize = 16;
 
@@ -188,10 +192,17 @@ pub fn running(wanted: Option<u32>) -> Result<Vec<Instance>, Problem> {
             }
             continue;
         };
-        let _ = stream.set_read_timeout(Some(TIMEOUT));
-        let _ = stream.set_write_timeout(Some(TIMEOUT));
+        let _ = stream.set_read_timeout(Some(GREETING));
+        let _ = stream.set_write_timeout(Some(GREETING));
+        let patient = stream.try_clone();
         match RemoteKernel::new(stream) {
-            Ok(kernel) => found.push((pid, Box::new(kernel))),
+            Ok(kernel) => {
+                if let Ok(stream) = patient {
+                    let _ = stream.set_read_timeout(Some(TIMEOUT));
+                    let _ = stream.set_write_timeout(Some(TIMEOUT));
+                }
+                found.push((pid, Box::new(kernel)));
+            }
             Err(failure) => output::note(&format_args!("instance {pid}: {failure}")),
         }
     }

@@ -59,7 +59,9 @@ pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
     let mut text = String::new();
     for one in &found {
         let info = one.place.kernel.btf_info(&one.fd);
-        let info = info.map_err(|failure| one.place.failed(failure))?;
+        let Some(info) = one.place.listed(info)? else {
+            continue;
+        };
         let used = users.get(&one.place.instance);
         let ids = |of: fn(&Users) -> &BTreeMap<u32, Vec<u32>>| {
             used.and_then(|users| of(users).get(&info.id).cloned())

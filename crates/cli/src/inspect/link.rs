@@ -31,7 +31,9 @@ pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
     let mut text = String::new();
     for one in &found {
         let info = one.place.kernel.link_info(&one.fd);
-        let info = info.map_err(|failure| one.place.failed(failure))?;
+        let Some(info) = one.place.listed(info)? else {
+            continue;
+        };
         let prog_type = program_type(one, info.prog_id);
         if asking.json {
             let mut json = members(&info, prog_type);

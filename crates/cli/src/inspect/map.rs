@@ -35,7 +35,9 @@ pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
     let mut text = String::new();
     for one in &found {
         let info = one.place.kernel.map_info(&one.fd);
-        let info = info.map_err(|failure| one.place.failed(failure))?;
+        let Some(info) = one.place.listed(info)? else {
+            continue;
+        };
         if asking.json {
             let mut json = members(&info);
             around.json(one, KIND, info.id, &mut json);

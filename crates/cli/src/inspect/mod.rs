@@ -175,8 +175,8 @@ impl Surroundings {
         let show_pins = asking.objects.bpffs;
         let mut pins = Vec::new();
         for place in asking.places.0.iter().filter(|_| show_pins) {
-            let own = place.kernel.pins().map_err(|f| place.failed(f))?;
-            pins.extend(own.into_iter().map(|pin| (place.instance, pin)));
+            let own = place.listed(place.kernel.pins())?;
+            pins.extend(own.into_iter().flatten().map(|pin| (place.instance, pin)));
         }
         Ok(Surroundings {
             owners: if linux {

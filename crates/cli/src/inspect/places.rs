@@ -1,6 +1,7 @@
 //! Where objects are looked for: the running Linux, or the instances of Panal's kernel.
 
 use panal_uapi::{
+    Errno,
     inspect::{Inspect, ObjectKind, OpenFlags},
     kernel::{Failure, Fd},
 };
@@ -33,16 +34,27 @@ impl Place {
         }
     }
 
+    /// An answer for a list; `None` from an instance that has ended meanwhile: the list is without
+    /// it then.
+    pub fn listed<T>(&self, answer: Result<T, Failure>) -> Result<Option<T>, Problem> {
+        // A socket that times out says EAGAIN.
+        const ENDED: [Errno; 3] = [Errno::ECONNRESET, Errno::EPIPE, Errno::EAGAIN];
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) if self.instance.is_some() && ENDED.contains(&failure.errno) => Ok(None),
+            Err(failure) => Err(self.failed(failure)),
+        }
+    }
+
     /// Every object of a kind, in order of ids. What vanishes meanwhile is left out.
     pub fn all(&self, kind: ObjectKind) -> Result<Vec<Fd>, Problem> {
         let mut all = Vec::new();
         let mut last = 0;
-        let failed = |failure| self.failed(failure);
-        while let Some(id) = self.kernel.next_id(kind, last).map_err(failed)? {
+        while let Some(Some(id)) = self.listed(self.kernel.next_id(kind, last))? {
             let opened = self
                 .kernel
                 .open_id(kind, id, OpenFlags::RDONLY & flags(kind));
-            all.extend(opened.map_err(|failure| self.failed(failure))?);
+            all.extend(self.listed(opened)?.flatten());
             if id <= last {
                 break;
             }
@@ -97,11 +109,9 @@ impl Place {
             Selector::Name(_) | Selector::Tag(_) => {
                 let mut found = Vec::new();
                 let mut last = 0;
-                while let Some(id) = self.kernel.next_id(kind, last).map_err(failed)? {
-                    let fd = self
-                        .kernel
-                        .open_id(kind, id, access & flags(kind))
-                        .map_err(failed)?;
+                while let Some(Some(id)) = self.listed(self.kernel.next_id(kind, last))? {
+                    let fd = self.kernel.open_id(kind, id, access & flags(kind));
+                    let fd = self.listed(fd)?.flatten();
                     found.extend(fd.filter(|fd| self.matches(kind, selector, fd)));
                     if id <= last {
                         break;
@@ -152,14 +162,8 @@ impl Places {
     pub fn all(&self, kind: ObjectKind) -> Result<Vec<Found<'_>>, Problem> {
         let mut all = Vec::new();
         for place in &self.0 {
-            match place.all(kind) {
-                Ok(fds) => all.extend(fds.into_iter().map(|fd| Found { place, fd })),
-                // An instance may end while it is asked.
-                Err(problem) if place.instance.is_some() && self.0.len() > 1 => {
-                    crate::output::note(&problem);
-                }
-                Err(problem) => return Err(problem),
-            }
+            let fds = place.all(kind)?;
+            all.extend(fds.into_iter().map(|fd| Found { place, fd }));
         }
         Ok(all)
     }

@@ -50,6 +50,10 @@ struct Running<'k> {
 
 /// Runs the command; the exit code.
 pub fn run(arguments: &Run) -> Result<u8, Problem> {
+    // A script whose variable is empty means a command, not everybody's events.
+    if arguments.command.is_empty() && std::env::args_os().last().is_some_and(|last| last == "--") {
+        return Err(Problem::Asked("no command after `--`".to_owned()));
+    }
     let path = &arguments.object;
     let file = path.display().to_string();
     let mut open = object::load(path)?;

@@ -6,7 +6,7 @@
 use std::{
     io,
     os::{
-        fd::{AsFd, AsRawFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::process::ExitStatusExt,
     },
     time::{Duration, Instant},
@@ -34,6 +34,7 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     places::enter(&arguments.places)?;
     let kernel = LinuxKernel::new();
     places::direct(&mut open, &arguments.places);
+    let process = arguments.pid.map(open_process).transpose()?;
     let held = match arguments.command.split_first() {
         Some((name, rest)) => Some(Command::hold(name, rest)?),
         None => None,
@@ -46,8 +47,8 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     running.drain();
     let own = held.as_ref().map(|command| command.cgroup.path());
     let mut named = places::find(&arguments.places, own)?;
-    let process = held.as_ref().map(|command| command.held.pid());
-    let attached = attach::attach(&running, arguments, process, &mut named)?;
+    let pid = held.as_ref().map(|command| command.held.pid());
+    let attached = attach::attach(&running, arguments, pid, &mut named)?;
     let status = match held {
         Some(command) => Some(supervise(
             &kernel,
@@ -66,6 +67,7 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
                 &mut running,
                 &signals,
                 &mut named,
+                process.as_ref(),
                 arguments.duration,
             )?;
             None
@@ -78,6 +80,25 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
         command::ended(&name.to_string_lossy(), status)?;
     }
     Ok(DONE)
+}
+
+/// A process that is watched: its descriptor is readable once it has ended.
+fn open_process(pid: u32) -> Result<OwnedFd, Problem> {
+    let number = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let number = number.ok_or_else(|| Problem::Asked(format!("--pid {pid}: no process has it")))?;
+    rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty())
+        .map_err(|errno| failed(&format!("--pid {pid}"), &errno.into()))
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut ends = [rustix::event::PollFd::new(
+        process,
+        rustix::event::PollFlags::IN,
+    )];
+    let now = rustix::event::Timespec::default();
+    rustix::event::poll(&mut ends, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 fn failed(what: &str, error: &io::Error) -> Problem {
@@ -165,13 +186,19 @@ fn watch(
     running: &mut Running<'_>,
     signals: &Signals,
     named: &mut Named,
+    process: Option<&OwnedFd>,
     duration: Option<Duration>,
 ) -> Result<(), Problem> {
     let end = duration.map(|duration| Instant::now() + duration);
-    let wake = [signals.as_fd().as_raw_fd(), named.descriptor()];
+    let mut wake = vec![signals.as_fd().as_raw_fd(), named.descriptor()];
+    wake.extend(process.map(AsRawFd::as_raw_fd));
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) || signals.take().is_some() || running.problem.is_some() {
+            return Ok(());
+        }
+        if process.is_some_and(has_ended) {
+            output::note(&"the process has ended");
             return Ok(());
         }
         kernel.wait(&wake, left).map_err(|e| failed("poll", &e))?;

@@ -1,4 +1,6 @@
 //! Arguments of `panal prog|map|link|btf`.
+// These are help texts, in which brackets mean that a word may be left out.
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use clap::{Args, Subcommand};
 

@@ -99,6 +99,8 @@ fn produce(kernel: &LinuxKernel, program: &Fd, mut read: impl FnMut()) {
             done.store(true, Ordering::Release);
             assert!(ended.iter().all(Result::is_ok), "a producer failed");
         });
+        // However fast the reader is, the buffer is full once.
+        thread::sleep(std::time::Duration::from_millis(50));
         while !done.load(Ordering::Acquire) {
             read();
         }

@@ -41,15 +41,7 @@ impl Users {
 }
 
 pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
-    let mut words = asking.words();
-    let selected = !words.is_empty();
-    let found = if selected {
-        let selector = words.selector(KIND)?;
-        words.end()?;
-        asking.places.find(KIND, &selector, OpenFlags::empty())?
-    } else {
-        asking.places.all(KIND)?
-    };
+    let (found, _) = asking.chosen(KIND, OpenFlags::empty())?;
     let around = Surroundings::of(asking)?;
     let mut users: BTreeMap<Option<u32>, Users> = BTreeMap::new();
     for place in &asking.places.0 {

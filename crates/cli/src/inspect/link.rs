@@ -2,7 +2,7 @@
 
 use panal_uapi::{
     AttachType,
-    inspect::{IterTarget, LinkInfo, LinkTarget, LinkType, ObjectKind, PerfTarget},
+    inspect::{IterTarget, LinkInfo, LinkTarget, LinkType, ObjectKind, OpenFlags, PerfTarget},
 };
 
 use super::{
@@ -17,15 +17,7 @@ use crate::error::Problem;
 const KIND: ObjectKind = ObjectKind::Link;
 
 pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
-    let mut words = asking.words();
-    let selected = !words.is_empty();
-    let found = if selected {
-        let selector = words.selector(KIND)?;
-        words.end()?;
-        asking.places.find(KIND, &selector, Default::default())?
-    } else {
-        asking.places.all(KIND)?
-    };
+    let (found, selected) = asking.chosen(KIND, OpenFlags::empty())?;
     let around = Surroundings::of(asking)?;
     let mut objects = Vec::new();
     let mut text = String::new();

@@ -21,15 +21,7 @@ const KIND: ObjectKind = ObjectKind::Map;
 const BATCH: u32 = 256;
 
 pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
-    let mut words = asking.words();
-    let selected = !words.is_empty();
-    let found = if selected {
-        let selector = words.selector(KIND)?;
-        words.end()?;
-        asking.places.find(KIND, &selector, OpenFlags::RDONLY)?
-    } else {
-        asking.places.all(KIND)?
-    };
+    let (found, selected) = asking.chosen(KIND, OpenFlags::RDONLY)?;
     let around = Surroundings::of(asking)?;
     let mut objects = Vec::new();
     let mut text = String::new();

@@ -20,7 +20,7 @@ mod xlated;
 
 use std::io::Write;
 
-use panal_uapi::inspect::ObjectKind;
+use panal_uapi::inspect::{ObjectKind, OpenFlags};
 
 use crate::{
     DONE,
@@ -57,6 +57,21 @@ impl<'a> Asking<'a> {
 
     pub fn words(&self) -> Words<'a> {
         Words::new(&self.objects.words)
+    }
+
+    /// What a `show` is about: the objects that its words select, or all; and whether it had any.
+    fn chosen(
+        &self,
+        kind: ObjectKind,
+        access: OpenFlags,
+    ) -> Result<(Vec<Found<'_>>, bool), Problem> {
+        let mut words = self.words();
+        if words.is_empty() {
+            return Ok((self.places.all(kind)?, false));
+        }
+        let selector = words.selector(kind)?;
+        words.end()?;
+        Ok((self.places.find(kind, &selector, access)?, true))
     }
 
     /// `null` or nothing: done.

@@ -9,15 +9,7 @@ use crate::{error::Problem, output::hex};
 
 pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
     const KIND: ObjectKind = ObjectKind::Program;
-    let mut words = asking.words();
-    let selected = !words.is_empty();
-    let found = if selected {
-        let selector = words.selector(KIND)?;
-        words.end()?;
-        asking.places.find(KIND, &selector, OpenFlags::empty())?
-    } else {
-        asking.places.all(KIND)?
-    };
+    let (found, selected) = asking.chosen(KIND, OpenFlags::empty())?;
     let around = Surroundings::of(asking)?;
     let mut objects = Vec::new();
     let mut text = String::new();

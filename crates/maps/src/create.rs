@@ -7,14 +7,14 @@ use panal_uapi::{Errno, MapType};
 use crate::{
     Array, BloomFilter, CreateError, HashMap, LpmTrie, Map, MapDef, MapHost, ObjectArray,
     ObjectHash, PercpuArray, PerfEventArray, Queue, RedirectArray, RingBuf, StackTrace, Storage,
-    map_in_map, redirect,
+    UserRingBuf, map_in_map, redirect,
 };
 
 /// Whether [`create_map`] makes maps of this type.
 pub fn is_supported(map_type: MapType) -> bool {
     !matches!(
         map_type,
-        MapType::Unspec | MapType::StructOps | MapType::UserRingbuf | MapType::Arena
+        MapType::Unspec | MapType::StructOps | MapType::Arena
     )
 }
 
@@ -55,6 +55,7 @@ pub fn create_map(
             Arc::new(ObjectHash::new(host, def)?)
         }
         MapType::Ringbuf => Arc::new(RingBuf::new(host, def)?),
+        MapType::UserRingbuf => Arc::new(UserRingBuf::new(host, def)?),
         MapType::LpmTrie => Arc::new(LpmTrie::new(host, def)?),
         MapType::Queue | MapType::Stack => Arc::new(Queue::new(def)?),
         MapType::BloomFilter => Arc::new(BloomFilter::new(def)?),

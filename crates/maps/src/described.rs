@@ -21,9 +21,6 @@ pub fn describe_map(def: &MapDef) -> Result<Arc<dyn Map>, CreateError> {
         MapType::Arena if !empty || !def.flags.contains(MapFlags::MMAPABLE) => {
             "an arena has neither key nor value, pages as entries, and BPF_F_MMAPABLE"
         }
-        MapType::UserRingbuf if !empty || !def.max_entries.is_power_of_two() => {
-            "a ring buffer has neither key nor value, and a power of two as size"
-        }
         _ => return Ok(Arc::new(Described(MapBase::new(def.clone())))),
     };
     Err(CreateError::invalid(format!("{}: {wrong}", def.map_type)))

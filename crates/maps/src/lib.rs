@@ -21,10 +21,12 @@ mod object_hash;
 mod perf;
 mod queue;
 mod redirect;
+mod ring_pages;
 mod socket_map;
 mod space;
 mod stack_trace;
 mod storage;
+mod user_ringbuf;
 mod zeroed;
 
 pub mod bytes;
@@ -53,3 +55,4 @@ pub use redirect::RedirectArray;
 pub use ringbuf::{RingBuf, RingDirectory};
 pub use stack_trace::{StackTrace, flags as stack_trace_flags};
 pub use storage::Storage;
+pub use user_ringbuf::{Sample, UserRingBuf};

@@ -1,8 +1,4 @@
-//! `BPF_MAP_TYPE_RINGBUF`: records from programs to user space, in Linux's layout.
-//!
-//! The memory is a page with the consumer's position, a page with the producer's, then twice the
-//! data's size: a record that begins before the end of the data runs on linearly into the second
-//! half, so that a reader who maps the file reads it linearly too.
+//! `BPF_MAP_TYPE_RINGBUF`: records from programs to user space.
 
 use std::{
     any::Any,
@@ -10,16 +6,18 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicPtr, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
-use panal_uapi::{Errno, kernel::MapFlags};
+use panal_uapi::Errno;
 
 use crate::{
-    Block, Cage, CreateError, Map, MapBase, MapDef, MapHost, bytes, def::check_flags,
-    map::in_element, zeroed::zeroed,
+    Cage, CreateError, Map, MapBase, MapDef, MapHost, bytes,
+    map::in_element,
+    ring_pages::{BUSY, DISCARD, HEADER, RingPages, record_len, step},
+    zeroed::zeroed,
 };
 
 /// Flags and selectors of the helpers (`bpf.h`).
@@ -38,12 +36,6 @@ pub mod flags {
     pub const PROD_POS: u64 = 3;
 }
 
-/// `BPF_RINGBUF_BUSY_BIT`: the record is being written.
-const BUSY: u32 = 1 << 31;
-/// `BPF_RINGBUF_DISCARD_BIT`: the record is to be skipped.
-const DISCARD: u32 = 1 << 30;
-/// Bytes of a record's header.
-const HEADER: u64 = 8;
 /// Longest record (`RINGBUF_MAX_RECORD_SZ`).
 const RECORD_MOST: u64 = (u32::MAX / 4) as u64;
 
@@ -60,9 +52,7 @@ struct Producer {
 
 /// The part that records lead to.
 struct Ring {
-    block: Block,
-    page: u64,
-    size: u64,
+    pages: RingPages,
     producer: Mutex<Producer>,
     consumer: Mutex<()>,
     listener: Mutex<Option<Listener>>,
@@ -85,30 +75,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl RingBuf {
     /// Creates one (`ringbuf_map_alloc`).
     pub fn new(host: &MapHost, def: &MapDef) -> Result<RingBuf, CreateError> {
-        check_flags(def, MapFlags::NUMA_NODE)?;
-        if def.key_size != 0 || def.value_size != 0 {
-            return Err(CreateError::invalid(
-                "a ring buffer has neither keys nor values",
-            ));
-        }
-        let page = host.cage.page_size() as u64;
-        if !def.max_entries.is_power_of_two() || !u64::from(def.max_entries).is_multiple_of(page) {
-            return Err(CreateError::invalid(format!(
-                "max_entries {} of a ring buffer: it must be a power of two and whole pages of {page}",
-                def.max_entries
-            )));
-        }
-        let size = u64::from(def.max_entries);
-        let len = usize::try_from(2 * page + 2 * size).map_err(|_| CreateError::no_memory())?;
-        let block = match host.cage.allocate_shared(len) {
-            Ok(block) => block,
-            // Without a file it works all the same, but nobody can map it.
-            Err(_) => host.cage.allocate(len, host.cage.page_size())?,
-        };
         let ring = Arc::new(Ring {
-            block,
-            page,
-            size,
+            pages: RingPages::new(host, def)?,
             producer: Mutex::default(),
             consumer: Mutex::default(),
             listener: Mutex::default(),
@@ -150,9 +118,9 @@ impl RingBuf {
         match selector {
             flags::AVAIL_DATA => lock(&ring.producer)
                 .position
-                .saturating_sub(ring.consumed()),
-            flags::RING_SIZE => ring.size,
-            flags::CONS_POS => ring.consumed(),
+                .saturating_sub(ring.pages.consumed()),
+            flags::RING_SIZE => ring.pages.size(),
+            flags::CONS_POS => ring.pages.consumed(),
             flags::PROD_POS => lock(&ring.producer).position,
             _ => 0,
         }
@@ -176,7 +144,7 @@ impl RingBuf {
         let ring = &self.ring;
         let wakes = lock(&ring.wakes);
         let before = *wakes;
-        if ring.finished(ring.consumed()) {
+        if ring.finished(ring.pages.consumed()) {
             return true;
         }
         let result = ring
@@ -187,39 +155,19 @@ impl RingBuf {
 }
 
 impl Ring {
-    fn word(&self, offset: u64) -> &AtomicU64 {
-        // SAFETY: callers pass 0 or one page: aligned, inside the block.
-        unsafe { AtomicU64::from_ptr(self.block.pointer().add(offset as usize).as_ptr().cast()) }
-    }
-
-    fn consumed(&self) -> u64 {
-        self.word(0).load(Ordering::Acquire)
-    }
-
-    fn data(&self) -> u64 {
-        self.block.address() + 2 * self.page
-    }
-
-    /// The length word of the record at a position.
-    fn header(&self, position: u64) -> &AtomicU32 {
-        let at = self.data() + (position & (self.size - 1) & !7);
-        // SAFETY: a multiple of eight below the data's size, hence inside and aligned.
-        unsafe { AtomicU32::from_ptr(at as *mut u32) }
-    }
-
     fn reserve(&self, len: u64) -> Option<NonNull<u8>> {
         if len > RECORD_MOST {
             return None;
         }
         let whole = (len + HEADER).next_multiple_of(8);
-        if whole > self.size {
+        if whole > self.pages.size() {
             return None;
         }
         let mut producer = lock(&self.producer);
-        let consumed = self.consumed();
+        let consumed = self.pages.consumed();
         // What is finished does not hold others up any more.
         while producer.pending < producer.position {
-            let header = self.header(producer.pending).load(Ordering::Acquire);
+            let header = self.pages.header(producer.pending).load(Ordering::Acquire);
             if header & BUSY != 0 {
                 break;
             }
@@ -227,30 +175,32 @@ impl Ring {
         }
         producer.pending = producer.pending.min(producer.position);
         let (position, end) = (producer.position, producer.position + whole);
-        if end.wrapping_sub(consumed) > self.size - 1 || end - producer.pending > self.size - 1 {
+        if end.wrapping_sub(consumed) > self.pages.size() - 1
+            || end - producer.pending > self.pages.size() - 1
+        {
             return None;
         }
-        let header = self.header(position);
+        let header = self.pages.header(position);
         header.store(len as u32 | BUSY, Ordering::Relaxed);
         let at = header.as_ptr() as u64;
         // The page of the header, counted from the buffer's start: as Linux writes it.
-        let page = (at - self.block.address()) / self.page;
-        // SAFETY: the second half of the header.
-        unsafe { AtomicU32::from_ptr((at + 4) as *mut u32) }.store(page as u32, Ordering::Relaxed);
+        let page = (at - self.pages.address()) / self.pages.page();
+        let second = self.pages.second_word(position);
+        second.store(page as u32, Ordering::Relaxed);
         producer.position = end;
-        self.word(self.page).store(end, Ordering::Release);
+        self.pages.producer().store(end, Ordering::Release);
         NonNull::new((at + HEADER) as *mut u8)
     }
 
     /// Finishes the record whose bytes begin at `address`; false if there is none being written.
     fn commit(&self, address: u64, flags: u64, discard: bool) -> bool {
-        let Some(position) = address.checked_sub(self.data() + HEADER) else {
+        let Some(position) = address.checked_sub(self.pages.data() + HEADER) else {
             return false;
         };
-        if position >= self.size || !position.is_multiple_of(8) {
+        if position >= self.pages.size() || !position.is_multiple_of(8) {
             return false;
         }
-        let header = self.header(position);
+        let header = self.pages.header(position);
         let old = header.load(Ordering::Relaxed);
         if old & BUSY == 0 {
             return false;
@@ -261,7 +211,7 @@ impl Ring {
             old & !BUSY
         };
         header.swap(new, Ordering::SeqCst);
-        let waits = self.consumed() & (self.size - 1) == position;
+        let waits = self.pages.consumed() & (self.pages.size() - 1) == position;
         if flags & flags::FORCE_WAKEUP != 0 || (waits && flags & flags::NO_WAKEUP == 0) {
             self.wake();
         }
@@ -281,8 +231,8 @@ impl Ring {
 
     /// Whether a finished record stands at this position.
     fn finished(&self, position: u64) -> bool {
-        let produced = self.word(self.page).load(Ordering::Acquire);
-        position < produced && self.header(position).load(Ordering::Acquire) & BUSY == 0
+        let produced = self.pages.producer().load(Ordering::Acquire);
+        position < produced && self.pages.header(position).load(Ordering::Acquire) & BUSY == 0
     }
 
     /// Whether an access lies in a record that is being written.
@@ -290,12 +240,9 @@ impl Ring {
         let producer = lock(&self.producer);
         let mut position = producer.pending;
         while position < producer.position {
-            let header = self.header(position);
+            let header = self.pages.header(position);
             let word = header.load(Ordering::Acquire);
-            let (base, size) = (
-                header.as_ptr() as u64 + HEADER,
-                u64::from(word & !(BUSY | DISCARD)),
-            );
+            let (base, size) = (header.as_ptr() as u64 + HEADER, record_len(word));
             if word & BUSY != 0 && in_element(base, size.max(1), 1, size, address, len) {
                 return true;
             }
@@ -306,18 +253,18 @@ impl Ring {
 
     fn consume(&self, sink: &mut dyn FnMut(&[u8])) -> usize {
         let _one = lock(&self.consumer);
-        let mut position = self.consumed();
+        let mut position = self.pages.consumed();
         let mut count = 0;
         let mut record = Vec::new();
         // Positions beyond what was written can only come from a program that broke out of its
         // bounds: nothing is to be had then.
         while position < lock(&self.producer).position {
-            let header = self.header(position);
+            let header = self.pages.header(position);
             let word = header.load(Ordering::Acquire);
             if word & BUSY != 0 {
                 break;
             }
-            let len = (u64::from(word & !DISCARD)).min(self.size - HEADER);
+            let len = (u64::from(word & !DISCARD)).min(self.pages.size() - HEADER);
             if word & DISCARD == 0 {
                 record.resize(len as usize, 0);
                 let at = header.as_ptr() as u64 + HEADER;
@@ -326,7 +273,7 @@ impl Ring {
                 unsafe { bytes::read(NonNull::new_unchecked(at as *mut u8), &mut record) };
             }
             position += step(word);
-            self.word(0).store(position, Ordering::Release);
+            self.pages.consumer().store(position, Ordering::Release);
             if word & DISCARD == 0 {
                 count += 1;
                 sink(&record);
@@ -334,11 +281,6 @@ impl Ring {
         }
         count
     }
-}
-
-/// Bytes from a record to the next.
-fn step(header: u32) -> u64 {
-    (u64::from(header & !(BUSY | DISCARD)) + HEADER).next_multiple_of(8)
 }
 
 impl Map for RingBuf {
@@ -367,7 +309,7 @@ impl Map for RingBuf {
     }
 
     fn memfd(&self) -> Option<BorrowedFd<'_>> {
-        self.ring.block.memfd()
+        self.ring.pages.memfd()
     }
 
     fn holds(&self, address: u64, len: u64, _write: bool) -> bool {
@@ -379,7 +321,7 @@ impl Map for RingBuf {
     }
 
     fn memory(&self) -> u64 {
-        self.ring.block.len() as u64
+        self.ring.pages.len()
     }
 }
 
@@ -411,9 +353,9 @@ impl RingDirectory {
     }
 
     fn set(&self, ring: &Ring, value: *mut Ring) {
-        let first = ((ring.block.address() - self.base) / self.page) as usize;
+        let first = ((ring.pages.address() - self.base) / self.page) as usize;
         // Records begin in the first half of the data; the first pages hold positions.
-        let count = 2 + (ring.size / ring.page) as usize + 1;
+        let count = 2 + (ring.pages.size() / ring.pages.page()) as usize + 1;
         for page in self.pages.iter().skip(first).take(count) {
             page.store(value, Ordering::Release);
         }

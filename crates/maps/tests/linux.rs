@@ -40,6 +40,7 @@ const TYPES: &[MapType] = &[
     MapType::Queue,
     MapType::Stack,
     MapType::Ringbuf,
+    MapType::UserRingbuf,
     MapType::BloomFilter,
     MapType::StackTrace,
     MapType::Sockmap,
@@ -69,7 +70,7 @@ fn definitions() -> Vec<MapDef> {
         }
         // Every flag by itself and with others, on a definition that is otherwise right.
         let (key, value, entries) = match map_type {
-            MapType::Ringbuf => (0, 0, 4096),
+            MapType::Ringbuf | MapType::UserRingbuf => (0, 0, 4096),
             MapType::Queue | MapType::Stack | MapType::BloomFilter => (0, 4, 4),
             MapType::LpmTrie => (8, 4, 4),
             MapType::StackTrace => (4, 32, 4),

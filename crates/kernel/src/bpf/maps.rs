@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use panal_btf::TypeId;
 use panal_maps::{
     CreateError, MapDef, Object, ObjectArray, ObjectHash, PerfEventArray, RedirectArray, RingBuf,
-    create_map, describe_map, fits_template, is_supported, syscall,
+    UserRingBuf, create_map, describe_map, fits_template, is_supported, syscall,
 };
 use panal_uapi::{
     AttachType, Capabilities, Errno, MapType,
@@ -366,13 +366,28 @@ pub(super) fn perf_buffer_consume(
     }
 }
 
+pub(super) fn user_ring_buffer_write(
+    kernel: &PanalKernel,
+    map: &Fd,
+    record: &[u8],
+) -> Result<bool, Failure> {
+    const COMMAND: &str = "BPF_MAP_UPDATE_ELEM";
+    let map = writable(kernel, map, COMMAND)?;
+    match map.core.as_any().downcast_ref::<UserRingBuf>() {
+        Some(ring) => ring.write(record).map_err(in_map(COMMAND, &map)),
+        None => Err(in_map("user ring buffer", &map)(Errno::EINVAL)),
+    }
+}
+
 impl PanalKernel {
-    /// Waits until a ring buffer or perf event array has something for user space; false when the
-    /// time is over first.
+    /// Waits until a ring buffer or perf event array has something for user space, or a user ring
+    /// buffer has room again; false when the time is over first.
     pub fn wait_for_events(&self, map: &Fd, timeout: Duration) -> Result<bool, Failure> {
         let map = self.map(map)?;
         let any = map.core.as_any();
         if let Some(ring) = any.downcast_ref::<RingBuf>() {
+            Ok(ring.wait(timeout))
+        } else if let Some(ring) = any.downcast_ref::<UserRingBuf>() {
             Ok(ring.wait(timeout))
         } else if let Some(events) = any.downcast_ref::<PerfEventArray>() {
             Ok(events.wait(timeout))

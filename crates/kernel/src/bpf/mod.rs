@@ -171,6 +171,10 @@ impl Kernel for PanalKernel {
         maps::perf_buffer_consume(self, map, sink, lost)
     }
 
+    fn user_ring_buffer_write(&self, map: &Fd, record: &[u8]) -> Result<bool, Failure> {
+        maps::user_ring_buffer_write(self, map, record)
+    }
+
     fn pin(&self, object: &Fd, path: &str) -> Result<(), Failure> {
         const COMMAND: &str = "BPF_OBJ_PIN";
         let object = self

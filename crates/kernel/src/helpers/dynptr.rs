@@ -22,7 +22,7 @@ implement! {
 }
 
 /// Bytes of a dynptr.
-const SIZE: usize = 16;
+pub(super) const SIZE: usize = 16;
 
 /// Largest memory behind a dynptr (`DYNPTR_MAX_SIZE`).
 const MOST: u64 = (1 << 24) - 1;
@@ -69,6 +69,11 @@ impl Dynptr {
             offset: u32::from_ne_bytes([o0, o1, o2, o3]),
             read_only: word & READ_ONLY != 0,
         })
+    }
+
+    /// Writes a dynptr for memory that the program may read and write while the dynptr lives.
+    pub fn store_local(call: &Call<'_>, to: u64, data: u64, size: u32) -> Result<(), Errno> {
+        store(call, to, data, size, LOCAL)
     }
 
     /// The address of `len` bytes at `offset`; `E2BIG` beyond the end.

@@ -109,7 +109,7 @@ fn map_peek_elem(call: &mut Call<'_>) -> Result<(), Errno> {
 }
 
 /// Calls a function of the program. `None` when the run was stopped in it.
-fn call_back(call: &mut Call<'_>, function: u64, args: [u64; 5]) -> Option<u64> {
+pub(super) fn call_back(call: &mut Call<'_>, function: u64, args: [u64; 5]) -> Option<u64> {
     // SAFETY: the run is the one that called, and the verifier checked the function for these
     // arguments. No other reference to the run or its host is used until it returns: `call` is
     // borrowed exclusively.

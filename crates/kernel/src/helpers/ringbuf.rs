@@ -2,10 +2,14 @@
 
 use std::ptr::NonNull;
 
-use panal_maps::{PerfEventArray, RingBuf};
+use panal_maps::{PerfEventArray, RingBuf, UserRingBuf};
 use panal_uapi::Errno;
 
-use super::call::{Call, implement};
+use super::{
+    call::{Call, implement},
+    dynptr::{Dynptr, SIZE as DYNPTR_SIZE},
+    map::call_back,
+};
 use crate::held::Resource;
 
 implement! {
@@ -14,6 +18,7 @@ implement! {
     BPF_FUNC_ringbuf_submit => ringbuf_submit;
     BPF_FUNC_ringbuf_discard => ringbuf_discard;
     BPF_FUNC_ringbuf_query => ringbuf_query;
+    BPF_FUNC_user_ringbuf_drain => user_ringbuf_drain;
     BPF_FUNC_perf_event_output => perf_event_output;
 }
 
@@ -63,6 +68,22 @@ fn ringbuf_discard(call: &mut Call<'_>) {
 fn ringbuf_query(call: &mut Call<'_>) -> Result<u64, Errno> {
     let ring: &RingBuf = call.map_as(0)?;
     Ok(ring.query(call.arg(1)))
+}
+
+/// Each record is shown to the program's function as a dynptr, which lies in words of the run's.
+fn user_ringbuf_drain(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let ring: &UserRingBuf = call.map_as(0)?;
+    let (function, context, flags) = (call.arg(1), call.arg(2), call.arg(3));
+    let dynptr_at = call.host().index_word;
+    call.host().index_word += DYNPTR_SIZE as u64;
+    let taken = ring.drain(flags, &mut |sample| {
+        if Dynptr::store_local(call, dynptr_at, sample.address, sample.len).is_err() {
+            return false;
+        }
+        call_back(call, function, [dynptr_at, context, 0, 0, 0]) == Some(0)
+    });
+    call.host().index_word -= DYNPTR_SIZE as u64;
+    taken
 }
 
 /// The lower half of the flags is the index, all ones for the current CPU; above stands how many

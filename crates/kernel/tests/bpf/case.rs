@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! == name
+//! like NAME                    type, maps and program of an earlier case of the file
 //! type xdp                     program type
 //! attach cgroup_inet_ingress   expected attach type
 //! map m hash 4 8 16            name, type, key size, value size, entries
 //! put m 01000000 0000000000000000
+//! send m 0011                  a record into a user ring buffer
+//! poke m 4096 0800             bytes of a map's file, from an offset
 //! in 0011 60*00                packet
 //! ctx 00000000                 context
 //! repeat 3
@@ -18,6 +21,7 @@
 //! ctxout 0000
 //! get m 01000000 0000000000000000
 //! none m 02000000              no such key afterwards
+//! peek m 0 1000                bytes of the map's file afterwards
 //! fails EINVAL                 the test run is refused with this errno
 //! only panal                   why Linux is not asked
 //! ```
@@ -40,6 +44,7 @@ pub enum Expect {
     Context(Vec<u8>),
     Value(String, Vec<u8>, Vec<u8>),
     NoKey(String, Vec<u8>),
+    Bytes(String, usize, Vec<u8>),
     Fails(String),
 }
 
@@ -50,6 +55,8 @@ pub struct Case {
     pub attach_type: Option<AttachType>,
     pub maps: Vec<MapLine>,
     pub puts: Vec<(String, Vec<u8>, Vec<u8>)>,
+    pub sends: Vec<(String, Vec<u8>)>,
+    pub pokes: Vec<(String, usize, Vec<u8>)>,
     pub packet: Vec<u8>,
     pub context: Vec<u8>,
     pub repeat: u32,
@@ -100,8 +107,19 @@ pub fn parse(text: &str) -> Vec<Case> {
         if words.is_empty() || line.starts_with('#') {
             continue;
         }
-        let case = cases.last_mut().expect("a case begins with ==");
+        let (case, earlier) = cases.split_last_mut().expect("a case begins with ==");
         match *words {
+            ["like", ref words @ ..] => {
+                let name = words.join(" ");
+                let earlier = earlier.iter().find(|case| case.name == name);
+                let earlier = earlier
+                    .unwrap_or_else(|| panic!("no case {name:?} before"))
+                    .clone();
+                case.prog_type = earlier.prog_type;
+                case.attach_type = earlier.attach_type;
+                case.maps = earlier.maps;
+                case.program = earlier.program;
+            }
             ["type", name] => case.prog_type = ProgType::from_name(name),
             ["attach", name] => case.attach_type = AttachType::from_name(name),
             ["map", name, kind, key, value, entries] => case.maps.push(MapLine {
@@ -113,6 +131,11 @@ pub fn parse(text: &str) -> Vec<Case> {
             }),
             ["put", name, key, ref value @ ..] => {
                 case.puts.push((name.to_owned(), hex(&[key]), hex(value)));
+            }
+            ["send", name, ref words @ ..] => case.sends.push((name.to_owned(), hex(words))),
+            ["poke", name, at, ref words @ ..] => {
+                case.pokes
+                    .push((name.to_owned(), number(at) as usize, hex(words)));
             }
             ["in", ref words @ ..] => case.packet = hex(words),
             ["ctx", ref words @ ..] => case.context = hex(words),
@@ -133,6 +156,11 @@ pub fn parse(text: &str) -> Vec<Case> {
             ["none", name, key] => {
                 case.expectations
                     .push(Expect::NoKey(name.to_owned(), hex(&[key])));
+            }
+            ["peek", name, at, ref words @ ..] => {
+                let at = number(at) as usize;
+                case.expectations
+                    .push(Expect::Bytes(name.to_owned(), at, hex(words)));
             }
             ["fails", errno] => case.expectations.push(Expect::Fails(errno.to_owned())),
             ["only", "panal", ref why @ ..] => case.only_panal = Some(why.join(" ")),

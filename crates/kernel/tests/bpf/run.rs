@@ -1,6 +1,6 @@
 //! Runs a case on a kernel, through the contract alone.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use panal_btf::{Builder, Kind, Linkage};
 use panal_isa::{Assembled, Imm64, assemble, assemble::Symbols};
@@ -12,7 +12,26 @@ use panal_uapi::{
     },
 };
 
-use crate::case::{Case, Expect};
+use crate::{
+    case::{Case, Expect},
+    mapping::Mapping,
+};
+
+/// Finds the descriptor by which a map's memory is mapped.
+pub type FileOf = Box<dyn Fn(&Fd) -> Option<i32> + Send + Sync>;
+
+/// A kernel under test.
+pub struct Subject {
+    pub kernel: Arc<dyn Kernel>,
+    pub file: FileOf,
+}
+
+impl Subject {
+    fn mapping(&self, map: &Fd, offset: usize, len: usize) -> Result<Mapping, String> {
+        let file = (self.file)(map).ok_or("the map has no file")?;
+        Mapping::new(file, offset, len)
+    }
+}
 
 struct Names<'a>(&'a HashMap<String, Fd>);
 
@@ -57,7 +76,8 @@ pub fn usable(kernel: &dyn Kernel) -> Result<(), String> {
 }
 
 /// Loads, runs and compares; what differs is the error.
-pub fn run(kernel: &dyn Kernel, case: &Case) -> Result<(), String> {
+pub fn run(subject: &Subject, case: &Case) -> Result<(), String> {
+    let kernel = &*subject.kernel;
     let mut maps = HashMap::new();
     for line in &case.maps {
         let sizes = [line.key_size, line.value_size, line.max_entries];
@@ -71,9 +91,18 @@ pub fn run(kernel: &dyn Kernel, case: &Case) -> Result<(), String> {
             .map_update(&maps[name], key, value, 0)
             .map_err(|e| e.to_string())?;
     }
+    for (name, record) in &case.sends {
+        match kernel.user_ring_buffer_write(&maps[name], record) {
+            Ok(true) => {}
+            other => return Err(format!("sending to {name}: {other:?}")),
+        }
+    }
+    for (name, at, bytes) in &case.pokes {
+        subject.mapping(&maps[name], *at, bytes.len())?.write(bytes);
+    }
     let result = load_and_run(kernel, case, &maps)?;
     for expectation in &case.expectations {
-        check(kernel, &maps, &result, expectation)?;
+        check(subject, &maps, &result, expectation)?;
     }
     Ok(())
 }
@@ -172,7 +201,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn check(
-    kernel: &dyn Kernel,
+    subject: &Subject,
     maps: &HashMap<String, Fd>,
     result: &Result<TestRunResult, Failure>,
     expectation: &Expect,
@@ -187,6 +216,7 @@ fn check(
     if let Some(why) = &result.stopped {
         return Err(format!("stopped: {why}"));
     }
+    let kernel = &*subject.kernel;
     let same = |what: &str, got: &[u8], wanted: &[u8]| {
         if got == wanted {
             return Ok(());
@@ -222,6 +252,10 @@ fn check(
                 None => Ok(()),
                 Some(value) => Err(format!("key {} has {}", hex(key), hex(&value))),
             }
+        }
+        Expect::Bytes(name, at, wanted) => {
+            let mapping = subject.mapping(&maps[name], *at, wanted.len())?;
+            same("bytes", &mapping.read(), wanted)
         }
         Expect::Fails(_) => Ok(()),
     }

@@ -138,19 +138,10 @@ fn map_spec(name: &str, map_type: MapType, sizes: [u32; 3]) -> MapSpec {
     } else {
         MapFlags::empty()
     };
-    MapSpec {
-        name: name.to_owned(),
-        map_type,
-        key_size: sizes[0],
-        value_size: sizes[1],
-        max_entries: sizes[2],
-        flags,
-        extra: 0,
-        numa_node: 0,
-        inner: None,
-        btf: None,
-        vmlinux_value_type: None,
-    }
+    let [key, value, entries] = sizes;
+    MapSpec::new(map_type, key, value, entries)
+        .named(name)
+        .with_flags(flags)
 }
 
 /// The generator's map of this index.
@@ -164,28 +155,18 @@ fn create(kernel: &dyn Kernel, index: usize) -> Result<Fd, String> {
 
 fn prog_spec(prog_type: ProgType, code: Vec<Slot>) -> ProgSpec {
     ProgSpec {
-        name: "generated".into(),
-        prog_type,
         attach_type: match prog_type {
             ProgType::Xdp => Some(AttachType::Xdp),
             ProgType::CgroupSkb => Some(AttachType::CgroupInetIngress),
             _ => None,
         },
-        code,
-        license: "GPL".into(),
-        kern_version: 0,
         flags: if prog_type == ProgType::Syscall {
             ProgFlags::SLEEPABLE
         } else {
             ProgFlags::empty()
         },
-        target: None,
-        btf: None,
-        funcs: Vec::new(),
-        lines: Vec::new(),
-        fd_array: Vec::new(),
-        bind_maps: Vec::new(),
         log_level: 1,
+        ..ProgSpec::new("generated", prog_type, code)
     }
 }
 

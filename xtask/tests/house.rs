@@ -26,6 +26,8 @@ const STOREYS: &[&[&str]] = &[
     &["panal"],
     &["panal-intercept"],
     &["panal-cli"],
+    // For tests alone.
+    &["panal-testkit"],
 ];
 
 /// Imports that the storeys would allow but the design forbids.

@@ -4,13 +4,10 @@
 //! checked. The running Linux, where there is one to ask, gives the same verdict. The table in
 //! `docs/soundness.md` is written by this test when `PANAL_WRITE=1` is set, and compared otherwise.
 
-mod common;
-
 use std::{fmt::Write, fs, path::Path};
 
-use common::Maps;
 use panal_kernel::PanalKernel;
-use panal_linux::LinuxKernel;
+use panal_testkit::setup::{self, Maps};
 use panal_uapi::{
     Capabilities, MapType, ProgType,
     kernel::{Kernel, LoadError, ProgSpec, TestRun},
@@ -82,7 +79,7 @@ fn maps(kernel: &dyn Kernel, case: &Case) -> Result<Maps, String> {
         let words: Vec<&'static str> = line.split(' ').collect();
         let number = |i: usize| words[i].parse().expect("a number");
         let map_type = MapType::from_name(words[1]).expect("a map type");
-        let spec = common::map(words[0], map_type, number(2), number(3), number(4));
+        let spec = setup::map(words[0], map_type, number(2), number(3), number(4));
         let fd = kernel.map_create(&spec).map_err(|e| e.to_string())?;
         Ok((words[0], fd))
     };
@@ -92,7 +89,7 @@ fn maps(kernel: &dyn Kernel, case: &Case) -> Result<Maps, String> {
 fn spec(case: &Case, maps: &Maps) -> ProgSpec {
     ProgSpec {
         log_level: 1,
-        ..common::program(ProgType::SocketFilter, case.code, maps)
+        ..setup::program(ProgType::SocketFilter, case.code, maps)
     }
 }
 
@@ -145,7 +142,7 @@ fn check(case: &Case, message: Option<&str>) -> Result<(), String> {
 }
 
 /// Whether the running Linux rejects it.
-fn linux_rejects(linux: &LinuxKernel, case: &Case) -> Result<bool, String> {
+fn linux_rejects(linux: &dyn Kernel, case: &Case) -> Result<bool, String> {
     let maps = maps(linux, case)?;
     match linux.prog_load(&spec(case, &maps)) {
         Ok(_) => Ok(false),
@@ -185,15 +182,9 @@ fn attacks_are_rejected_or_harmless() {
         capabilities: Capabilities::empty(),
         ..panal_kernel::own_profile()
     }));
-    let linux = LinuxKernel::new();
-    let probe = common::map("m", MapType::Array, 4, 8, 1);
-    let linux = match linux.map_create(&probe) {
-        Ok(_) => Some(&linux),
-        Err(why) => {
-            println!("skipped on Linux: {why}");
-            None
-        }
-    };
+    let linux = panal_testkit::linux()
+        .inspect_err(|why| println!("skipped: Linux's half ({why})"))
+        .ok();
     let mut wrong = Vec::new();
     let mut table = String::from("| bug | what was wrong | Panal's verdict |\n|---|---|---|\n");
     for case in cases() {
@@ -203,8 +194,8 @@ fn attacks_are_rejected_or_harmless() {
         };
         let message = judge(kernel, &case);
         wrong.extend(check(&case, message.as_deref()).err());
-        if let (Some(linux), false) = (linux, case.unprivileged) {
-            match linux_rejects(linux, &case) {
+        if let (Some(linux), false) = (&linux, case.unprivileged) {
+            match linux_rejects(&*linux.kernel, &case) {
                 Ok(rejects) if rejects == message.is_some() => {}
                 Ok(_) => wrong.push(format!("{}, {}: not as Linux", case.cve, case.flaw)),
                 Err(why) => wrong.push(format!("{}: {why}", case.cve)),

@@ -1,51 +1,23 @@
 //! A checking kernel stops a run at the first access that leaves a live object, and no sooner.
 
-use panal_isa::{Imm64, assemble, assemble::Maps};
 use panal_kernel::PanalKernel;
+use panal_testkit::setup::{self, Maps};
 use panal_uapi::{
-    MapType, ProgType, helpers,
-    kernel::{Kernel, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun},
+    MapType, ProgType,
+    kernel::{Kernel, TestRun},
 };
 
 /// Runs a program that nobody proved over a map of three values of 12 bytes; why it was stopped.
 fn run(kernel: &PanalKernel, body: &str) -> Option<String> {
     let map = kernel
-        .map_create(&MapSpec {
-            name: "m".into(),
-            map_type: MapType::Array,
-            key_size: 4,
-            value_size: 12,
-            max_entries: 3,
-            flags: MapFlags::empty(),
-            extra: 0,
-            numa_node: 0,
-            inner: None,
-            btf: None,
-            vmlinux_value_type: None,
-        })
+        .map_create(&setup::map("m", MapType::Array, 4, 12, 3))
         .unwrap();
-    let lookup = helpers::by_name("bpf_map_lookup_elem").unwrap().id;
     let text = format!(
-        "r6 = r1\n*(u32 *)(r10 - 4) = 1\nr2 = r10\nr2 += -4\nr1 = map[m] ll\ncall {lookup}\n\
-         if r0 == 0 goto out\n{body}\nout:\nr0 = 0\nexit"
+        "r6 = r1\n*(u32 *)(r10 - 4) = 1\nr2 = r10\nr2 += -4\nr1 = map[m] ll\n\
+         call bpf_map_lookup_elem\nif r0 == 0 goto out\n{body}\nout:\nr0 = 0\nexit"
     );
-    let code = assemble(&text, &mut Maps(|_: &str| Some(Imm64::MapFd(map.number())))).unwrap();
-    let spec = ProgSpec {
-        name: "test".into(),
-        prog_type: ProgType::SocketFilter,
-        attach_type: None,
-        code: code.slots,
-        license: "GPL".into(),
-        kern_version: 0,
-        flags: ProgFlags::empty(),
-        target: None,
-        btf: None,
-        funcs: Vec::new(),
-        lines: Vec::new(),
-        fd_array: Vec::new(),
-        bind_maps: Vec::new(),
-        log_level: 0,
-    };
+    let maps = Maps::from_iter([("m", map)]);
+    let spec = setup::program(ProgType::SocketFilter, &text, &maps);
     // SAFETY: the one helper called gets the map's own handle.
     let program = unsafe { kernel.load_unproven(&spec) }.unwrap();
     let input = TestRun {

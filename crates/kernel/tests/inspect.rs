@@ -1,62 +1,27 @@
 //! Listing and looking into objects: one source, asked of Panal's kernel and of Linux.
 
+use std::sync::Arc;
+
 use panal_isa::Slot;
-use panal_kernel::PanalKernel;
+use panal_testkit::setup;
 use panal_uapi::{
     Errno, MapType, ProgType,
     inspect::{Inspect, ObjectKind, OpenFlags},
-    kernel::{Fd, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun, update},
+    kernel::{Fd, ProgSpec, TestRun, update},
 };
 
-/// Both kernels, as far as the machine has them.
-fn kernels() -> Vec<Box<dyn Inspect>> {
-    let panal = PanalKernel::new().expect("Panal's kernel starts");
-    let mut all: Vec<Box<dyn Inspect>> = vec![Box::new(panal)];
-    #[cfg(target_os = "linux")]
-    {
-        let linux = panal_linux::LinuxKernel::new();
-        match linux.next_id(ObjectKind::Program, 0) {
-            Ok(_) => all.push(Box::new(linux)),
-            Err(failure) => println!("skipped: Linux's half ({failure})"),
-        }
-    }
-    all
+fn kernels() -> Vec<Arc<dyn Inspect>> {
+    let all = panal_testkit::kernels();
+    all.into_iter().map(|subject| subject.kernel).collect()
 }
 
 fn map(kernel: &dyn Inspect, map_type: MapType, key_size: u32, max_entries: u32) -> Fd {
-    let spec = MapSpec {
-        name: "looked_into".into(),
-        map_type,
-        key_size,
-        value_size: 8,
-        max_entries,
-        flags: MapFlags::empty(),
-        extra: 0,
-        numa_node: 0,
-        inner: None,
-        btf: None,
-        vmlinux_value_type: None,
-    };
+    let spec = setup::map("looked_into", map_type, key_size, 8, max_entries);
     kernel.map_create(&spec).expect("the map is made")
 }
 
 fn program(kernel: &dyn Inspect, code: Vec<Slot>) -> Fd {
-    let spec = ProgSpec {
-        name: "looked_into".into(),
-        prog_type: ProgType::SocketFilter,
-        attach_type: None,
-        code,
-        license: "GPL".into(),
-        kern_version: 0,
-        flags: ProgFlags::empty(),
-        target: None,
-        btf: None,
-        funcs: Vec::new(),
-        lines: Vec::new(),
-        fd_array: Vec::new(),
-        bind_maps: Vec::new(),
-        log_level: 0,
-    };
+    let spec = ProgSpec::new("looked_into", ProgType::SocketFilter, code);
     kernel.prog_load(&spec).expect("the program loads").fd
 }
 
@@ -191,27 +156,12 @@ fn batches(kernel: &dyn Inspect, map_type: MapType) {
     const COUNT: u32 = 100;
     let name = format!("{map_type} on {}", kernel.name());
     let key_size = if map_type == MapType::LpmTrie { 8 } else { 4 };
-    let spec = MapSpec {
-        name: "batches".into(),
-        map_type,
-        key_size,
-        value_size: 8,
-        // An LRU map may drop elements before it is full.
-        max_entries: if map_type == MapType::LruHash {
-            4 * COUNT
-        } else {
-            COUNT
-        },
-        flags: match map_type {
-            MapType::LpmTrie => MapFlags::NO_PREALLOC,
-            _ => MapFlags::empty(),
-        },
-        extra: 0,
-        numa_node: 0,
-        inner: None,
-        btf: None,
-        vmlinux_value_type: None,
+    // An LRU map may drop elements before it is full.
+    let entries = match map_type {
+        MapType::LruHash => 4 * COUNT,
+        _ => COUNT,
     };
+    let spec = setup::map("batches", map_type, key_size, 8, entries);
     let map = kernel.map_create(&spec).expect("the map is made");
     let cpus = match map_type {
         MapType::PercpuHash => kernel.cpus() as usize,

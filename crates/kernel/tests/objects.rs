@@ -1,9 +1,7 @@
 //! Objects: ids, names, references, pins, freezing, tail calls, threads.
 
-mod common;
-
-use common::{Maps, load_text, map, program};
 use panal_kernel::{Budget, Engine, PanalKernel};
+use panal_testkit::setup::{Maps, load_text, map, program};
 use panal_uapi::{
     Errno, MapType, ProgType,
     kernel::{Kernel, LoadError, MapFlags, MapSpec, TestRun},

@@ -1,10 +1,7 @@
 //! Packets of a capture through programs.
 
-mod common;
-
 use std::io;
 
-use common::{Maps, load_for, load_text, map};
 use panal_kernel::{
     PanalKernel, Redirect,
     hooks::packets::{
@@ -12,6 +9,7 @@ use panal_kernel::{
         Summary, Verdict,
     },
 };
+use panal_testkit::setup::{Maps, load_for, load_text, map};
 use panal_uapi::{
     AttachType, MapType, ProgType,
     kernel::{AttachTarget, Kernel, Order, XdpMode},

@@ -1,15 +1,12 @@
 //! Objects of Debian's xdp-tools and of the examples, loaded as a user does, on packets of many
 //! kinds: verdicts and counters are Linux's, packet by packet.
 
-mod common;
-
 use std::{fs, io, path::Path};
 
 use panal_kernel::{
     PanalKernel,
     hooks::packets::{CaptureError, Frame, Options, Processed, Sink, Source, Summary},
 };
-use panal_linux::LinuxKernel;
 use panal_loader::{Loaded, LoadedMap, Open};
 use panal_uapi::kernel::{Kernel, TestRun};
 
@@ -206,11 +203,9 @@ impl Sink for Verdicts {
 
 #[test]
 fn xdp_filter_decides_and_counts_as_on_linux() {
-    let linux = LinuxKernel::new();
-    let may_ask_linux = linux.map_create(&common::map("probe", panal_uapi::MapType::Hash, 4, 8, 1));
-    if let Err(why) = &may_ask_linux {
-        eprintln!("not compared with Linux: {why}");
-    }
+    let linux = panal_testkit::linux()
+        .inspect_err(|why| println!("skipped: Linux's half ({why})"))
+        .ok();
     let panal = PanalKernel::new().unwrap();
     // A test run of XDP takes Linux many milliseconds.
     let frames = packets(60);
@@ -244,7 +239,7 @@ fn xdp_filter_decides_and_counts_as_on_linux() {
                 .eq(verdicts.iter().map(|(verdict, _)| *verdict))
         );
 
-        if may_ask_linux.is_ok() {
+        if let Some(linux) = &linux {
             // Panal's counters have seen every packet twice: begin anew.
             let fresh = open(&path)
                 .unwrap()
@@ -256,7 +251,7 @@ fn xdp_filter_decides_and_counts_as_on_linux() {
             run_all(&fresh, &frames);
             let there = open(&path)
                 .unwrap()
-                .prepare(&linux)
+                .prepare(&*linux.kernel)
                 .unwrap()
                 .load()
                 .unwrap();
@@ -314,15 +309,7 @@ fn loops_over_numbers_run() {
         eprintln!("skipped: no clang-22");
         return;
     };
-    let panal = PanalKernel::new().unwrap();
-    let linux = LinuxKernel::new();
-    let kernels: [&dyn Kernel; 2] = [&panal, &linux];
-    for kernel in kernels {
-        let spec = common::map("probe", panal_uapi::MapType::Hash, 4, 8, 1);
-        if let Err(why) = kernel.map_create(&spec) {
-            eprintln!("skipped: {why}");
-            continue;
-        }
+    panal_testkit::on_both(|kernel| {
         let open = Open::parse(&object, "sum").unwrap();
         let loaded = open.prepare(kernel).unwrap().load().unwrap();
         let run = TestRun {
@@ -333,5 +320,5 @@ fn loops_over_numbers_run() {
             .prog_test_run(&loaded.programs()[0].fd, &run)
             .unwrap();
         assert_eq!(result.retval, (3..10).sum(), "{}", kernel.name());
-    }
+    });
 }

@@ -162,6 +162,38 @@ pub struct MapSpec {
     pub vmlinux_value_type: Option<TypeId>,
 }
 
+impl MapSpec {
+    /// A map without a name, flags and types: sizes of a key and of a value in bytes, and capacity.
+    pub fn new(map_type: MapType, key_size: u32, value_size: u32, max_entries: u32) -> Self {
+        MapSpec {
+            name: String::new(),
+            map_type,
+            key_size,
+            value_size,
+            max_entries,
+            flags: MapFlags::empty(),
+            extra: 0,
+            numa_node: 0,
+            inner: None,
+            btf: None,
+            vmlinux_value_type: None,
+        }
+    }
+
+    /// The same under a name.
+    pub fn named(self, name: impl Into<String>) -> Self {
+        MapSpec {
+            name: name.into(),
+            ..self
+        }
+    }
+
+    /// The same with these flags.
+    pub fn with_flags(self, flags: MapFlags) -> Self {
+        MapSpec { flags, ..self }
+    }
+}
+
 /// What a kernel tells of a map (`struct bpf_map_info`, and the descriptor's fdinfo).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -253,6 +285,28 @@ pub struct ProgSpec {
     pub bind_maps: Vec<Fd>,
     /// 0: no log, 1: as Linux's level 1, 2: every instruction, 4: statistics only. Bits as Linux.
     pub log_level: u32,
+}
+
+impl ProgSpec {
+    /// A program under the GPL without types, flags and target, whose verification is not logged.
+    pub fn new(name: impl Into<String>, prog_type: ProgType, code: Vec<Slot>) -> Self {
+        ProgSpec {
+            name: name.into(),
+            prog_type,
+            attach_type: None,
+            code,
+            license: "GPL".into(),
+            kern_version: 0,
+            flags: ProgFlags::empty(),
+            target: None,
+            btf: None,
+            funcs: Vec::new(),
+            lines: Vec::new(),
+            fd_array: Vec::new(),
+            bind_maps: Vec::new(),
+            log_level: 0,
+        }
+    }
 }
 
 /// What the verifier counted; names as in Linux's summary line and veristat.

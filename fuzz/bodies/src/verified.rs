@@ -10,7 +10,7 @@ use panal_isa::{
 use panal_kernel::{Budget, PanalKernel};
 use panal_uapi::{
     MapType, ProgType,
-    kernel::{Fd, Kernel, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun},
+    kernel::{Fd, Kernel, MapSpec, ProgSpec, TestRun},
 };
 
 /// Bytes of a value of the map; no multiple of eight.
@@ -31,19 +31,7 @@ fn bench() -> &'static Bench {
             time: None,
         });
         let kernel = builder.build().expect("a kernel");
-        let spec = MapSpec {
-            name: "values".into(),
-            map_type: MapType::Array,
-            key_size: 4,
-            value_size: VALUE,
-            max_entries: 3,
-            flags: MapFlags::empty(),
-            extra: 0,
-            numa_node: 0,
-            inner: None,
-            btf: None,
-            vmlinux_value_type: None,
-        };
+        let spec = MapSpec::new(MapType::Array, 4, VALUE, 3).named("values");
         let map = kernel.map_create(&spec).expect("a map");
         Bench { kernel, map }
     })
@@ -315,22 +303,7 @@ fn program(data: &[u8], map: i32) -> (ProgType, Code) {
 pub(crate) fn prove_and_run(data: &[u8]) -> bool {
     let bench = bench();
     let (prog_type, code) = program(data, bench.map.number());
-    let spec = ProgSpec {
-        name: "verified".into(),
-        prog_type,
-        attach_type: None,
-        code: code.slots().to_vec(),
-        license: "GPL".into(),
-        kern_version: 0,
-        flags: ProgFlags::empty(),
-        target: None,
-        btf: None,
-        funcs: Vec::new(),
-        lines: Vec::new(),
-        fd_array: Vec::new(),
-        bind_maps: Vec::new(),
-        log_level: 0,
-    };
+    let spec = ProgSpec::new("verified", prog_type, code.slots().to_vec());
     let Ok(loaded) = bench.kernel.prog_load(&spec) else {
         return false;
     };

@@ -13,19 +13,7 @@ pub fn create(asking: &Asking<'_>) -> Result<Answer, Problem> {
     let mut words = asking.words();
     let path = words.expect("the path to pin at")?;
     let place = asking.places.only()?;
-    let mut spec = MapSpec {
-        name: String::new(),
-        map_type: MapType::Unspec,
-        key_size: 0,
-        value_size: 0,
-        max_entries: 0,
-        flags: MapFlags::empty(),
-        extra: 0,
-        numa_node: 0,
-        inner: None,
-        btf: None,
-        vmlinux_value_type: None,
-    };
+    let mut spec = MapSpec::new(MapType::Unspec, 0, 0, 0);
     while let Some(word) = words.peek() {
         if words.take("type") {
             let name = words.expect("a map type")?;

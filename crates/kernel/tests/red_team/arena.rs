@@ -1,10 +1,11 @@
 //! Where attacks happen: a kernel, maps, and canaries around.
 
-use panal_isa::{Imm64, Slot, assemble, assemble::Maps};
+use panal_isa::{Slot, assemble};
 use panal_kernel::{Budget, Engine, PanalKernel, Program};
+use panal_testkit::setup::{self, Maps, Names};
 use panal_uapi::{
     MapType, ProgType,
-    kernel::{Fd, Kernel, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun, TestRunResult},
+    kernel::{Kernel, ProgSpec, TestRun, TestRunResult},
 };
 
 /// Steps of a run when the attack says nothing else.
@@ -20,26 +21,10 @@ pub type Outcome = Result<u32, String>;
 /// A kernel under attack.
 pub struct Arena {
     pub kernel: PanalKernel,
-    pub maps: Vec<(String, Fd)>,
+    pub maps: Maps,
     engine: Engine,
     canaries: Vec<Vec<u8>>,
     attacks: u64,
-}
-
-fn spec(name: &str, map_type: MapType, key: u32, value: u32, entries: u32) -> MapSpec {
-    MapSpec {
-        name: name.into(),
-        map_type,
-        key_size: key,
-        value_size: value,
-        max_entries: entries,
-        flags: MapFlags::empty(),
-        extra: 0,
-        numa_node: 0,
-        inner: None,
-        btf: None,
-        vmlinux_value_type: None,
-    }
 }
 
 impl Arena {
@@ -61,17 +46,17 @@ impl Arena {
             .budget(budget)
             .build()
             .expect("a kernel");
-        let mut maps = Vec::new();
+        let mut maps = Maps::new();
         for spec in [
-            spec("array", MapType::Array, 4, 64, 16),
-            spec("hash", MapType::Hash, 8, 16, 64),
-            spec("percpu", MapType::PercpuArray, 4, 16, 4),
-            spec("ring", MapType::Ringbuf, 0, 0, 4096),
-            spec("queue", MapType::Queue, 0, 8, 8),
-            spec("programs", MapType::ProgArray, 4, 4, 4),
+            setup::map("array", MapType::Array, 4, 64, 16),
+            setup::map("hash", MapType::Hash, 8, 16, 64),
+            setup::map("percpu", MapType::PercpuArray, 4, 16, 4),
+            setup::map("ring", MapType::Ringbuf, 0, 0, 4096),
+            setup::map("queue", MapType::Queue, 0, 8, 8),
+            setup::map("programs", MapType::ProgArray, 4, 4, 4),
         ] {
             let fd = kernel.map_create(&spec).expect("a map");
-            maps.push((spec.name, fd));
+            maps.insert(spec.name, fd);
         }
         let arena = Arena {
             kernel,
@@ -112,11 +97,7 @@ impl Arena {
     }
 
     pub fn slots(&self, text: &str) -> Vec<Slot> {
-        let find = |name: &str| {
-            let (_, fd) = self.maps.iter().find(|(n, _)| n == name)?;
-            Some(Imm64::MapFd(fd.number()))
-        };
-        assemble(text, &mut Maps(find))
+        assemble(text, &mut Names::new(&self.maps))
             .unwrap_or_else(|e| panic!("{text}: {e}"))
             .slots
     }
@@ -133,22 +114,7 @@ impl Arena {
         prog_type: ProgType,
         code: Vec<Slot>,
     ) -> Result<std::sync::Arc<Program>, String> {
-        let spec = ProgSpec {
-            name: "attack".into(),
-            prog_type,
-            attach_type: None,
-            code,
-            license: "GPL".into(),
-            kern_version: 0,
-            flags: ProgFlags::empty(),
-            target: None,
-            btf: None,
-            funcs: Vec::new(),
-            lines: Vec::new(),
-            fd_array: Vec::new(),
-            bind_maps: Vec::new(),
-            log_level: 0,
-        };
+        let spec = ProgSpec::new("attack", prog_type, code);
         // SAFETY: this is what the second wall is for.
         unsafe { self.kernel.load_unproven(&spec) }.map_err(|e| format!("{e:?}"))
     }

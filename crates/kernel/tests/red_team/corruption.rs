@@ -40,7 +40,7 @@ pub fn all_of_the_cage(arena: &mut Arena) {
 
 /// Every map, as user space and as programs use it.
 fn use_all(arena: &mut Arena) {
-    for (name, fd) in &arena.maps {
+    for (name, fd) in arena.maps.iter() {
         let info = arena.kernel.map(fd).expect("a map");
         let (key, value) = (
             info.info().key_size as usize,

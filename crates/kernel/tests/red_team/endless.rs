@@ -153,7 +153,7 @@ pub fn what_is_held_is_given_back(arena: &mut Arena) {
                     Ok(77),
                     "round {round}: {free} is still taken\n{text}"
                 );
-                for (name, fd) in &arena.maps {
+                for (name, fd) in arena.maps.iter() {
                     if name == "ring" {
                         let ring = arena.kernel.map(fd).expect("a map");
                         ringbuf(&ring)

@@ -97,16 +97,9 @@ fn plain(map_type: MapType) -> MapSpec {
         _ => MapFlags::empty(),
     };
     MapSpec {
-        name: "probe".into(),
-        map_type,
-        key_size,
-        value_size,
-        max_entries,
-        flags,
-        extra: 0,
-        numa_node: 0,
-        inner: None,
-        btf: None,
         vmlinux_value_type: (map_type == MapType::StructOps).then_some(TypeId(1)),
+        ..MapSpec::new(map_type, key_size, value_size, max_entries)
+            .named("probe")
+            .with_flags(flags)
     }
 }

@@ -11,7 +11,10 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// `len` bytes from an offset; writable where the kernel allows it.
+    /// `len` bytes from an offset of a descriptor's file; writable where the kernel allows it.
+    ///
+    /// # Errors
+    /// When it cannot be mapped.
     pub fn new(file: i32, offset: usize, len: usize) -> Result<Mapping, String> {
         // SAFETY: sysconf reads no memory of ours.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
@@ -41,7 +44,10 @@ impl Mapping {
         Err(format!("mmap: {}", std::io::Error::last_os_error()))
     }
 
-    /// Writes the range.
+    /// Writes the range, from its start.
+    ///
+    /// # Panics
+    /// When there are more bytes than it has.
     pub fn write(&self, bytes: &[u8]) {
         assert!(bytes.len() <= self.len);
         // SAFETY: the range is mapped, and no program runs meanwhile.

@@ -1,0 +1,13 @@
+//! For tests: the same body on Panal's kernel and on Linux.
+//!
+//! [`kernels`] are all that can be asked here: Panal's on each of its engines, and Linux, where
+//! bpf(2) is for us; [`on_both`] compares what a body sees on them. [`cases`] reads tests from
+//! text, one command a line with Linux's answer behind it. [`setup`] makes maps and programs.
+
+pub mod cases;
+mod kernels;
+mod mapping;
+pub mod setup;
+
+pub use kernels::{Subject, kernels, linux, on_both, panal};
+pub use mapping::Mapping;

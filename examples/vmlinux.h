@@ -821,6 +821,21 @@ struct sk_buff {
 	unsigned char *data;
 };
 
+struct nf_hook_state {
+	u8 hook;
+	u8 pf;
+	struct net_device *in;
+	struct net_device *out;
+	struct sock *sk;
+	struct net *net;
+	void *okfn;
+};
+
+struct bpf_nf_ctx {
+	struct nf_hook_state *state;
+	struct sk_buff *skb;
+};
+
 struct ethhdr {
 	unsigned char h_dest[6];
 	unsigned char h_source[6];

@@ -11,6 +11,7 @@ use std::{
     time::Instant,
 };
 
+use panal_btf::Btf;
 use panal_maps::{Block, Cage, OnCpu, OutOfCage, bytes};
 use panal_uapi::{Errno, kernel::TestRunResult};
 use panal_vm::{Run, Stop, Strict, Unobserved};
@@ -217,6 +218,11 @@ impl<'k> Session<'k> {
         }
     }
 
+    /// The types that programs see the kernel's objects by.
+    pub(crate) fn types(&self) -> Arc<Btf> {
+        self.shared.config.profile.btf.clone()
+    }
+
     /// Puts an object of the event into the cage, where programs can read it: a `task_struct`, a
     /// `file`. It stays until [`Self::clear`]. `None` when there is no room left.
     pub fn place(&mut self, object: &[u8], align: usize) -> Option<u64> {
@@ -276,7 +282,7 @@ impl<'k> Session<'k> {
             arguments,
             returned,
             retval: event.retval,
-            with_packet: false,
+            packet: PacketUse::None,
         };
         self.counted(program, &setting)
     }
@@ -344,7 +350,7 @@ impl<'k> Session<'k> {
     pub(crate) fn repeat(&mut self, program: &Program, repeat: u32) -> TestRunResult {
         let repeat = repeat.max(1);
         let mut setting = Setting::packet();
-        setting.with_packet = has_packet(program);
+        setting.packet = packet_use(program);
         let mut result = TestRunResult {
             interpreted: program.interpreted().map(str::to_owned),
             ..TestRunResult::default()
@@ -406,10 +412,9 @@ impl<'k> Session<'k> {
         // SAFETY: the kernel, which has the stopper, outlives the session.
         unsafe { shared.cpu_memories.stoppers[cpu as usize].watch(&mut run) };
         run.cpu = cpu;
-        let context = if setting.with_packet {
-            memory.packet.context()
-        } else {
-            memory.context.address()
+        let context = match setting.packet {
+            PacketUse::Context => memory.packet.context(),
+            PacketUse::None | PacketUse::Beside => memory.context.address(),
         };
         let mut host = Host {
             kernel: shared,
@@ -420,7 +425,7 @@ impl<'k> Session<'k> {
             arguments: setting.arguments,
             returned: setting.returned,
             retval: setting.retval,
-            packet: setting.with_packet.then_some(&mut memory.packet),
+            packet: (setting.packet != PacketUse::None).then_some(&mut memory.packet),
             paths: &memory.paths,
             clock,
             index_word: memory.words.address(),
@@ -431,10 +436,9 @@ impl<'k> Session<'k> {
             let region = |block: &Block, len: usize| (block.address(), len as u64);
             let live = Live {
                 host: &raw const host,
-                context: if setting.with_packet {
-                    (context, program_types::CONTEXT_SIZE as u64)
-                } else {
-                    region(&memory.context, CONTEXT)
+                context: match setting.packet {
+                    PacketUse::Context => (context, program_types::CONTEXT_SIZE as u64),
+                    PacketUse::None | PacketUse::Beside => region(&memory.context, CONTEXT),
                 },
                 objects: region(&memory.objects, memory.objects_used),
                 words: region(&memory.words, WORDS),
@@ -464,7 +468,18 @@ struct Setting<'a> {
     arguments: &'a [u64],
     returned: bool,
     retval: i32,
-    with_packet: bool,
+    packet: PacketUse,
+}
+
+/// How programs of a type see the packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PacketUse {
+    /// Not at all.
+    None,
+    /// Their context describes it.
+    Context,
+    /// Their context leads to it, and is not its own.
+    Beside,
 }
 
 impl Setting<'static> {
@@ -476,23 +491,17 @@ impl Setting<'static> {
             arguments: &[],
             returned: false,
             retval: 0,
-            with_packet: true,
+            packet: PacketUse::Context,
         }
     }
 }
 
-/// Whether programs of this type see a packet.
-fn has_packet(program: &Program) -> bool {
+fn packet_use(program: &Program) -> PacketUse {
     use panal_uapi::ProgType::*;
-    matches!(
-        program.prog_type(),
-        Xdp | SchedCls
-            | SchedAct
-            | SocketFilter
-            | CgroupSkb
-            | LwtIn
-            | LwtOut
-            | LwtXmit
-            | LwtSeg6local
-    )
+    match program.prog_type() {
+        Xdp | SchedCls | SchedAct | SocketFilter | CgroupSkb | LwtIn | LwtOut | LwtXmit
+        | LwtSeg6local => PacketUse::Context,
+        Netfilter => PacketUse::Beside,
+        _ => PacketUse::None,
+    }
 }

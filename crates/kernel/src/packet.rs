@@ -216,6 +216,11 @@ impl Packet {
         self.end - self.data
     }
 
+    /// Address of the packet's first byte.
+    pub fn address(&self) -> u64 {
+        self.buffer.address() + self.data as u64
+    }
+
     /// Address and bytes of metadata and packet together.
     pub fn extent(&self) -> (u64, u64) {
         (

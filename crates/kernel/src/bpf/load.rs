@@ -183,11 +183,7 @@ fn judge(kernel: &PanalKernel, spec: &ProgSpec, prepared: &Prepared) -> Result<O
 fn needs_own_types(prog_type: ProgType) -> bool {
     matches!(
         prog_type,
-        ProgType::Tracing
-            | ProgType::Lsm
-            | ProgType::StructOps
-            | ProgType::Ext
-            | ProgType::Netfilter
+        ProgType::Tracing | ProgType::Lsm | ProgType::StructOps | ProgType::Ext
     )
 }
 

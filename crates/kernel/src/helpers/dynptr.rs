@@ -6,6 +6,8 @@
 use panal_maps::RingBuf;
 use panal_uapi::Errno;
 
+use crate::packet::{self, Packet};
+
 use super::{
     call::{Call, implement},
     ringbuf::{commit, hold},
@@ -28,16 +30,31 @@ pub(super) const SIZE: usize = 16;
 const MOST: u64 = (1 << 24) - 1;
 
 const KIND_SHIFT: u32 = 28;
+const KIND_MASK: u32 = 7;
 const READ_ONLY: u32 = 1 << 31;
 const LOCAL: u32 = 1;
 const RINGBUF: u32 = 2;
+const SKB: u32 = 3;
+const XDP: u32 = 4;
+
+/// What a dynptr stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Memory at the dynptr's address.
+    Memory,
+    /// The packet of the run, counted from where it begins at the time.
+    Packet,
+}
 
 /// A dynptr as it was read.
+#[derive(Clone, Copy)]
 pub(crate) struct Dynptr {
+    /// Address of the memory; of a packet's, any but 0. 0: null.
     pub data: u64,
     pub size: u32,
     pub offset: u32,
     pub read_only: bool,
+    kind: u32,
 }
 
 impl Dynptr {
@@ -68,32 +85,148 @@ impl Dynptr {
             size: word & MOST as u32,
             offset: u32::from_ne_bytes([o0, o1, o2, o3]),
             read_only: word & READ_ONLY != 0,
+            kind: word >> KIND_SHIFT & KIND_MASK,
         })
+    }
+
+    /// One for the packet of the run, of its length now.
+    pub fn of_packet(packet: &Packet, read_only: bool) -> Self {
+        Dynptr {
+            data: packet.context(),
+            size: packet.len() as u32,
+            offset: 0,
+            read_only,
+            kind: match packet.kind {
+                packet::Kind::Skb => SKB,
+                packet::Kind::Xdp => XDP,
+            },
+        }
+    }
+
+    /// Writes it to its place on the program's stack.
+    pub fn write(&self, call: &Call<'_>, to: u64) -> Result<(), Errno> {
+        let word = self.size | self.kind << KIND_SHIFT | if self.read_only { READ_ONLY } else { 0 };
+        let mut raw = [0; SIZE];
+        raw[..8].copy_from_slice(&self.data.to_ne_bytes());
+        raw[8..12].copy_from_slice(&word.to_ne_bytes());
+        raw[12..].copy_from_slice(&self.offset.to_ne_bytes());
+        call.write(to, &raw)
+    }
+
+    /// Writes null.
+    pub fn write_null(call: &Call<'_>, to: u64) -> Result<(), Errno> {
+        call.zero(to, SIZE)
+    }
+
+    fn place(&self) -> Place {
+        match self.kind {
+            SKB | XDP => Place::Packet,
+            _ => Place::Memory,
+        }
+    }
+
+    /// `E2BIG` for what lies beyond the end.
+    pub fn check(&self, offset: u32, len: u64) -> Result<(), Errno> {
+        let size = u64::from(self.size);
+        if len > size || u64::from(offset) > size - len {
+            Err(Errno::E2BIG)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Copies bytes out.
+    pub fn load(&self, call: &mut Call<'_>, offset: u32, len: u64) -> Result<Vec<u8>, Errno> {
+        if self.data == 0 {
+            return Err(Errno::EINVAL);
+        }
+        self.check(offset, len)?;
+        match self.place() {
+            Place::Memory => call.read_vec(self.address(offset), len as usize),
+            Place::Packet => {
+                let mut bytes = vec![0; len as usize];
+                let from = self.offset as usize + offset as usize;
+                let beyond = self.beyond_packet();
+                call.packet()?.read(from, &mut bytes).map_err(|_| beyond)?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Copies bytes in. Flags are those of `bpf_skb_store_bytes`, for packets of that kind.
+    pub fn store(
+        &self,
+        call: &mut Call<'_>,
+        offset: u32,
+        bytes: &[u8],
+        flags: u64,
+    ) -> Result<(), Errno> {
+        if self.data == 0 || self.read_only {
+            return Err(Errno::EINVAL);
+        }
+        self.check(offset, bytes.len() as u64)?;
+        if self.kind != SKB && flags != 0 {
+            return Err(Errno::EINVAL);
+        }
+        match self.place() {
+            Place::Memory => call.write(self.address(offset), bytes),
+            Place::Packet => {
+                let at = self.offset as usize + offset as usize;
+                if self.kind == SKB {
+                    return super::skb::store_bytes(call.packet()?, at, bytes, flags);
+                }
+                let beyond = self.beyond_packet();
+                call.packet()?.write(at, bytes).map_err(|_| beyond)
+            }
+        }
+    }
+
+    /// Address of bytes that can be accessed directly; `None` where there are none.
+    pub fn slice(&self, call: &mut Call<'_>, offset: u32, len: u64) -> Option<u64> {
+        if self.data == 0 {
+            return None;
+        }
+        self.check(offset, len).ok()?;
+        match self.place() {
+            Place::Memory => Some(self.address(offset)),
+            Place::Packet => {
+                let at = u64::from(self.offset) + u64::from(offset);
+                let packet = call.packet().ok()?;
+                let inside = at.checked_add(len)? <= packet.len() as u64;
+                inside.then(|| packet.address() + at)
+            }
+        }
+    }
+
+    fn address(&self, offset: u32) -> u64 {
+        self.data
+            .wrapping_add(self.offset.into())
+            .wrapping_add(offset.into())
+    }
+
+    /// The packet has become shorter than the dynptr says.
+    fn beyond_packet(&self) -> Errno {
+        if self.kind == XDP {
+            Errno::EINVAL
+        } else {
+            Errno::EFAULT
+        }
     }
 
     /// Writes a dynptr for memory that the program may read and write while the dynptr lives.
     pub fn store_local(call: &Call<'_>, to: u64, data: u64, size: u32) -> Result<(), Errno> {
-        store(call, to, data, size, LOCAL)
+        Dynptr::of_memory(data, size, LOCAL).write(call, to)
     }
 
-    /// The address of `len` bytes at `offset`; `E2BIG` beyond the end.
-    fn at(&self, offset: u32, len: u64) -> Result<u64, Errno> {
-        let size = u64::from(self.size);
-        if len > size || u64::from(offset) > size - len {
-            return Err(Errno::E2BIG);
+    fn of_memory(data: u64, size: u32, kind: u32) -> Self {
+        Dynptr {
+            data,
+            size,
+            offset: 0,
+            read_only: false,
+            kind,
         }
-        Ok(self
-            .data
-            .wrapping_add(self.offset.into())
-            .wrapping_add(offset.into()))
     }
-}
-
-fn store(call: &Call<'_>, to: u64, data: u64, size: u32, kind: u32) -> Result<(), Errno> {
-    let mut raw = [0; SIZE];
-    raw[..8].copy_from_slice(&data.to_ne_bytes());
-    raw[8..12].copy_from_slice(&(size | kind << KIND_SHIFT).to_ne_bytes());
-    call.write(to, &raw)
 }
 
 fn dynptr_from_mem(call: &mut Call<'_>) -> Result<(), Errno> {
@@ -106,7 +239,7 @@ fn dynptr_from_mem(call: &mut Call<'_>) -> Result<(), Errno> {
             Errno::E2BIG
         });
     }
-    store(call, to, data, size, LOCAL)
+    Dynptr::store_local(call, to, data, size)
 }
 
 fn dynptr_read(call: &mut Call<'_>) -> Result<(), Errno> {
@@ -118,10 +251,10 @@ fn dynptr_read(call: &mut Call<'_>) -> Result<(), Errno> {
         call.arg(4),
     );
     let dynptr = Dynptr::read(call, from)?;
-    if dynptr.data == 0 || flags != 0 {
+    if flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let bytes = call.read_vec(dynptr.at(offset, len)?, len as usize)?;
+    let bytes = dynptr.load(call, offset, len)?;
     call.write(to, &bytes)
 }
 
@@ -134,20 +267,21 @@ fn dynptr_write(call: &mut Call<'_>) -> Result<(), Errno> {
         call.arg(4),
     );
     let dynptr = Dynptr::read(call, to)?;
-    if dynptr.data == 0 || dynptr.read_only || flags != 0 {
+    if dynptr.data == 0 || dynptr.read_only {
         return Err(Errno::EINVAL);
     }
-    let at = dynptr.at(offset, len)?;
+    dynptr.check(offset, len)?;
     let bytes = call.read_vec(from, len as usize)?;
-    call.write(at, &bytes)
+    dynptr.store(call, offset, &bytes, flags)
 }
 
 fn dynptr_data(call: &mut Call<'_>) -> Result<u64, Errno> {
     let dynptr = Dynptr::read(call, call.arg(0))?;
-    if dynptr.data == 0 || dynptr.read_only {
+    if dynptr.read_only || dynptr.place() != Place::Memory {
         return Ok(0);
     }
-    Ok(dynptr.at(call.arg32(1), call.arg(2)).unwrap_or(0))
+    let (offset, len) = (call.arg32(1), call.arg(2));
+    Ok(dynptr.slice(call, offset, len).unwrap_or(0))
 }
 
 fn ringbuf_reserve_dynptr(call: &mut Call<'_>) -> Result<(), Errno> {
@@ -162,7 +296,7 @@ fn ringbuf_reserve_dynptr(call: &mut Call<'_>) -> Result<(), Errno> {
     let ring: &RingBuf = call.map_as(0)?;
     let record = ring.reserve(size.into()).ok_or(Errno::EINVAL)?;
     let address = hold(call, record);
-    store(call, to, address, size, RINGBUF)
+    Dynptr::of_memory(address, size, RINGBUF).write(call, to)
 }
 
 fn finish(call: &mut Call<'_>, discard: bool) -> Result<(), Errno> {

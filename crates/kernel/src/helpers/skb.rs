@@ -85,15 +85,23 @@ fn skb_load_bytes_relative(call: &mut Call<'_>) -> Result<(), Errno> {
 /// Packets carry no checksum of the device, so there is none to keep right.
 fn skb_store_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     let (offset, from, len, flags) = (call.arg32(1), call.arg(2), call.arg32(3), call.arg(4));
+    let bytes = call.read_vec(from, len as usize)?;
+    store_bytes(call.packet()?, offset as usize, &bytes, flags)
+}
+
+pub(super) fn store_bytes(
+    packet: &mut crate::packet::Packet,
+    offset: usize,
+    bytes: &[u8],
+    flags: u64,
+) -> Result<(), Errno> {
     if flags & !(BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH) != 0 {
         return Err(Errno::EINVAL);
     }
-    if offset > i32::MAX as u32 {
+    if offset > i32::MAX as usize {
         return Err(Errno::EFAULT);
     }
-    let bytes = call.read_vec(from, len as usize)?;
-    let packet = call.packet()?;
-    packet.write(offset as usize, &bytes)?;
+    packet.write(offset, bytes)?;
     if flags & BPF_F_INVALIDATE_HASH != 0 {
         packet.set_field(HASH, 0);
     }

@@ -2,6 +2,7 @@
 //! The rules that programs must keep stand in [`panal_uapi::program_types`].
 
 pub(crate) mod lwt;
+pub(crate) mod netfilter;
 pub(crate) mod plain;
 pub(crate) mod skb;
 pub(crate) mod tracing;
@@ -39,6 +40,7 @@ pub(crate) fn of(prog_type: ProgType) -> &'static Behaviour {
         ProgType::LwtIn | ProgType::LwtOut | ProgType::LwtXmit | ProgType::LwtSeg6local => {
             &lwt::LWT
         }
+        ProgType::Netfilter => &netfilter::NETFILTER,
         ProgType::Tracepoint => &tracing::TRACEPOINT,
         ProgType::RawTracepoint | ProgType::RawTracepointWritable => &tracing::RAW_TRACEPOINT,
         ProgType::Tracing => &tracing::TRACING,

@@ -9,6 +9,7 @@ mod contexts;
 pub mod describe;
 pub mod file;
 mod functions;
+pub(crate) mod laid_out;
 pub mod packet;
 pub mod socket;
 pub mod task;

@@ -3,6 +3,7 @@
 use super::{
     describe::{Ptr, Void, kernel_structs, opaque_structs},
     socket::{In6Addr, PossibleNet, Sock},
+    task::Net,
 };
 
 opaque_structs! {
@@ -74,6 +75,20 @@ kernel_structs! {
         head: Ptr<u8>,
         data: Ptr<u8>,
     }
+
+    /// Where in netfilter a packet is.
+    struct NfHookState = "nf_hook_state" {
+        hook: u8 [ "u8" ],
+        pf: u8 [ "u8" ],
+        r#in: Ptr<NetDevice>,
+        out: Ptr<NetDevice>,
+        sk: Ptr<Sock>,
+        net: Ptr<Net>,
+        okfn: Ptr<Void>,
+    }
+
+    /// What a netfilter program sees.
+    struct BpfNfCtx = "bpf_nf_ctx" { state: Ptr<NfHookState>, skb: Ptr<SkBuff> }
 
     /// Ethernet (IEEE 802.3).
     struct EthHdr = "ethhdr" {

@@ -218,10 +218,6 @@ pub(crate) struct UserMap {
 }
 
 impl UserMap {
-    pub fn new(map: Arc<Map>) -> Self {
-        UserMap::with_flags(map, OpenFlags::empty())
-    }
-
     /// A descriptor that is only for reading, or only for writing.
     pub fn with_flags(map: Arc<Map>, flags: OpenFlags) -> Self {
         map.users.fetch_add(1, Ordering::Relaxed);

@@ -81,14 +81,6 @@ impl MapDef {
         (self.value_size as usize).next_multiple_of(8)
     }
 
-    /// Whether user space may read and write elements, by the flags of creation.
-    pub fn user_access(&self) -> (bool, bool) {
-        (
-            !self.flags.contains(MapFlags::WRONLY),
-            !self.flags.contains(MapFlags::RDONLY),
-        )
-    }
-
     /// Copies a value in, but for the special fields.
     ///
     /// # Safety

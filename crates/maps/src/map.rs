@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use panal_uapi::Errno;
+use panal_uapi::{Errno, kernel::MapFlags};
 
 use crate::{MapDef, bytes};
 
@@ -19,7 +19,10 @@ pub struct MapBase {
 }
 
 impl MapBase {
-    pub(crate) fn new(def: MapDef) -> MapBase {
+    /// What a definition says of the map itself: who may read and write is said of the descriptor that
+    /// creation gives (`bpf_map_flags_retain_permanent`).
+    pub(crate) fn new(mut def: MapDef) -> MapBase {
+        def.flags -= MapFlags::RDONLY | MapFlags::WRONLY;
         MapBase {
             def,
             frozen: AtomicBool::new(false),

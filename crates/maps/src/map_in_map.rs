@@ -8,7 +8,7 @@ use crate::{CreateError, MapDef};
 pub(crate) fn check_template(inner: Option<&MapDef>) -> Result<(), CreateError> {
     let Some(inner) = inner else {
         return Err(CreateError::new(
-            Errno::EBADF,
+            Errno::EINVAL,
             "a map of maps needs an inner map as template",
         ));
     };

@@ -137,20 +137,26 @@ impl Map for ObjectArray {
 
     fn delete(&self, key: &[u8]) -> Result<(), Errno> {
         let index = index_key(key).ok_or(Errno::EINVAL)?;
-        let slot = self.slots.get(index as usize).ok_or(Errno::E2BIG)?;
-        if self.put(slot, ptr::null_mut()) {
-            Ok(())
-        } else {
-            Err(Errno::ENOENT)
+        let (beyond, absent) = match self.base.def().map_type {
+            MapType::Xskmap => (Errno::EINVAL, Ok(())),
+            MapType::Sockmap => (Errno::EINVAL, Err(Errno::EINVAL)),
+            _ => (Errno::E2BIG, Err(Errno::ENOENT)),
+        };
+        let slot = self.slots.get(index as usize).ok_or(beyond)?;
+        match self.put(slot, ptr::null_mut()) {
+            true => Ok(()),
+            false => absent,
         }
     }
 
     fn user_lookup(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno> {
-        if !matches!(
-            self.base.def().map_type,
-            MapType::ProgArray | MapType::ArrayOfMaps
-        ) {
-            return Err(Errno::ENOTSUPP);
+        match self.base.def().map_type {
+            MapType::ProgArray | MapType::ArrayOfMaps => {}
+            MapType::Xskmap => return Err(Errno::EOPNOTSUPP),
+            MapType::Sockmap | MapType::ReuseportSockarray => {
+                return Err(socket_map::absent(self.base.def()));
+            }
+            _ => return Err(Errno::ENOTSUPP),
         }
         let index = index_key(key).ok_or(Errno::EINVAL)?;
         let object = self.fetch(index).ok_or(Errno::ENOENT)?;

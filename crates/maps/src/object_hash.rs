@@ -101,6 +101,10 @@ impl Map for ObjectHash {
     }
 
     fn user_lookup(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno> {
+        let def = self.base.def();
+        if def.map_type == MapType::Sockhash {
+            return Err(crate::socket_map::absent(def));
+        }
         let id = self.owners().get(key).ok_or(Errno::ENOENT)?.id;
         out.get_mut(..4)
             .ok_or(Errno::EINVAL)?

@@ -42,6 +42,15 @@ fn check(def: &MapDef) -> Result<(), CreateError> {
     Ok(())
 }
 
+/// The definition that the map shows: programs must not write devices.
+fn of_map(def: &MapDef) -> MapDef {
+    let mut shown = def.clone();
+    if def.map_type != MapType::Cpumap {
+        shown.flags |= MapFlags::RDONLY_PROG;
+    }
+    shown
+}
+
 /// An array of targets: those that were set are there.
 pub struct RedirectArray {
     base: MapBase,
@@ -59,7 +68,7 @@ impl RedirectArray {
             .ok_or_else(CreateError::no_memory)?;
         let slots = MapDef::new(MapType::ProgArray, 4, 4, def.max_entries);
         Ok(RedirectArray {
-            base: MapBase::new(def.clone()),
+            base: MapBase::new(of_map(def)),
             values: host.cage.allocate(len, 8)?,
             present: zeroed(def.max_entries as usize).ok_or_else(CreateError::no_memory)?,
             programs: ObjectArray::new(host, &slots)?,
@@ -173,5 +182,5 @@ impl Map for RedirectArray {
 /// Creates a `DEVMAP_HASH`: an ordinary hash of the values.
 pub(crate) fn devmap_hash(host: &MapHost, def: &MapDef) -> Result<HashMap, CreateError> {
     check(def)?;
-    HashMap::new(host, def)
+    HashMap::new(host, &of_map(def))
 }

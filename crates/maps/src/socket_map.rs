@@ -10,6 +10,14 @@ use crate::{
 /// Most bytes of a sock hash's key (`MAX_BPF_STACK`).
 const KEY_MOST: u32 = 512;
 
+/// What a lookup answers where no socket is: what is read are cookies, of eight bytes.
+pub(crate) fn absent(def: &MapDef) -> Errno {
+    match def.value_size {
+        8 => Errno::ENOENT,
+        _ => Errno::ENOSPC,
+    }
+}
+
 /// Checks a definition (`sock_map_alloc`, `sock_hash_alloc`, `reuseport_array_alloc_check`).
 pub(crate) fn check(def: &MapDef) -> Result<(), CreateError> {
     let hash = def.map_type == MapType::Sockhash;

@@ -133,6 +133,11 @@ impl Map for StackTrace {
         Ok(())
     }
 
+    fn user_lookup_and_delete(&self, key: &[u8], out: &mut [u8]) -> Result<(), Errno> {
+        self.user_lookup(key, out)?;
+        self.delete(key)
+    }
+
     fn next_key(&self, key: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {
         let first = match key.map(|key| self.key(key)).transpose()? {
             // A key that is not there begins anew.

@@ -168,11 +168,11 @@ impl Map for Storage {
         })
     }
 
-    fn user_update(&self, _key: &[u8], _value: &[u8], _flags: u64) -> Result<(), Errno> {
-        Err(if of_cgroup(self.base.def()) {
-            Errno::ENOENT
-        } else {
-            Errno::EBADF
+    fn user_update(&self, _key: &[u8], _value: &[u8], flags: u64) -> Result<(), Errno> {
+        Err(match of_cgroup(self.base.def()) {
+            true if flags & !(update::BPF_EXIST | update::BPF_F_LOCK) != 0 => Errno::EINVAL,
+            true => Errno::ENOENT,
+            false => Errno::EBADF,
         })
     }
 

@@ -1,4 +1,5 @@
-//! What the system call adds to a map's own methods: sizes, flags, access rights, freezing.
+//! What the system call adds to a map's own methods: sizes, flags, freezing. Who may read and write is a
+//! matter of the descriptor, which the kernel has.
 
 use panal_uapi::{Errno, MapType, kernel::update};
 
@@ -12,19 +13,10 @@ fn check_key(map: &dyn Map, key: &[u8]) -> Result<(), Errno> {
     }
 }
 
-fn check_read(map: &dyn Map) -> Result<(), Errno> {
-    if map.base().def().user_access().0 {
-        Ok(())
-    } else {
-        Err(Errno::EPERM)
-    }
-}
-
 fn check_write(map: &dyn Map) -> Result<(), Errno> {
-    if map.base().def().user_access().1 && !map.base().frozen() {
-        Ok(())
-    } else {
-        Err(Errno::EPERM)
+    match map.base().frozen() {
+        true => Err(Errno::EPERM),
+        false => Ok(()),
     }
 }
 
@@ -55,7 +47,6 @@ pub fn lookup(
     if flags & !update::BPF_F_LOCK != 0 {
         return Err(Errno::EINVAL);
     }
-    check_read(map)?;
     check_lock(map, flags)?;
     check_key(map, key)?;
     let mut out = vec![0; map.user_value_size()];
@@ -100,12 +91,14 @@ pub fn lookup_and_delete(map: &dyn Map, key: &[u8], flags: u64) -> Result<Vec<u8
     if flags & !update::BPF_F_LOCK != 0 {
         return Err(Errno::EINVAL);
     }
-    check_read(map)?;
     check_write(map)?;
     check_lock(map, flags)?;
     check_key(map, key)?;
     let mut out = vec![0; map.user_value_size()];
-    if is_keyless(map) {
+    let map_type = map.base().def().map_type;
+    if matches!(map_type, MapType::BloomFilter | MapType::DevmapHash) {
+        return Err(Errno::ENOTSUPP);
+    } else if is_keyless(map) {
         map.pop(&mut out)?
     } else {
         map.user_lookup_and_delete(key, &mut out)?
@@ -115,7 +108,6 @@ pub fn lookup_and_delete(map: &dyn Map, key: &[u8], flags: u64) -> Result<Vec<u8
 
 /// `BPF_MAP_GET_NEXT_KEY`; `None` at the end.
 pub fn next_key(map: &dyn Map, key: Option<&[u8]>) -> Result<Option<Vec<u8>>, Errno> {
-    check_read(map)?;
     if let Some(key) = key {
         check_key(map, key)?;
     }

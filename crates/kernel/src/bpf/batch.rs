@@ -1,47 +1,57 @@
-//! `BPF_MAP_*_BATCH`, and looking up with deleting.
+//! `BPF_MAP_*_BATCH`
+
+use std::sync::Arc;
 
 use panal_maps::syscall;
 use panal_uapi::{
     Errno, MapType,
     inspect::Batch,
-    kernel::{Failure, Fd, Kernel},
+    kernel::{Failure, Fd, Kernel, update},
 };
 
-use super::maps::{in_map, readable, writable};
-use crate::{PanalKernel, maps::Map};
+use super::maps::{in_map, may_read, may_write, user_map};
+use crate::{
+    PanalKernel,
+    maps::{Map, UserMap},
+};
 
 /// Most bytes that one call moves.
 const MOST: usize = 1 << 28;
 
-/// Hash tables can be emptied by batches, too.
-fn is_hash(map_type: MapType) -> bool {
-    use MapType::{Hash, LruHash, LruPercpuHash, PercpuHash};
-    matches!(map_type, Hash | LruHash | PercpuHash | LruPercpuHash)
+/// What is done to many elements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Batched {
+    Lookup,
+    Take,
+    Update,
+    Delete,
 }
 
-/// The map types that Linux moves by batches.
-fn has_batches(map_type: MapType) -> bool {
-    use MapType::{Array, ArrayOfMaps, HashOfMaps, LpmTrie, PercpuArray};
-    is_hash(map_type)
-        || matches!(
-            map_type,
-            Array | PercpuArray | LpmTrie | ArrayOfMaps | HashOfMaps
-        )
+/// Whether Linux does that to maps of a type.
+fn has(map_type: MapType, what: Batched) -> bool {
+    use MapType::{
+        Array, ArrayOfMaps, Hash, HashOfMaps, LpmTrie, LruHash, LruPercpuHash, PercpuArray,
+        PercpuHash,
+    };
+    match map_type {
+        Hash | LruHash | PercpuHash | LruPercpuHash | HashOfMaps => true,
+        LpmTrie => what != Batched::Take,
+        Array | PercpuArray | ArrayOfMaps => matches!(what, Batched::Lookup | Batched::Update),
+        _ => false,
+    }
 }
 
-pub(super) fn lookup_and_delete(
-    kernel: &PanalKernel,
-    map: &Fd,
-    key: &[u8],
-    flags: u64,
-) -> Result<Option<Vec<u8>>, Failure> {
-    const COMMAND: &str = "BPF_MAP_LOOKUP_AND_DELETE_ELEM";
-    writable(kernel, map, COMMAND)?;
-    let map = readable(kernel, map, COMMAND)?;
-    match syscall::lookup_and_delete(&*map.core, key, flags) {
-        Ok(value) => Ok(Some(value)),
-        Err(Errno::ENOENT) => Ok(None),
-        Err(errno) => Err(in_map(COMMAND, &map)(errno)),
+/// The map behind a descriptor, when that may be done to it.
+fn allowed(user: &UserMap, command: &'static str, what: Batched) -> Result<Arc<Map>, Failure> {
+    if matches!(what, Batched::Lookup | Batched::Take) {
+        may_read(user, command)?;
+    }
+    if what != Batched::Lookup {
+        may_write(user, command)?;
+    }
+    match has(user.map().map_type(), what) {
+        true => Ok(user.map().clone()),
+        false => Err(in_map(command, user.map())(Errno::ENOTSUPP)),
     }
 }
 
@@ -57,25 +67,19 @@ pub(super) fn lookup(
         true => "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
         false => "BPF_MAP_LOOKUP_BATCH",
     };
-    let map = readable(kernel, fd, command)?;
-    if delete {
-        writable(kernel, fd, command)?;
+    let what = match delete {
+        true => Batched::Take,
+        false => Batched::Lookup,
+    };
+    let user = user_map(kernel, fd, command)?;
+    if count == 0 {
+        return Err(in_map(command, user.map())(Errno::EINVAL));
     }
-    let allowed = has_batches(map.map_type()) && (!delete || is_hash(map.map_type()));
-    if !allowed {
-        return Err(in_map(command, &map)(Errno::ENOTSUPP));
-    }
+    let map = allowed(&user, command, what)?;
     let element = map.core.user_value_size() + map.core.base().def().key_size as usize;
-    let fits = (count as usize)
-        .checked_mul(element)
-        .is_some_and(|n| n <= MOST);
-    if count == 0 || !fits {
-        let errno = if count == 0 {
-            Errno::EINVAL
-        } else {
-            Errno::E2BIG
-        };
-        return Err(in_map(command, &map)(errno));
+    let bytes = (count as usize).checked_mul(element);
+    if bytes.is_none_or(|bytes| bytes > MOST) {
+        return Err(in_map(command, &map)(Errno::E2BIG));
     }
     walk(&map, from, count, delete).map_err(in_map(command, &map))
 }
@@ -120,7 +124,7 @@ fn walk(map: &Map, from: Option<&[u8]>, count: u32, delete: bool) -> Result<Batc
     Ok(batch)
 }
 
-pub(super) fn update(
+pub(super) fn update_all(
     kernel: &PanalKernel,
     fd: &Fd,
     keys: &[u8],
@@ -128,14 +132,21 @@ pub(super) fn update(
     flags: u64,
 ) -> Result<u32, Failure> {
     const COMMAND: &str = "BPF_MAP_UPDATE_BATCH";
-    let map = writable(kernel, fd, COMMAND)?;
+    let user = user_map(kernel, fd, COMMAND)?;
+    let map = user.map();
     let key_size = map.core.base().def().key_size as usize;
-    let value_size = match map.map_type() {
-        MapType::ArrayOfMaps | MapType::HashOfMaps => 4,
-        _ => map.core.user_value_size(),
-    };
-    let count = count(&map, keys).map_err(in_map(COMMAND, &map))?;
+    let value_size = map.core.user_value_size();
+    let count = count(map, keys).map_err(in_map(COMMAND, map))?;
     if count * value_size != values.len() {
+        return Err(in_map(COMMAND, map)(Errno::EINVAL));
+    }
+    let map = allowed(&user, COMMAND, Batched::Update)?;
+    let locked = map.core.base().def().spin_lock.is_some();
+    let known = match locked {
+        true => update::BPF_F_LOCK,
+        false => 0,
+    };
+    if flags & !known != 0 {
         return Err(in_map(COMMAND, &map)(Errno::EINVAL));
     }
     let pairs = keys
@@ -154,11 +165,10 @@ pub(super) fn update(
 
 pub(super) fn delete(kernel: &PanalKernel, fd: &Fd, keys: &[u8]) -> Result<u32, Failure> {
     const COMMAND: &str = "BPF_MAP_DELETE_BATCH";
-    let map = writable(kernel, fd, COMMAND)?;
+    let user = user_map(kernel, fd, COMMAND)?;
+    count(user.map(), keys).map_err(in_map(COMMAND, user.map()))?;
+    let map = allowed(&user, COMMAND, Batched::Delete)?;
     let wrong = in_map(COMMAND, &map);
-    if let Err(errno) = count(&map, keys) {
-        return Err(wrong(errno));
-    }
     let key_size = map.core.base().def().key_size as usize;
     let mut deleted = 0;
     for key in keys.chunks_exact(key_size) {
@@ -174,9 +184,7 @@ pub(super) fn delete(kernel: &PanalKernel, fd: &Fd, keys: &[u8]) -> Result<u32, 
 /// How many keys these are.
 fn count(map: &Map, keys: &[u8]) -> Result<usize, Errno> {
     let size = map.core.base().def().key_size as usize;
-    if !has_batches(map.map_type()) {
-        Err(Errno::ENOTSUPP)
-    } else if size == 0 || keys.is_empty() || !keys.len().is_multiple_of(size) {
+    if size == 0 || keys.is_empty() || !keys.len().is_multiple_of(size) {
         Err(Errno::EINVAL)
     } else {
         Ok(keys.len() / size)

@@ -2,21 +2,56 @@
 
 use panal_btf::{Btf, Kind, TypeId};
 use panal_maps::SpecialField;
+use panal_uapi::MapType;
 
-/// Structures that the kernel keeps in values, with their sizes.
-const SPECIAL: [(&str, u32); 9] = [
-    (SPIN_LOCK, 4),
-    ("bpf_res_spin_lock", 4),
-    ("bpf_timer", 16),
-    ("bpf_wq", 16),
-    ("bpf_list_head", 16),
-    ("bpf_list_node", 24),
-    ("bpf_rb_root", 16),
-    ("bpf_rb_node", 32),
-    ("bpf_refcount", 4),
+/// Structures that the kernel keeps in values, with their sizes and who may have them.
+const SPECIAL: [(&str, u32, Holders); 9] = [
+    (SPIN_LOCK, 4, Holders::Locks),
+    ("bpf_res_spin_lock", 4, Holders::Locks),
+    ("bpf_timer", 16, Holders::Timers),
+    ("bpf_wq", 16, Holders::Timers),
+    ("bpf_list_head", 16, Holders::Timers),
+    ("bpf_list_node", 24, Holders::Any),
+    ("bpf_rb_root", 16, Holders::Timers),
+    ("bpf_rb_node", 32, Holders::Any),
+    ("bpf_refcount", 4, Holders::Any),
 ];
 
 const SPIN_LOCK: &str = "bpf_spin_lock";
+
+/// Which maps' values may have a field (`map_check_btf`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holders {
+    /// What is not checked by type.
+    Any,
+    /// Maps whose values are one for all CPUs, and stay where they are.
+    Locks,
+    /// Maps that tell when an element goes.
+    Timers,
+    /// Maps that programs write.
+    Pointers,
+}
+
+impl Holders {
+    fn include(self, map_type: MapType) -> bool {
+        use MapType::{
+            Array, CgroupStorage, CgrpStorage, Hash, InodeStorage, LruHash, LruPercpuHash,
+            PercpuArray, PercpuHash, SkStorage, TaskStorage,
+        };
+        let owned = matches!(
+            map_type,
+            SkStorage | InodeStorage | TaskStorage | CgrpStorage
+        );
+        match (self, map_type) {
+            (Holders::Any, _) | (_, Hash | Array) => true,
+            (Holders::Locks, CgroupStorage) => true,
+            (Holders::Timers, LruHash) => true,
+            (Holders::Pointers, LruHash | PercpuHash | LruPercpuHash | PercpuArray) => true,
+            (Holders::Locks | Holders::Pointers, _) => owned,
+            (Holders::Timers, _) => false,
+        }
+    }
+}
 
 /// Tags of pointers that the kernel owns.
 const POINTER_TAGS: [&str; 4] = ["kptr", "kptr_untrusted", "percpu_kptr", "uptr"];
@@ -34,6 +69,16 @@ pub(super) struct Fields {
     pub fields: Vec<SpecialField>,
     /// Offset of the spin lock.
     pub spin_lock: Option<u32>,
+    /// What they are, and who may have that.
+    holders: Vec<(&'static str, Holders)>,
+}
+
+impl Fields {
+    /// A field that maps of this type do not have in their values.
+    pub fn refused_by(&self, map_type: MapType) -> Option<&'static str> {
+        let refused = |(_, holders): &&(&str, Holders)| !holders.include(map_type);
+        self.holders.iter().find(refused).map(|(name, _)| *name)
+    }
 }
 
 /// The special fields of a type.
@@ -52,8 +97,9 @@ fn visit(btf: &Btf, id: TypeId, offset: u32, depth: u32, found: &mut Fields) {
     let (id, ty) = btf.skip_modifiers(id);
     match &ty.kind {
         Kind::Struct { members, .. } => {
-            let special = SPECIAL.iter().find(|(name, _)| **name == *ty.name);
-            if let Some(&(name, size)) = special {
+            let special = SPECIAL.iter().find(|(name, ..)| **name == *ty.name);
+            if let Some(&(name, size, holders)) = special {
+                found.holders.push((name, holders));
                 if name == SPIN_LOCK {
                     found.spin_lock.get_or_insert(offset);
                 }
@@ -80,6 +126,7 @@ fn visit(btf: &Btf, id: TypeId, offset: u32, depth: u32, found: &mut Fields) {
             }
         }
         Kind::Ptr(_) if btf.type_tags(id).any(|tag| POINTER_TAGS.contains(&tag)) => {
+            found.holders.push(("kptr", Holders::Pointers));
             found.fields.push(SpecialField { offset, size: 8 });
         }
         _ => {}

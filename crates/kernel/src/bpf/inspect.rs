@@ -13,7 +13,7 @@ use panal_uapi::{
     kernel::{Failure, Fd},
 };
 
-use super::{batch, fail};
+use super::{batch, fail, maps};
 use crate::{
     Direction, HookPoint, PanalKernel,
     fds::Object,
@@ -308,7 +308,7 @@ impl Inspect for PanalKernel {
         key: &[u8],
         flags: u64,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        batch::lookup_and_delete(self, map, key, flags)
+        maps::lookup_and_delete(self, map, key, flags)
     }
 
     fn map_lookup_batch(
@@ -328,7 +328,7 @@ impl Inspect for PanalKernel {
         values: &[u8],
         flags: u64,
     ) -> Result<u32, Failure> {
-        batch::update(self, map, keys, values, flags)
+        batch::update_all(self, map, keys, values, flags)
     }
 
     fn map_delete_batch(&self, map: &Fd, keys: &[u8]) -> Result<u32, Failure> {

@@ -4,15 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use panal_btf::TypeId;
 use panal_maps::{
-    CreateError, MapDef, Object, ObjectArray, ObjectHash, PerfEventArray, RedirectArray, RingBuf,
-    UserRingBuf, create_map, describe_map, fits_template, is_supported, syscall,
+    CreateError, MapDef, PerfEventArray, RingBuf, UserRingBuf, create_map, describe_map,
+    is_supported, syscall,
 };
 use panal_uapi::{
-    AttachType, Capabilities, Errno, MapType,
+    Capabilities, Errno,
+    inspect::OpenFlags,
     kernel::{Failure, Fd, MapFlags, MapSpec},
 };
 
-use super::{fail, fields, require};
+use super::{
+    fail, fields,
+    object_maps::{self, Entry},
+    require,
+};
 use crate::{
     PanalKernel, fds,
     maps::{Map, NewMap, UserMap},
@@ -115,18 +120,26 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
             )
         })?),
     };
-    let types = types(kernel, spec)?;
+    // Maps without keys have no types on Linux; clients that are told so do without.
+    let types = match spec.key_size {
+        0 => None,
+        _ => types(kernel, spec)?,
+    };
     let special = match &types {
         Some((btf, _, value)) if *value != TypeId::VOID => fields::of(&btf.btf, *value),
         _ => fields::Fields::default(),
     };
+    if let Some(field) = special.refused_by(spec.map_type) {
+        let map_type = spec.map_type;
+        let detail = in_map(format!("values of a {map_type} have no {field}"));
+        return Err(fail(CREATE, Errno::EOPNOTSUPP, detail));
+    }
     let def = MapDef {
         map_type: spec.map_type,
         key_size: spec.key_size,
         value_size: spec.value_size,
         max_entries: spec.max_entries,
-        // The node is 0, where everything is.
-        flags: spec.flags.difference(MapFlags::NUMA_NODE),
+        flags: spec.flags,
         extra: spec.extra,
         fields: special.fields,
         spin_lock: special.spin_lock,
@@ -151,32 +164,71 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
     if map.handle == 0 {
         return Err(fail(CREATE, Errno::ENOMEM, in_map("too many maps".into())));
     }
-    kernel.open(CREATE, fds::Object::Map(UserMap::new(map)))
+    // Who may read and write is a matter of this descriptor, not of the map.
+    let access = OpenFlags::from_bits_retain(spec.flags.bits());
+    let access = access & (OpenFlags::RDONLY | OpenFlags::WRONLY);
+    kernel.open(CREATE, fds::Object::Map(UserMap::with_flags(map, access)))
 }
 
-/// The map behind a descriptor that may read it.
-pub(super) fn readable(
+/// Whether a map may be read through this descriptor.
+pub(super) fn may_read(map: &UserMap, command: &'static str) -> Result<(), Failure> {
+    let allowed = map.to_read().map(drop);
+    allowed.map_err(|e| fail(command, e, "the descriptor is only for writing"))
+}
+
+/// Whether a map may be written through this descriptor.
+pub(super) fn may_write(map: &UserMap, command: &'static str) -> Result<(), Failure> {
+    let allowed = map.to_write().map(drop);
+    allowed.map_err(|e| fail(command, e, "the descriptor is only for reading"))?;
+    match map.map().is_frozen() {
+        true => Err(fail(command, Errno::EPERM, "the map is frozen")),
+        false => Ok(()),
+    }
+}
+
+/// The map behind a descriptor, when this can be a key of it.
+fn sized(
     kernel: &PanalKernel,
     map: &Fd,
     command: &'static str,
-) -> Result<Arc<Map>, Failure> {
+    key: &[u8],
+) -> Result<UserMap, Failure> {
     let user = user_map(kernel, map, command)?;
-    let map = user.to_read().cloned();
-    map.map_err(|e| fail(command, e, "the descriptor is only for writing"))
+    match key.len() == user.map().core.base().def().key_size as usize {
+        true => Ok(user),
+        false => Err(in_map(command, user.map())(Errno::EINVAL)),
+    }
 }
 
-/// The map behind a descriptor that may write it.
-pub(super) fn writable(
+/// The map that this key is read from.
+fn to_read(
     kernel: &PanalKernel,
     map: &Fd,
     command: &'static str,
+    key: &[u8],
 ) -> Result<Arc<Map>, Failure> {
-    let user = user_map(kernel, map, command)?;
-    let map = user.to_write().cloned();
-    map.map_err(|e| fail(command, e, "the descriptor is only for reading"))
+    let user = sized(kernel, map, command, key)?;
+    may_read(&user, command)?;
+    Ok(user.map().clone())
 }
 
-fn user_map(kernel: &PanalKernel, map: &Fd, command: &'static str) -> Result<UserMap, Failure> {
+/// The map that this key is changed in.
+fn to_write(
+    kernel: &PanalKernel,
+    map: &Fd,
+    command: &'static str,
+    key: &[u8],
+) -> Result<Arc<Map>, Failure> {
+    let user = sized(kernel, map, command, key)?;
+    may_write(&user, command)?;
+    Ok(user.map().clone())
+}
+
+pub(super) fn user_map(
+    kernel: &PanalKernel,
+    map: &Fd,
+    command: &'static str,
+) -> Result<UserMap, Failure> {
     let number = map.number();
     let found = kernel.shared.fds.user_map(number);
     found.map_err(|e| fail(command, e, format!("descriptor {number} is no map")))
@@ -201,7 +253,7 @@ pub(super) fn lookup(
     key: &[u8],
     flags: u64,
 ) -> Result<Option<Vec<u8>>, Failure> {
-    let map = readable(kernel, map, "BPF_MAP_LOOKUP_ELEM")?;
+    let map = to_read(kernel, map, "BPF_MAP_LOOKUP_ELEM", key)?;
     match syscall::lookup(&*map.core, key, None, flags) {
         Ok(value) => Ok(Some(value)),
         Err(Errno::ENOENT) => Ok(None),
@@ -216,114 +268,47 @@ pub(super) fn update(
     value: &[u8],
     flags: u64,
 ) -> Result<(), Failure> {
-    let map = writable(kernel, map, "BPF_MAP_UPDATE_ELEM")?;
-    let done = match map.map_type() {
-        MapType::ProgArray => set_program(kernel, &map, key, value, flags),
-        MapType::ArrayOfMaps | MapType::HashOfMaps => set_map(kernel, &map, key, value, flags),
-        MapType::Devmap | MapType::Cpumap => set_target(kernel, &map, key, value, flags),
-        MapType::PerfEventArray | MapType::CgroupArray | MapType::Xskmap => Err(Errno::EBADF),
-        _ => syscall::update(&*map.core, key, value, flags),
+    const COMMAND: &str = "BPF_MAP_UPDATE_ELEM";
+    let user = sized(kernel, map, COMMAND, key)?;
+    let map = user.map();
+    let wrong = in_map(COMMAND, map);
+    if value.len() != map.core.user_value_size() {
+        return Err(wrong(Errno::EINVAL));
+    }
+    may_write(&user, COMMAND)?;
+    let entry = Entry {
+        map,
+        key,
+        value,
+        flags,
     };
-    done.map_err(in_map("BPF_MAP_UPDATE_ELEM", &map))
-}
-
-/// A descriptor that user space stores as a value.
-fn descriptor(value: &[u8]) -> Result<i32, Errno> {
-    value
-        .try_into()
-        .map(i32::from_ne_bytes)
-        .map_err(|_| Errno::EINVAL)
-}
-
-fn check_key(map: &Map, key: &[u8]) -> Result<(), Errno> {
-    let def = map.core.base().def();
-    if !def.user_access().1 || map.is_frozen() {
-        Err(Errno::EPERM)
-    } else if key.len() != def.key_size as usize {
-        Err(Errno::EINVAL)
-    } else {
-        Ok(())
-    }
-}
-
-fn set_program(
-    kernel: &PanalKernel,
-    map: &Map,
-    key: &[u8],
-    value: &[u8],
-    flags: u64,
-) -> Result<(), Errno> {
-    check_key(map, key)?;
-    let program = kernel.shared.fds.program(descriptor(value)?)?;
-    if !map.takes(&program) {
-        return Err(Errno::EINVAL);
-    }
-    let array: &ObjectArray = map.core.as_any().downcast_ref().ok_or(Errno::EINVAL)?;
-    array.set(key, Object::new(program.id, program), flags)
-}
-
-fn set_map(
-    kernel: &PanalKernel,
-    map: &Map,
-    key: &[u8],
-    value: &[u8],
-    flags: u64,
-) -> Result<(), Errno> {
-    check_key(map, key)?;
-    let inner = kernel.shared.fds.map(descriptor(value)?)?;
-    let template = map.inner_def.as_ref().ok_or(Errno::EINVAL)?;
-    if !fits_template(template, inner.core.base().def()) {
-        return Err(Errno::EINVAL);
-    }
-    let object = Object {
-        id: inner.id,
-        address: inner.handle,
-        payload: inner,
-    };
-    let any = map.core.as_any();
-    if let Some(array) = any.downcast_ref::<ObjectArray>() {
-        array.set(key, object, flags)
-    } else if let Some(hash) = any.downcast_ref::<ObjectHash>() {
-        hash.set(key, object, flags)
-    } else {
-        Err(Errno::EINVAL)
-    }
-}
-
-/// An entry of a device or CPU map: where to, and a program to run there, whose descriptor may
-/// follow.
-fn set_target(
-    kernel: &PanalKernel,
-    map: &Map,
-    key: &[u8],
-    value: &[u8],
-    flags: u64,
-) -> Result<(), Errno> {
-    check_key(map, key)?;
-    let program = match value.get(4..8).map(descriptor).transpose()? {
-        Some(fd) if fd > 0 => {
-            let program = kernel.shared.fds.program(fd)?;
-            let wanted = match map.map_type() {
-                MapType::Cpumap => AttachType::XdpCpumap,
-                _ => AttachType::XdpDevmap,
-            };
-            if program.attach_type != Some(wanted) {
-                return Err(Errno::EINVAL);
-            }
-            Some(Object::new(program.id, program))
-        }
-        _ => None,
-    };
-    let targets: &RedirectArray = map.core.as_any().downcast_ref().ok_or(Errno::EINVAL)?;
-    targets.set(key, value, program, flags)
+    object_maps::update(kernel, &entry).map_err(wrong)
 }
 
 pub(super) fn delete(kernel: &PanalKernel, map: &Fd, key: &[u8]) -> Result<bool, Failure> {
-    let map = writable(kernel, map, "BPF_MAP_DELETE_ELEM")?;
+    let map = to_write(kernel, map, "BPF_MAP_DELETE_ELEM", key)?;
     match syscall::delete(&*map.core, key) {
         Ok(()) => Ok(true),
         Err(Errno::ENOENT) => Ok(false),
         Err(errno) => Err(in_map("BPF_MAP_DELETE_ELEM", &map)(errno)),
+    }
+}
+
+pub(super) fn lookup_and_delete(
+    kernel: &PanalKernel,
+    map: &Fd,
+    key: &[u8],
+    flags: u64,
+) -> Result<Option<Vec<u8>>, Failure> {
+    const COMMAND: &str = "BPF_MAP_LOOKUP_AND_DELETE_ELEM";
+    let user = sized(kernel, map, COMMAND, key)?;
+    may_read(&user, COMMAND)?;
+    may_write(&user, COMMAND)?;
+    let map = user.map();
+    match syscall::lookup_and_delete(&*map.core, key, flags) {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(in_map(COMMAND, map)(errno)),
     }
 }
 
@@ -332,13 +317,19 @@ pub(super) fn next_key(
     map: &Fd,
     key: Option<&[u8]>,
 ) -> Result<Option<Vec<u8>>, Failure> {
-    let map = readable(kernel, map, "BPF_MAP_GET_NEXT_KEY")?;
-    syscall::next_key(&*map.core, key).map_err(in_map("BPF_MAP_GET_NEXT_KEY", &map))
+    const COMMAND: &str = "BPF_MAP_GET_NEXT_KEY";
+    let user = match key {
+        Some(key) => sized(kernel, map, COMMAND, key)?,
+        None => user_map(kernel, map, COMMAND)?,
+    };
+    may_read(&user, COMMAND)?;
+    syscall::next_key(&*user.map().core, key).map_err(in_map(COMMAND, user.map()))
 }
 
 pub(super) fn freeze(kernel: &PanalKernel, map: &Fd) -> Result<(), Failure> {
-    let map = writable(kernel, map, "BPF_MAP_FREEZE")?;
-    syscall::freeze(&*map.core).map_err(in_map("BPF_MAP_FREEZE", &map))
+    let user = user_map(kernel, map, "BPF_MAP_FREEZE")?;
+    may_write(&user, "BPF_MAP_FREEZE")?;
+    syscall::freeze(&*user.map().core).map_err(in_map("BPF_MAP_FREEZE", user.map()))
 }
 
 pub(super) fn ring_buffer_consume(
@@ -372,10 +363,12 @@ pub(super) fn user_ring_buffer_write(
     record: &[u8],
 ) -> Result<bool, Failure> {
     const COMMAND: &str = "BPF_MAP_UPDATE_ELEM";
-    let map = writable(kernel, map, COMMAND)?;
+    let user = user_map(kernel, map, COMMAND)?;
+    may_write(&user, COMMAND)?;
+    let map = user.map();
     match map.core.as_any().downcast_ref::<UserRingBuf>() {
-        Some(ring) => ring.write(record).map_err(in_map(COMMAND, &map)),
-        None => Err(in_map("user ring buffer", &map)(Errno::EINVAL)),
+        Some(ring) => ring.write(record).map_err(in_map(COMMAND, map)),
+        None => Err(in_map("user ring buffer", map)(Errno::EINVAL)),
     }
 }
 

@@ -7,6 +7,7 @@ mod inspect;
 mod linkage;
 mod load;
 mod maps;
+mod object_maps;
 mod resolve;
 
 use std::sync::Arc;

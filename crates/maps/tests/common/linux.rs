@@ -87,12 +87,6 @@ impl Linux {
         })
     }
 
-    pub fn freeze(&self) -> Result<(), i32> {
-        let mut attr = [0; 128];
-        put(&mut attr, 0, &(self.fd as u32).to_ne_bytes());
-        bpf(22, &mut attr).map(|_| ())
-    }
-
     fn element(&self, command: i32, key: Option<&[u8]>, value: u64, flags: u64) -> Result<(), i32> {
         let mut attr = [0; 128];
         put(&mut attr, 0, &(self.fd as u32).to_ne_bytes());

@@ -12,8 +12,8 @@ use std::{
 };
 
 use panal_btf::Btf;
-use panal_maps::{Block, Cage, OnCpu, OutOfCage, bytes};
-use panal_uapi::{Errno, kernel::TestRunResult};
+use panal_maps::{Block, Cage, OnCpu, OutOfCage, Storage, bytes};
+use panal_uapi::{Errno, MapType, kernel::TestRunResult};
 use panal_vm::{Run, Stop, Strict, Unobserved};
 
 use crate::{
@@ -249,6 +249,17 @@ impl<'k> Session<'k> {
         let paths = &mut self.memory().paths.0;
         if paths.len() < PATHS_MOST {
             paths.push((address, text.into()));
+        }
+    }
+
+    /// Says that a socket is gone, by its cookie: so is what programs stored for it.
+    pub(crate) fn forget_socket(&self, cookie: u64) {
+        for map in self.shared.maps.all() {
+            if map.map_type() == MapType::SkStorage
+                && let Some(storage) = map.core().as_any().downcast_ref::<Storage>()
+            {
+                let _ = storage.remove(cookie);
+            }
         }
     }
 

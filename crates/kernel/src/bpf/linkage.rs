@@ -37,9 +37,9 @@ impl Linkage for ProgramLinkage<'_> {
         (program_types::of(self.prog_type).context_access)(offset, size, write)
     }
 
-    /// Sockets are never found, so no access to one is ever made: zero will do.
+    /// Sockets lie in memory as the uapi has them.
     fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        Some(ContextAccess::Constant(0))
+        None
     }
 
     fn tail_call(&self) -> Option<TailCallFn> {

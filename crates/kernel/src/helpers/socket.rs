@@ -1,8 +1,16 @@
-//! Sockets: packets here belong to none, so there is none to be found.
+//! Sockets: that of a test run's packet, and those that policies see. There is no table in which
+//! others could be found.
 
-use panal_uapi::Errno;
+use std::mem::offset_of;
+
+use panal_uapi::{Errno, ProgType};
 
 use super::call::{Call, implement};
+use crate::{
+    program_types::skb,
+    socket_mirror,
+    types::socket::{Sock, SockCommon},
+};
 
 implement! {
     BPF_FUNC_get_socket_cookie => get_socket_cookie;
@@ -21,8 +29,7 @@ implement! {
     BPF_FUNC_skc_to_udp6_sock => skc_to_udp6_sock;
     BPF_FUNC_skc_to_unix_sock => skc_to_unix_sock;
     BPF_FUNC_skc_to_mptcp_sock => skc_to_mptcp_sock;
-    BPF_FUNC_sk_storage_get => sk_storage_get;
-    BPF_FUNC_sk_storage_delete => sk_storage_delete;
+    BPF_FUNC_get_netns_cookie => get_netns_cookie;
     BPF_FUNC_sk_assign => sk_assign;
     BPF_FUNC_sk_cgroup_id => sk_cgroup_id;
     BPF_FUNC_sk_ancestor_cgroup_id => sk_ancestor_cgroup_id;
@@ -40,9 +47,12 @@ const OVERFLOW_UID: u64 = 65534;
 
 const NULL: u64 = 0;
 
-/// Helpers that take a socket: a program that asks for one gets none, so these are reached only with
-/// null, if at all.
-macro_rules! without_socket {
+/// The cgroup that everything is in, the root.
+const CGROUP: u64 = 1;
+
+/// Helpers that are about sockets of TCP, UDP and Unix, of which there are none here: the socket of a
+/// test run is of no protocol.
+macro_rules! without_protocol {
     ($($function:ident -> $answer:expr;)*) => {
         $(fn $function(_: &mut Call<'_>) -> Result<u64, Errno> {
             $answer
@@ -50,7 +60,7 @@ macro_rules! without_socket {
     };
 }
 
-without_socket! {
+without_protocol! {
     skc_to_tcp6_sock -> Ok(NULL);
     skc_to_tcp_sock -> Ok(NULL);
     skc_to_tcp_timewait_sock -> Ok(NULL);
@@ -58,21 +68,87 @@ without_socket! {
     skc_to_udp6_sock -> Ok(NULL);
     skc_to_unix_sock -> Ok(NULL);
     skc_to_mptcp_sock -> Ok(NULL);
-    sk_storage_get -> Ok(NULL);
-    sk_storage_delete -> Err(Errno::EINVAL);
-    sk_assign -> Err(Errno::EINVAL);
-    sk_cgroup_id -> Err(Errno::EINVAL);
-    sk_ancestor_cgroup_id -> Err(Errno::EINVAL);
     tcp_check_syncookie -> Err(Errno::EINVAL);
     tcp_gen_syncookie -> Err(Errno::EINVAL);
 }
 
-fn get_socket_cookie(_: &mut Call<'_>) -> u64 {
-    0
+/// How a program sees sockets.
+enum Seen {
+    /// By the packet that belongs to one.
+    Packet,
+    /// By the context of a cgroup's hook.
+    Address,
+    /// As the kernel's own structures.
+    Kernel,
 }
 
-fn get_socket_uid(_: &mut Call<'_>) -> u64 {
-    OVERFLOW_UID
+fn seen(call: &mut Call<'_>) -> Seen {
+    match call.host().program.prog_type() {
+        ProgType::Tracing | ProgType::Lsm | ProgType::StructOps => Seen::Kernel,
+        ProgType::CgroupSockAddr => Seen::Address,
+        _ => Seen::Packet,
+    }
+}
+
+/// What the kernel knows a socket by, from where the program sees it; `None` for null, or one that
+/// has no number.
+pub(super) fn cookie(call: &mut Call<'_>, socket: u64) -> Option<u64> {
+    let at = match seen(call) {
+        Seen::Kernel => offset_of!(Sock, __sk_common) + offset_of!(SockCommon, skc_cookie),
+        Seen::Packet | Seen::Address => socket_mirror::COOKIE,
+    };
+    if socket == 0 {
+        return None;
+    }
+    let mut word = [0; 8];
+    call.read(socket.wrapping_add(at as u64), &mut word).ok()?;
+    Some(u64::from_ne_bytes(word)).filter(|cookie| *cookie != 0)
+}
+
+/// The socket of the program's context, or 0.
+fn own_socket(call: &mut Call<'_>) -> u64 {
+    /// Of `sk` in `struct bpf_sock_addr`.
+    const ADDRESS_SK: u64 = 64;
+    let mut word = [0; 8];
+    match seen(call) {
+        Seen::Kernel => return call.arg(0),
+        Seen::Packet => {
+            if let Ok(packet) = call.packet() {
+                packet.context_bytes(skb::SK, &mut word);
+            }
+        }
+        Seen::Address => {
+            let _ = call.read(call.arg(0).wrapping_add(ADDRESS_SK), &mut word);
+        }
+    }
+    u64::from_ne_bytes(word)
+}
+
+fn get_socket_cookie(call: &mut Call<'_>) -> u64 {
+    let socket = own_socket(call);
+    cookie(call, socket).unwrap_or(0)
+}
+
+/// Sockets of test runs are root's.
+fn get_socket_uid(call: &mut Call<'_>) -> u64 {
+    match own_socket(call) {
+        0 => OVERFLOW_UID,
+        _ => 0,
+    }
+}
+
+/// There is one network namespace, the first.
+fn get_netns_cookie(_: &mut Call<'_>) -> u64 {
+    1
+}
+
+/// Nothing here is between two ends of a connection, so no packet is steered to a socket.
+fn sk_assign(call: &mut Call<'_>) -> Result<(), Errno> {
+    Err(if call.arg(1) == 0 || call.arg(2) != 0 {
+        Errno::EINVAL
+    } else {
+        Errno::EOPNOTSUPP
+    })
 }
 
 fn sk_lookup_tcp(_: &mut Call<'_>) -> u64 {
@@ -91,8 +167,8 @@ fn sk_release(_: &mut Call<'_>) -> u64 {
     0
 }
 
-fn sk_fullsock(_: &mut Call<'_>) -> u64 {
-    NULL
+fn sk_fullsock(call: &mut Call<'_>) -> u64 {
+    call.arg(0)
 }
 
 fn tcp_sock(_: &mut Call<'_>) -> u64 {
@@ -103,12 +179,28 @@ fn get_listener_sock(_: &mut Call<'_>) -> u64 {
     NULL
 }
 
-fn skb_cgroup_id(_: &mut Call<'_>) -> u64 {
-    0
+fn cgroup(socket: u64) -> u64 {
+    if socket == 0 { 0 } else { CGROUP }
 }
 
-fn skb_ancestor_cgroup_id(_: &mut Call<'_>) -> u64 {
-    0
+fn ancestor(socket: u64, level: u32) -> u64 {
+    if level == 0 { cgroup(socket) } else { 0 }
+}
+
+fn skb_cgroup_id(call: &mut Call<'_>) -> u64 {
+    cgroup(own_socket(call))
+}
+
+fn skb_ancestor_cgroup_id(call: &mut Call<'_>) -> u64 {
+    ancestor(own_socket(call), call.arg32(1))
+}
+
+fn sk_cgroup_id(call: &mut Call<'_>) -> u64 {
+    cgroup(call.arg(0))
+}
+
+fn sk_ancestor_cgroup_id(call: &mut Call<'_>) -> u64 {
+    ancestor(call.arg(0), call.arg32(1))
 }
 
 fn skb_cgroup_classid(_: &mut Call<'_>) -> u64 {

@@ -1,7 +1,7 @@
-//! Storage that belongs to an object: a task, an inode.
+//! Storage that belongs to an object: a task, an inode, a socket.
 //!
 //! The kernel's objects are made anew for each event, so what they stand for is the owner: a thread
-//! by id and start, an inode by number and device.
+//! by id and start, an inode by number and device, a socket by its cookie.
 
 use std::mem::offset_of;
 
@@ -19,6 +19,8 @@ implement! {
     BPF_FUNC_task_storage_delete => task_storage_delete;
     BPF_FUNC_inode_storage_get => inode_storage_get;
     BPF_FUNC_inode_storage_delete => inode_storage_delete;
+    BPF_FUNC_sk_storage_get => sk_storage_get;
+    BPF_FUNC_sk_storage_delete => sk_storage_delete;
     BPF_FUNC_get_local_storage => get_local_storage;
 }
 
@@ -41,7 +43,7 @@ fn u64_at(call: &Call<'_>, address: u64) -> Option<u64> {
 }
 
 /// The thread behind a `task_struct`: its id, and its start, since ids are used again.
-fn task_owner(call: &Call<'_>, task: u64) -> Option<u64> {
+fn task_owner(call: &mut Call<'_>, task: u64) -> Option<u64> {
     if task == 0 {
         return None;
     }
@@ -54,7 +56,7 @@ fn task_owner(call: &Call<'_>, task: u64) -> Option<u64> {
 }
 
 /// The inode behind an `inode`: its number and its device, which has the upper bits.
-fn inode_owner(call: &Call<'_>, inode: u64) -> Option<u64> {
+fn inode_owner(call: &mut Call<'_>, inode: u64) -> Option<u64> {
     if inode == 0 {
         return None;
     }
@@ -64,7 +66,10 @@ fn inode_owner(call: &Call<'_>, inode: u64) -> Option<u64> {
     Some(number ^ u64::from(device) << 40)
 }
 
-fn get(call: &mut Call<'_>, owner: impl Fn(&Call<'_>, u64) -> Option<u64>) -> Result<u64, Errno> {
+fn get(
+    call: &mut Call<'_>,
+    owner: impl Fn(&mut Call<'_>, u64) -> Option<u64>,
+) -> Result<u64, Errno> {
     let storage: &Storage = call.map_as(0)?;
     let (object, initial, flags) = (call.arg(1), call.arg(2), call.arg(3));
     let Some(owner) = owner(call, object).filter(|_| flags & !CREATE == 0) else {
@@ -83,9 +88,13 @@ fn get(call: &mut Call<'_>, owner: impl Fn(&Call<'_>, u64) -> Option<u64>) -> Re
     Ok(value.map_or(0, |value| value.as_ptr() as u64))
 }
 
-fn delete(call: &mut Call<'_>, owner: impl Fn(&Call<'_>, u64) -> Option<u64>) -> Result<(), Errno> {
+fn delete(
+    call: &mut Call<'_>,
+    owner: impl Fn(&mut Call<'_>, u64) -> Option<u64>,
+) -> Result<(), Errno> {
     let storage: &Storage = call.map_as(0)?;
-    let owner = owner(call, call.arg(1)).ok_or(Errno::EINVAL)?;
+    let object = call.arg(1);
+    let owner = owner(call, object).ok_or(Errno::EINVAL)?;
     storage.remove(owner)
 }
 
@@ -103,6 +112,14 @@ fn inode_storage_get(call: &mut Call<'_>) -> Result<u64, Errno> {
 
 fn inode_storage_delete(call: &mut Call<'_>) -> Result<(), Errno> {
     delete(call, inode_owner)
+}
+
+fn sk_storage_get(call: &mut Call<'_>) -> Result<u64, Errno> {
+    get(call, super::socket::cookie)
+}
+
+fn sk_storage_delete(call: &mut Call<'_>) -> Result<(), Errno> {
+    delete(call, super::socket::cookie)
 }
 
 fn get_local_storage(call: &mut Call<'_>) -> Result<u64, Errno> {

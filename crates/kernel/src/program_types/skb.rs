@@ -1,5 +1,7 @@
 //! Programs over packets of the stack: `struct __sk_buff`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use panal_isa::Size;
 use panal_uapi::{
     AttachType, Errno, ProgType,
@@ -14,6 +16,7 @@ use crate::{
     kernel::Shared,
     objects::Program,
     packet::{ETH_HLEN, FRAME, Kind, Packet, TAILROOM},
+    socket_mirror::SocketMirror,
 };
 
 pub(crate) const SCHED: Behaviour = Behaviour {
@@ -56,6 +59,7 @@ const LOCAL_IP4: usize = 96;
 const REMOTE_IP6: usize = 100;
 const LOCAL_IP6: usize = 116;
 const DATA_META: usize = 140;
+pub(crate) const SK: usize = 168;
 pub(crate) const TSTAMP: usize = 152;
 const WIRE_LEN: usize = 160;
 const GSO_SEGS: usize = 164;
@@ -174,8 +178,10 @@ pub(crate) fn describe_protocol(packet: &Packet) {
     packet.set_field(PROTOCOL, protocol.to_be().into());
 }
 
-/// Fills the addresses that Linux's test run takes from the packet as those of its socket.
-fn describe_socket(packet: &Packet) -> Result<(), Failure> {
+/// Fills the addresses that Linux's test run takes from the packet as those of its socket; the
+/// socket.
+fn describe_socket(packet: &Packet, cookie: u64) -> Result<SocketMirror, Failure> {
+    let mut socket = SocketMirror::new(cookie);
     let short = |_| refuse(Errno::EINVAL, "the packet is shorter than its IP header");
     match u16::from_be(packet.field(PROTOCOL) as u16) {
         ETH_P_IP => {
@@ -184,6 +190,7 @@ fn describe_socket(packet: &Packet) -> Result<(), Failure> {
             packet.set_field(FAMILY, AF_INET);
             packet.set_context_bytes(LOCAL_IP4, &header[12..16]);
             packet.set_context_bytes(REMOTE_IP4, &header[16..20]);
+            socket = socket.with_addresses(AF_INET, &header[12..16], &header[16..20]);
         }
         ETH_P_IPV6 => {
             let mut header = [0; 40];
@@ -191,10 +198,11 @@ fn describe_socket(packet: &Packet) -> Result<(), Failure> {
             packet.set_field(FAMILY, AF_INET6);
             packet.set_context_bytes(LOCAL_IP6, &header[8..24]);
             packet.set_context_bytes(REMOTE_IP6, &header[24..40]);
+            socket = socket.with_addresses(AF_INET6, &header[8..24], &header[24..40]);
         }
         _ => {}
     }
-    Ok(())
+    Ok(socket)
 }
 
 /// Copies what a test run sets, and refuses what it may not set.
@@ -250,6 +258,14 @@ fn apply_context(packet: &Packet, ctx: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The socket of a test run is nobody's before and after it.
+fn next_cookie() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    // Far from the cookies of Linux's sockets, which policies see.
+    const FIRST: u64 = 1 << 62;
+    FIRST + LAST.fetch_add(1, Ordering::Relaxed)
+}
+
 pub(super) fn test_run(
     session: &mut Session<'_>,
     program: &Program,
@@ -280,7 +296,8 @@ pub(super) fn test_run(
         .map_err(|errno| refuse(errno, "the packet does not fit"))?;
     let packet = session.packet();
     describe(packet, 1);
-    describe_socket(packet)?;
+    let cookie = next_cookie();
+    let socket = describe_socket(packet, cookie)?;
     let with_link = sees_link_header(program.prog_type());
     if !with_link {
         packet.pull_link_header();
@@ -288,7 +305,14 @@ pub(super) fn test_run(
     }
     apply_context(packet, &run.ctx_in)?;
     packet.sync();
+    session.clear();
+    let socket = session.place(socket.bytes(), 8).unwrap_or(0);
+    session
+        .packet()
+        .set_context_bytes(SK, &socket.to_ne_bytes());
     let mut result = session.repeat(program, run.repeat);
+    session.clear();
+    session.forget_socket(cookie);
     let packet = session.packet();
     result.data_out = packet.bytes();
     if !with_link {

@@ -56,6 +56,9 @@ kernel_structs! {
     /// A network namespace by pointer, as sockets hold it.
     struct PossibleNet = "" { net: Ptr<Net> }
 
+    /// A counter.
+    struct Atomic64 = "" { counter: i64 [ "s64" ] }
+
     /// What sockets of all kinds have in common.
     struct SockCommon = "sock_common" {
         skc_daddr: u32 [ "__be32" ],
@@ -68,6 +71,7 @@ kernel_structs! {
         skc_net: PossibleNet [ "possible_net_t" ],
         skc_v6_daddr: In6Addr,
         skc_v6_rcv_saddr: In6Addr,
+        skc_cookie: Atomic64 [ "atomic64_t" ],
     }
 
     /// A socket of the network.
@@ -78,6 +82,45 @@ kernel_structs! {
         sk_mark: u32 [ "__u32" ],
         sk_socket: Ptr<Socket>,
     }
+
+    /// A socket of the internet protocols.
+    struct InetSock = "inet_sock" { sk: Sock }
+
+    /// One that has connections.
+    struct InetConnectionSock = "inet_connection_sock" { icsk_inet: InetSock }
+
+    /// One of TCP.
+    struct TcpSock = "tcp_sock" { inet_conn: InetConnectionSock }
+
+    /// One of TCP over IPv6.
+    struct Tcp6Sock = "tcp6_sock" { tcp: TcpSock }
+
+    /// What is left of a connection that was closed.
+    struct InetTimewaitSock = "inet_timewait_sock" { __tw_common: SockCommon }
+
+    /// The same of TCP.
+    struct TcpTimewaitSock = "tcp_timewait_sock" { tw_sk: InetTimewaitSock }
+
+    /// A connection that is asked for.
+    struct RequestSock = "request_sock" { __req_common: SockCommon }
+
+    /// The same of the internet protocols.
+    struct InetRequestSock = "inet_request_sock" { req: RequestSock }
+
+    /// The same of TCP.
+    struct TcpRequestSock = "tcp_request_sock" { req: InetRequestSock }
+
+    /// A socket of UDP.
+    struct UdpSock = "udp_sock" { inet: InetSock }
+
+    /// One of UDP over IPv6.
+    struct Udp6Sock = "udp6_sock" { udp: UdpSock }
+
+    /// One of this machine alone.
+    struct UnixSock = "unix_sock" { sk: Sock }
+
+    /// One of multipath TCP.
+    struct MptcpSock = "mptcp_sock" { sk: InetConnectionSock }
 
     /// A socket of user space.
     struct Socket = "socket" {

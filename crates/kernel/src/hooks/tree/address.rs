@@ -51,6 +51,7 @@ pub(super) fn perform(
         family: option(&socket, libc::SO_DOMAIN)?,
         kind: option(&socket, libc::SO_TYPE)?,
         protocol: option(&socket, libc::SO_PROTOCOL)?,
+        cookie: option(&socket, libc::SO_COOKIE)?,
         address: &mut address_bytes,
     };
     let datagram = request.kind == libc::SOCK_DGRAM;
@@ -160,10 +161,16 @@ fn result(outcome: i32) -> Result<i64, Errno> {
 }
 
 /// An integer socket option; `ENOTSOCK` for what is no socket.
-fn option(socket: &OwnedFd, name: i32) -> Result<i32, Errno> {
-    let mut value = 0i32;
-    let mut length = size_of::<i32>() as libc::socklen_t;
-    // SAFETY: `value` has the length told.
+/// What options of sockets are.
+trait Integer: Copy + Default {}
+impl Integer for i32 {}
+impl Integer for u64 {}
+
+/// An option of the socket: a number.
+fn option<T: Integer>(socket: &OwnedFd, name: i32) -> Result<T, Errno> {
+    let mut value = T::default();
+    let mut length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: `value` has the length told, and every bit pattern of an integer is valid.
     let outcome = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),

@@ -5,6 +5,7 @@
 
 use crate::{
     cpu::Session,
+    socket_mirror::SocketMirror,
     types::{
         KernelType, Ptr,
         file::{Dentry, File, Inode as KernelInode, Path, SuperBlock, VfsMount},
@@ -246,6 +247,7 @@ impl Objects<'_, '_> {
     pub fn socket(&mut self, request: &AddressRequest<'_>) -> (Ptr<Socket>, Ptr<SockAddr>) {
         let sk = self.place(|s: &mut Sock, _| {
             s.__sk_common.skc_family = request.family as u16;
+            s.__sk_common.skc_cookie.counter = request.cookie as i64;
             s.sk_type = request.kind as u16;
             s.sk_protocol = request.protocol as u16;
         });
@@ -261,17 +263,12 @@ impl Objects<'_, '_> {
 
     /// The `bpf_sock` of a cgroup hook's context.
     pub fn bpf_sock(&mut self, request: &AddressRequest<'_>) -> u64 {
-        let mut bytes = [0u8; 80];
-        for (word, value) in [
-            (1, request.family),
-            (2, request.kind),
-            (3, request.protocol),
-        ] {
-            if let Some(to) = bytes.get_mut(word * 4..word * 4 + 4) {
-                to.copy_from_slice(&value.to_ne_bytes());
-            }
-        }
-        self.0.place(&bytes, 8).unwrap_or(0)
+        let socket = SocketMirror::new(request.cookie).with_kind(
+            request.family as u32,
+            request.kind as u32,
+            request.protocol as u32,
+        );
+        self.0.place(socket.bytes(), 8).unwrap_or(0)
     }
 
     /// Registers at a system call; `value` once it has returned.

@@ -190,6 +190,8 @@ pub struct AddressRequest<'a> {
     pub kind: i32,
     /// `IPPROTO_*`
     pub protocol: i32,
+    /// `SO_COOKIE`: Linux's own number for the socket.
+    pub cookie: u64,
     /// The `sockaddr`, at most 128 bytes; may be changed.
     pub address: &'a mut Vec<u8>,
 }

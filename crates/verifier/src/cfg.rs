@@ -279,6 +279,9 @@ fn mark_components(env: &mut Env<'_>) {
     }
 }
 
+/// In the number of a component that is none by jumps.
+const BY_CALLBACK: u32 = 1 << 31;
+
 fn close_component(
     env: &mut Env<'_>,
     root: usize,
@@ -288,15 +291,20 @@ fn close_component(
 ) {
     let at = stack.iter().rposition(|&s| s == root).unwrap_or(0);
     let (a, b) = env.program.successors(root);
-    let is_loop =
-        stack.len() - at > 1 || a == Some(root) || b == Some(root) || env.aux[root].calls_callback;
-    if is_loop {
-        *component += 1;
-    }
+    let by_jumps = stack.len() - at > 1 || a == Some(root) || b == Some(root);
+    let is_loop = by_jumps || env.aux[root].calls_callback;
+    let number = match by_jumps {
+        true => {
+            *component += 1;
+            *component
+        }
+        false => BY_CALLBACK | root as u32,
+    };
     for slot in stack.drain(at..) {
         on_stack[slot] = false;
         if is_loop {
-            env.aux[slot].scc = *component;
+            env.aux[slot].scc = number;
+            env.aux[slot].loops_by_callback = !by_jumps;
         }
     }
 }

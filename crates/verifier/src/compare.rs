@@ -93,7 +93,7 @@ pub fn states(env: &mut Env<'_>, id: StateId, st: &State, exactness: Exactness) 
             let at = st
                 .frames
                 .get(level + 1)
-                .map_or(env.slot, |f| f.call_slot as usize);
+                .map_or(saved.slot as usize, |f| f.call_slot as usize);
             let live = env.aux[at].live_regs;
             old.call_slot == new.call_slot
                 && frames(old, new, saved.precise[level], live, exactness, &mut ids)

@@ -60,8 +60,11 @@ pub struct Aux {
     pub live_regs: u16,
     /// Registers of which precision tracking must know when it walks back over the instruction.
     pub precision_regs: u16,
-    /// Number of the strongly connected component that it is in, 0 for none.
+    /// Number of the strongly connected component that it is in, 0 for none; Linux numbers those that
+    /// are loops by jumps.
     pub scc: u32,
+    /// Whether it is in one only because it calls back: no jump leads back to it.
+    pub loops_by_callback: bool,
 }
 
 /// Everything but the state of the path.
@@ -272,6 +275,16 @@ impl Log {
     /// Whether every state is logged.
     pub fn level2(&self) -> bool {
         self.level & 2 != 0
+    }
+
+    /// Stops the log; the level goes back by [`Log::resume`].
+    pub fn silence(&mut self) -> u32 {
+        core::mem::take(&mut self.level)
+    }
+
+    /// See [`Log::silence`].
+    pub fn resume(&mut self, level: u32) {
+        self.level = level;
     }
 
     /// Whether figures are (`BPF_LOG_STATS`).

@@ -136,9 +136,22 @@ pub struct LoopKey {
 pub struct LoopVisit {
     /// The saved state through which it was entered.
     pub entry: Option<StateId>,
+    /// A helper that calls back is all of it.
+    pub by_callback: bool,
     /// Paths that ended because they came to a state of the loop that is itself not finished: what
     /// becomes precise there must become so on these paths too.
-    pub back_edges: Vec<(State, StateId)>,
+    pub back_edges: Vec<BackEdge>,
+}
+
+/// A path that ended at a state of a loop that is not finished.
+#[derive(Clone, Debug)]
+pub struct BackEdge {
+    /// Its end.
+    pub state: State,
+    /// The state that it came to.
+    pub target: StateId,
+    /// Whether the target covers it only if no more numbers turn out to matter.
+    pub provisional: bool,
 }
 
 /// The search's memory.
@@ -266,6 +279,36 @@ pub fn push_state<'e>(env: &'e mut Env<'_>, state: State, slot: usize) -> Check<
         Some(pending) => Ok(&mut pending.state),
         None => Err(reject!(TooComplex, EFAULT, "no branch")),
     }
+}
+
+/// Takes up again a path that had ended in a loop too early: what its end was compared with turned
+/// out not to cover it. `entry` is where the loop, which is not finished then, was entered.
+///
+/// # Errors
+/// Too many branches wait.
+pub fn revive(env: &mut Env<'_>, state: State, slot: usize, entry: StateId) -> Check {
+    let parent = state.parent;
+    let previous = state.last_slot as usize;
+    push_state(env, state, slot)?;
+    if let Some(pending) = env.search.pending.last_mut() {
+        pending.previous = previous;
+    }
+    if let Some(recorder) = &mut env.recorder {
+        recorder.revive();
+    }
+    // The path's ancestors are under way again, up to the entry.
+    let mut finished = parent.filter(|&id| id != entry);
+    while let Some(id) = finished {
+        if env.search.saved(id).branches != 1 {
+            break;
+        }
+        let next = env.search.saved(id).state.parent;
+        if let Some(next) = next {
+            env.search.saved_mut(next).branches += 1;
+        }
+        finished = next.filter(|&id| id != entry);
+    }
+    Ok(())
 }
 
 /// The same for the next round of an iterator: numbers that changed since the last round and whose

@@ -1,13 +1,13 @@
 //! Pruning: a path that comes to a place with nothing that an earlier, finished path did not have
 //! there needs no second walk.
 
-use alloc::rc::Rc;
+use alloc::{rc::Rc, vec::Vec};
 
 use crate::{
     compare::{self, Exactness},
     env::Env,
     error::{Check, reject},
-    explore::{LoopKey, LoopVisit, Precise, Saved, StateId, record},
+    explore::{self, BackEdge, LoopKey, LoopVisit, Precise, Saved, StateId, record},
     precision,
     state::{Frame, IterState, RegKind, RegState, SlotType, StackSlot, State},
 };
@@ -41,8 +41,8 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
             continue;
         }
         clean(env, id);
-        if let Some(in_loop) = covers(env, id, st)? {
-            hit(env, id, st, in_loop)?;
+        if let Some(cover) = covers(env, id, st)? {
+            hit(env, id, st, cover)?;
             return Ok(Visit::Known);
         }
         let unfinished = env.search.saved(id).branches > 0;
@@ -69,18 +69,31 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
     Ok(Visit::New)
 }
 
-/// Whether a saved state covers the current one: `Some(true)` when that is so only on condition
-/// that what the saved state's loop still finds out is carried over.
-fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<bool>> {
+/// How a saved state covers the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cover {
+    /// Whatever else is found out.
+    Whole,
+    /// On condition that what the saved state's loop still finds out is carried over.
+    InLoop,
+    /// On condition that its loop finds out nothing that makes the two differ.
+    Provisional,
+}
+
+/// Whether a saved state covers the current one.
+///
+/// Linux 6.18 takes no note of the rounds of a callback as a loop, and compares the states in them as
+/// if they were finished. That prunes most, and is wrong where a later round makes a number matter:
+/// so it is done here too, and looked at again when the loop is finished ([`leave_loop`]).
+fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
     let slot = env.slot;
     if env.search.saved(id).branches == 0 {
-        let in_loop = is_unfinished_loop(env, id);
-        let exactness = if in_loop {
-            Exactness::RangeWithin
-        } else {
-            Exactness::NotExact
+        let (exactness, cover) = match unfinished_loop(env, id) {
+            None => (Exactness::NotExact, Cover::Whole),
+            Some(visit) if visit.by_callback => (Exactness::NotExact, Cover::Provisional),
+            Some(_) => (Exactness::RangeWithin, Cover::InLoop),
         };
-        return Ok(compare::states(env, id, st, exactness).then_some(in_loop));
+        return Ok(compare::states(env, id, st, exactness).then_some(cover));
     }
     let old_async = env.search.saved(id).state.frame();
     let other_entry = old_async.is_async() && old_async.async_entries != st.frame().async_entries;
@@ -90,7 +103,7 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<bool>> {
     let aux = env.aux[slot];
     if aux.iter_next {
         let same = compare::states(env, id, st, Exactness::RangeWithin);
-        return Ok((same && iterator_is_active(st)).then_some(true));
+        return Ok((same && iterator_is_active(st)).then_some(Cover::InLoop));
     }
     let may_goto_differs = env.search.saved(id).state.may_goto != st.may_goto;
     let is_may_goto = matches!(
@@ -98,10 +111,11 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<bool>> {
         Some(panal_isa::Instruction::MayGoto { .. })
     );
     if is_may_goto && may_goto_differs && compare::states(env, id, st, Exactness::RangeWithin) {
-        return Ok(Some(true));
+        return Ok(Some(Cover::InLoop));
     }
     if aux.calls_callback {
-        return Ok(compare::states(env, id, st, Exactness::RangeWithin).then_some(true));
+        let same = compare::states(env, id, st, Exactness::RangeWithin);
+        return Ok(same.then_some(Cover::InLoop));
     }
     let old = &env.search.saved(id).state;
     if !may_goto_differs
@@ -128,16 +142,21 @@ fn infinite_loop(env: &mut Env<'_>, id: StateId, st: &State) -> crate::error::Re
         .help("let the loop's condition depend on a counter that changes in each round")
 }
 
-fn hit(env: &mut Env<'_>, id: StateId, st: &mut State, in_loop: bool) -> Check {
+fn hit(env: &mut Env<'_>, id: StateId, st: &mut State, cover: Cover) -> Check {
     env.search.saved_mut(id).hits += 1;
     if env.aux[env.slot].jump_target {
         record(env, st, None, Default::default());
     }
     let slot = env.slot;
     precision::propagate(env, id, st, slot)?;
-    if in_loop && let Some(visit) = env.search.saved(id).in_loop {
-        let edges = &mut env.search.loops[visit as usize].back_edges;
-        edges.push((st.clone(), id));
+    if cover != Cover::Whole
+        && let Some(visit) = env.search.saved(id).in_loop
+    {
+        env.search.loops[visit as usize].back_edges.push(BackEdge {
+            state: st.clone(),
+            target: id,
+            provisional: cover == Cover::Provisional,
+        });
     }
     Ok(())
 }
@@ -175,12 +194,15 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
 
 /// The loop that a state about to be saved is in; it is the loop's entry if none is known.
 fn visit_of_loop(env: &mut Env<'_>, st: &State, id: StateId) -> Option<u32> {
-    let key = loop_key(env, st, env.slot)?;
+    let (key, by_callback) = loop_key(env, st, env.slot)?;
     let search = &mut env.search;
     let next = search.loops.len() as u32;
     let visit = *search.loop_at.entry(key).or_insert(next);
     if visit == next {
-        search.loops.push(LoopVisit::default());
+        search.loops.push(LoopVisit {
+            by_callback,
+            ..LoopVisit::default()
+        });
     }
     search.loops[visit as usize].entry.get_or_insert(id);
     Some(visit)
@@ -217,24 +239,27 @@ pub fn finish_path(env: &mut Env<'_>, st: &State) -> Check {
         if saved.branches != 0 {
             break;
         }
-        leave_loop(env, id)?;
+        if leave_loop(env, id)? == Left::NotYet {
+            break;
+        }
         drop_if_useless(env, id);
     }
     Ok(())
 }
 
-/// Which loop a state is in: the outermost frame that stands in one.
-fn loop_key(env: &Env<'_>, st: &State, slot: usize) -> Option<LoopKey> {
+/// Which loop a state is in, by the outermost frame that stands in one, and whether that is one only
+/// because of a callback.
+fn loop_key(env: &Env<'_>, st: &State, slot: usize) -> Option<(LoopKey, bool)> {
     let mut key = LoopKey::default();
     for level in 0..st.frames.len() {
         let at = st
             .frames
             .get(level + 1)
             .map_or(slot, |f| f.call_slot as usize);
-        let component = env.aux.get(at)?.scc;
-        if component != 0 {
-            key.component = component;
-            return Some(key);
+        let aux = env.aux.get(at)?;
+        if aux.scc != 0 {
+            key.component = aux.scc;
+            return Some((key, aux.loops_by_callback));
         }
         *key.calls.get_mut(level)? = at as u32;
     }
@@ -242,42 +267,79 @@ fn loop_key(env: &Env<'_>, st: &State, slot: usize) -> Option<LoopKey> {
 }
 
 fn is_unfinished_loop(env: &Env<'_>, id: StateId) -> bool {
-    let visit = env.search.saved(id).in_loop;
-    visit.is_some_and(|visit| !env.search.loops[visit as usize].back_edges.is_empty())
+    unfinished_loop(env, id).is_some()
+}
+
+fn unfinished_loop<'e>(env: &'e Env<'_>, id: StateId) -> Option<&'e LoopVisit> {
+    let visit = &env.search.loops[env.search.saved(id).in_loop? as usize];
+    (!visit.back_edges.is_empty()).then_some(visit)
+}
+
+/// Whether a loop was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Done,
+    /// Paths that had ended in it go on.
+    NotYet,
 }
 
 /// When the state through which a loop was entered is finished, all of the loop is known: carries
-/// precision along its back edges until nothing changes.
-fn leave_loop(env: &mut Env<'_>, id: StateId) -> Check {
-    let Some(visit) = env.search.saved(id).in_loop else {
-        return Ok(());
+/// precision along its back edges until nothing changes, and takes up again the paths that ended on
+/// a condition that does not hold.
+fn leave_loop(env: &mut Env<'_>, id: StateId) -> Check<Left> {
+    let Some(number) = env.search.saved(id).in_loop else {
+        return Ok(Left::Done);
     };
-    let visit = &mut env.search.loops[visit as usize];
+    let visit = &mut env.search.loops[number as usize];
     if visit.entry != Some(id) {
-        return Ok(());
+        return Ok(Left::Done);
     }
-    visit.entry = None;
     let edges = core::mem::take(&mut visit.back_edges);
-    const ROUNDS: u32 = 64;
-    for round in 0.. {
-        if round >= ROUNDS {
-            for (state, _) in &edges {
-                precision::mark_everything(env, state);
-            }
-            break;
+    let settled = match visit.by_callback {
+        false => carry_precision(env, &edges)?,
+        // Linux's log has nothing of it.
+        true => {
+            let level = env.log.silence();
+            let settled = carry_precision(env, &edges);
+            env.log.resume(level);
+            settled?
         }
+    };
+    let (kept, broken): (Vec<BackEdge>, Vec<BackEdge>) = edges.into_iter().partition(|edge| {
+        let BackEdge { state, target, .. } = edge;
+        !edge.provisional || settled && compare::states(env, *target, state, Exactness::NotExact)
+    });
+    let visit = &mut env.search.loops[number as usize];
+    if broken.is_empty() {
+        visit.entry = None;
+        return Ok(Left::Done);
+    }
+    visit.back_edges = kept;
+    visit.by_callback &= settled;
+    for BackEdge { state, target, .. } in broken {
+        let slot = env.search.saved(target).slot as usize;
+        explore::revive(env, state, slot, id)?;
+    }
+    Ok(Left::NotYet)
+}
+
+/// False when there was no end of changes, and every number was taken for one that matters.
+fn carry_precision(env: &mut Env<'_>, edges: &[BackEdge]) -> Check<bool> {
+    const ROUNDS: u32 = 64;
+    for _ in 0..ROUNDS {
         let mut changed = false;
-        for (state, target) in &edges {
-            changed |= {
-                let slot = env.search.saved(*target).slot as usize;
-                precision::propagate(env, *target, state, slot)?
-            };
+        for BackEdge { state, target, .. } in edges {
+            let slot = env.search.saved(*target).slot as usize;
+            changed |= precision::propagate(env, *target, state, slot)?;
         }
         if !changed {
-            break;
+            return Ok(true);
         }
     }
-    Ok(())
+    for edge in edges {
+        precision::mark_everything(env, &edge.state);
+    }
+    Ok(false)
 }
 
 fn same_calls(old: &State, st: &State) -> bool {

@@ -99,6 +99,7 @@ pub fn log_program(env: &mut Env<'_>) {
             })
             .collect();
         let component = match aux.scc {
+            _ if aux.loops_by_callback => String::from("    "),
             0 => String::from("    "),
             scc => alloc::format!("{scc:>3} "),
         };

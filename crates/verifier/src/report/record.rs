@@ -60,7 +60,7 @@ pub struct Recorder {
     fault: Option<State>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Mark {
     length: usize,
     slot: u32,
@@ -102,6 +102,14 @@ impl Recorder {
             self.steps.truncate(mark.length - self.dropped);
         }
         self.push(mark.slot, &mark.before, state);
+    }
+
+    /// A path that had ended goes on later. What it shares with the branch that waited last is all
+    /// that is known of how it came there.
+    pub fn revive(&mut self) {
+        if let Some(mark) = self.marks.last().cloned() {
+            self.marks.push(mark);
+        }
     }
 
     /// The instruction failed: the state before it.

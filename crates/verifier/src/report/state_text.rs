@@ -252,24 +252,28 @@ fn parts(env: &Env<'_>, reg: &RegState) -> Vec<String> {
     parts
 }
 
-/// A number as Linux writes it: small ones in decimal.
+/// A number as Linux writes it: those of 16 bits in decimal.
 fn signed(value: i64) -> String {
     match value {
-        -0xfffe..=0xfffe => format!("{value}"),
+        -0x8000..=0x7fff => format!("{value}"),
         _ => format!("{value:#x}"),
     }
 }
 
 fn unsigned(value: u64) -> String {
     match value {
-        0..=0xfffe => format!("{value}"),
+        0..=0xffff => format!("{value}"),
         _ => format!("{value:#x}"),
     }
 }
 
 /// Bounds that say something, equal ones joined: `smin=umin=0,umax=255,var_off=(0x0; 0xff)`.
 fn range_parts(n: &Scalar, parts: &mut Vec<String>) {
-    let s32 = |v: i32| i64::from(v) as u64;
+    // In hexadecimal a number has the digits of its own width.
+    let s32 = |v: i32| match v {
+        -0x8000..=0x7fff => i64::from(v) as u64,
+        _ => u64::from(v as u32),
+    };
     let bounds: [(&str, u64, bool); 8] = [
         ("smin", n.smin as u64, n.smin != i64::MIN),
         ("smax", n.smax as u64, n.smax != i64::MAX),

@@ -12,10 +12,14 @@ use objects::{BTF_EXAMPLES, LINK_EXAMPLES, MAP_EXAMPLES, PROG_EXAMPLES};
 pub use objects::{BtfCommand, Format, LinkCommand, MapCommand, Objects, ProgCommand, Where};
 
 use crate::{
+    feed::FeedArg,
     map_args::{MapArg, VarArg},
     place_args::PlaceArgs,
     sample::SampleArg,
 };
+
+/// Where subcommands take words.
+const WORDS: &str = "Commands (--help of each has its words)";
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 a program was rejected, 2 could not try.";
 
@@ -63,25 +67,25 @@ pub enum Command {
     /// Run an object's programs on the packets of a capture, or on what a command does
     Run(Box<Run>),
     /// List, print, load, pin and run programs
-    #[command(disable_help_subcommand = true, after_help = PROG_EXAMPLES)]
+    #[command(disable_help_subcommand = true, after_help = PROG_EXAMPLES, subcommand_help_heading = WORDS)]
     Prog {
         #[command(subcommand)]
         command: ProgCommand,
     },
     /// List maps, read and change what they hold
-    #[command(disable_help_subcommand = true, after_help = MAP_EXAMPLES)]
+    #[command(disable_help_subcommand = true, after_help = MAP_EXAMPLES, subcommand_help_heading = WORDS)]
     Map {
         #[command(subcommand)]
         command: MapCommand,
     },
     /// List what programs are attached to, and detach them
-    #[command(disable_help_subcommand = true, after_help = LINK_EXAMPLES)]
+    #[command(disable_help_subcommand = true, after_help = LINK_EXAMPLES, subcommand_help_heading = WORDS)]
     Link {
         #[command(subcommand)]
         command: LinkCommand,
     },
     /// List and print types
-    #[command(disable_help_subcommand = true, after_help = BTF_EXAMPLES)]
+    #[command(disable_help_subcommand = true, after_help = BTF_EXAMPLES, subcommand_help_heading = WORDS)]
     Btf {
         #[command(subcommand)]
         command: BtfCommand,
@@ -215,17 +219,18 @@ pub struct Verify {
     #[arg(long, value_name = "NAME")]
     pub program: Option<String>,
     /// The kernel that is meant: panal, unprivileged, host (the running Linux), linux-6.12,
-    /// linux-6.18, a file of `panal profile capture`, or a file of a kernel's BTF
-    #[arg(long, value_name = "NAME", default_value = "panal")]
-    pub profile: String,
+    /// linux-6.18, a file of `panal profile capture`, or a file of a kernel's BTF [default: panal]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Who decides
     #[arg(long, value_enum, default_value_t = KernelName::Panal, value_name = "KERNEL")]
     pub kernel: KernelName,
     /// The program that fentry, fexit and freplace programs are for, when it is no kernel function
     #[arg(long, value_name = "OBJ:PROGRAM")]
     pub target: Option<TargetArg>,
-    /// Print the log in Linux's form: 1 the essential, 2 every instruction, 4 only figures
-    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    /// Print the log in Linux's form: 1 the essential, 2 every instruction, 4 only figures, or a sum
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=7))]
     pub log: Option<u32>,
     /// Print the path of each rejection: every instruction, and what it changed of what is known
     #[arg(long)]
@@ -295,6 +300,9 @@ pub struct Run {
     /// Set a global variable first, as the program's source names it
     #[arg(long = "var", value_name = "NAME=VALUE")]
     pub variables: Vec<VarArg>,
+    /// Write the lines of a file, or of standard input (-), into a user ring buffer
+    #[arg(long = "feed", value_name = "MAP=FILE", long_help = FEED_HELP)]
+    pub feeds: Vec<FeedArg>,
     #[command(flatten)]
     pub execution: Execution,
     /// Which kernel runs them
@@ -307,8 +315,9 @@ pub struct Run {
     #[arg(long)]
     pub system_wide: bool,
     /// On Linux: what `perf_event` programs sample, as EVENT, EVENT@FREQUENCY or EVENT:PERIOD
-    #[arg(long, value_name = "EVENT", long_help = SAMPLE_HELP, default_value = "cpu-clock")]
-    pub sample: SampleArg,
+    /// [default: cpu-clock]
+    #[arg(long, value_name = "EVENT", long_help = SAMPLE_HELP)]
+    pub sample: Option<SampleArg>,
     /// On Linux: what iterators go through: map=NAME, cgroup=PATH, or the threads of --pid
     #[arg(long, value_name = "WHAT")]
     pub iterate: Option<IterateArg>,
@@ -347,21 +356,21 @@ pub struct ProgRun {
     /// Of a loaded program: only the instance of Panal's kernel in this process
     #[arg(long, value_name = "PID")]
     pub instance: Option<u32>,
-    /// File with the packet or the arguments
+    /// File with the packet or the arguments; - is standard input
     #[arg(long, value_name = "FILE")]
     pub data_in: Option<PathBuf>,
-    /// Where to write the packet as the program left it
+    /// Where to write the packet as the program left it; - is standard output
     #[arg(long, value_name = "FILE")]
     pub data_out: Option<PathBuf>,
-    /// File with the context, as the kernel's uapi defines it
+    /// File with the context, as the kernel's uapi defines it; - is standard input
     #[arg(long, value_name = "FILE")]
     pub ctx_in: Option<PathBuf>,
-    /// Where to write the context as the program left it
+    /// Where to write the context as the program left it; - is standard output
     #[arg(long, value_name = "FILE")]
     pub ctx_out: Option<PathBuf>,
-    /// How often to run it; the duration is the average
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub repeat: u32,
+    /// How often to run it; the duration is the average [default: 1]
+    #[arg(long, value_name = "N")]
+    pub repeat: Option<u32>,
     #[command(flatten)]
     pub execution: Execution,
     /// Set an element of a map first
@@ -379,11 +388,11 @@ pub struct ProgRun {
 }
 
 /// How programs run in Panal's kernel.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Execution {
-    /// What runs programs
-    #[arg(long, value_enum, default_value_t = Engine::Interp)]
-    pub engine: Engine,
+    /// What runs programs [default: interp]
+    #[arg(long, value_enum)]
+    pub engine: Option<Engine>,
     /// Confine every access of machine code to the cage, as the interpreter does: a program that the
     /// verifier should have rejected cannot harm the host
     #[arg(long)]
@@ -396,10 +405,25 @@ pub struct Execution {
 }
 
 impl ProgRun {
-    /// The same for a program that is loaded.
+    /// The same for a program that is loaded: options become bpftool's words.
     pub fn as_objects(&self) -> Objects {
+        let mut words = self.object.clone();
+        let files = [
+            ("data_in", &self.data_in),
+            ("data_out", &self.data_out),
+            ("ctx_in", &self.ctx_in),
+            ("ctx_out", &self.ctx_out),
+        ];
+        for (word, file) in files {
+            if let Some(file) = file {
+                words.extend([word.to_owned(), file.display().to_string()]);
+            }
+        }
+        if let Some(repeat) = self.repeat {
+            words.extend(["repeat".to_owned(), repeat.to_string()]);
+        }
         Objects {
-            words: self.object.clone(),
+            words,
             place: Where {
                 kernel: self.kernel,
                 instance: self.instance,
@@ -407,6 +431,19 @@ impl ProgRun {
             format: Format::new(self.json),
             bpffs: false,
         }
+    }
+
+    /// The first option that was given and has a meaning only when an object is loaded.
+    pub fn only_of_objects(&self) -> Option<&'static str> {
+        let options = [
+            (self.program.is_some(), "--program"),
+            (!self.maps.is_empty(), "--map"),
+            (!self.variables.is_empty(), "--var"),
+        ];
+        let given = options
+            .into_iter()
+            .find_map(|(given, name)| given.then_some(name));
+        given.or(self.execution.given())
     }
 }
 
@@ -435,6 +472,20 @@ pub enum Engine {
     Jit,
 }
 
+impl Execution {
+    /// The first option that was given, to say where it has no meaning.
+    pub fn given(&self) -> Option<&'static str> {
+        let options = [
+            (self.engine.is_some(), "--engine"),
+            (self.cage, "--cage"),
+            (self.budget.is_some(), "--budget"),
+        ];
+        options
+            .into_iter()
+            .find_map(|(given, name)| given.then_some(name))
+    }
+}
+
 /// `10ms`, `1000000insns`, `10ms,1000000insns`, `none`.
 fn budget(text: &str) -> Result<Budget, String> {
     if text == "none" {
@@ -445,27 +496,62 @@ fn budget(text: &str) -> Result<Budget, String> {
         let digits = part
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(part.len());
-        let (number, unit) = part.split_at(digits);
-        let number: u64 = number
-            .parse()
-            .map_err(|_| format!("`{part}`: a whole number and a unit, as in 10ms or 1000insns"))?;
-        let time = |unit: u64| {
-            let nanoseconds = number.checked_mul(unit);
-            nanoseconds
-                .map(Duration::from_nanos)
-                .ok_or_else(|| format!("`{part}` is too long"))
-        };
-        match unit {
-            "insns" => budget.steps = Some(number),
-            "ns" => budget.time = Some(time(1)?),
-            "us" => budget.time = Some(time(1_000)?),
-            "ms" => budget.time = Some(time(1_000_000)?),
-            "s" => budget.time = Some(time(1_000_000_000)?),
+        let (digits, unit) = part.split_at(digits);
+        if digits.is_empty() {
+            return Err(match part {
+                "" => "expected a number and a unit, as in 10ms or 1000insns".to_owned(),
+                "none" => "`none` stands alone".to_owned(),
+                _ => {
+                    format!("`{part}`: expected a whole number and a unit, as in 10ms or 1000insns")
+                }
+            });
+        }
+        let too_much = || format!("`{part}` is too much: leave it off, or say none");
+        let number: u64 = digits.parse().map_err(|_| too_much())?;
+        let nanoseconds = match unit {
+            "insns" => None,
+            "ns" => Some(1),
+            "us" => Some(1_000),
+            "ms" => Some(1_000_000),
+            "s" => Some(1_000_000_000),
+            "" => {
+                return Err(format!(
+                    "`{part}`: the unit is missing: ns, us, ms, s or insns"
+                ));
+            }
             _ => return Err(format!("`{part}`: the unit is ns, us, ms, s or insns")),
+        };
+        if number == 0 {
+            return Err(format!(
+                "`{part}`: nothing can run on that; `none` is without a limit"
+            ));
+        }
+        let twice = match nanoseconds {
+            None => budget.steps.replace(number).is_some(),
+            Some(unit) => {
+                let time = number.checked_mul(unit).ok_or_else(too_much)?;
+                budget.time.replace(Duration::from_nanos(time)).is_some()
+            }
+        };
+        if twice {
+            let what = if nanoseconds.is_some() {
+                "time"
+            } else {
+                "insns"
+            };
+            return Err(format!("`{text}`: {what} is given twice"));
         }
     }
     Ok(budget)
 }
+
+const FEED_HELP: &str = "Write records into a user ring buffer (BPF_MAP_TYPE_USER_RINGBUF) while programs run; can be given for
+several maps.
+
+Each line of FILE, or of standard input when it is called `-`, is one record, and is read as the
+values of --map are: by the record's type, which is found as that of ring buffers, or else as raw
+bytes (hex:0a0b0c) or \"text\". Empty lines are passed over. Lines that find no room wait until a
+program has taken others; those that were still waiting at the end are told.";
 
 const SAMPLE_HELP: &str = "On Linux: what programs of section `perf_event` sample.
 

@@ -32,11 +32,16 @@ struct Source {
     headed: bool,
 }
 
-/// The type of records.
+/// The type of a map's records.
+pub struct RecordType {
+    pub btf: Arc<Btf>,
+    pub ty: TypeId,
+    pub size: usize,
+}
+
+/// The same with how it is shown.
 struct Record {
-    btf: Arc<Btf>,
-    ty: TypeId,
-    size: usize,
+    ty: RecordType,
     columns: Option<Vec<Column>>,
 }
 
@@ -117,8 +122,9 @@ impl Events {
     fn print(&mut self, index: usize, bytes: &[u8], out: &mut impl Write) -> Result<(), Problem> {
         let source = &self.sources[index];
         let value = source.record.as_ref().and_then(|record| {
-            let fits = bytes.len() >= record.size;
-            fits.then(|| record.btf.decode(record.ty, bytes).ok())?
+            let RecordType { btf, ty, size } = &record.ty;
+            let fits = bytes.len() >= *size;
+            fits.then(|| btf.decode(*ty, bytes).ok())?
         });
         let name = serde_json::Value::from(source.name.as_str());
         match (self.json, value) {
@@ -153,6 +159,13 @@ impl Events {
 }
 
 fn record(loaded: &Loaded<'_>, map: &LoadedMap) -> Option<Record> {
+    let ty = record_type(loaded, map)?;
+    let columns = fields::columns(&ty.btf, ty.ty);
+    Some(Record { ty, columns })
+}
+
+/// The type of what a map's ring holds, if the object tells.
+pub fn record_type(loaded: &Loaded<'_>, map: &LoadedMap) -> Option<RecordType> {
     let btf = loaded.object().btf()?;
     let declared = loaded.object().map(map.plan.id).definition.value_type;
     let name = map.plan.name.as_str();
@@ -168,12 +181,10 @@ fn record(loaded: &Loaded<'_>, map: &LoadedMap) -> Option<Record> {
             .map(|(id, _)| id)
     })?;
     let size = btf.size_of(ty)? as usize;
-    let columns = fields::columns(btf, ty);
-    Some(Record {
+    Some(RecordType {
         btf: btf.clone(),
         ty,
         size,
-        columns,
     })
 }
 

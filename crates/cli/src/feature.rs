@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     DONE,
-    args::{Engine, Execution, Feature, KernelName},
+    args::{Execution, Feature, KernelName},
     error::Problem,
     kernels,
     output::{self, BAD, GOOD, HEADING, Painted, QUIET},
@@ -17,12 +17,7 @@ use crate::{
 
 /// Runs the command; the exit code.
 pub fn run(arguments: &Feature) -> Result<u8, Problem> {
-    let execution = Execution {
-        engine: Engine::Interp,
-        cage: false,
-        budget: None,
-    };
-    let kernel = kernels::open(arguments.kernel, execution)?;
+    let kernel = kernels::open(arguments.kernel, Execution::default())?;
     let running = arguments.kernel == KernelName::Linux;
     let mut features = panal_profile::probe(kernel.as_ref(), running);
     if !running {

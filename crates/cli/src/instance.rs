@@ -216,16 +216,53 @@ pub fn running(wanted: Option<u32>) -> Result<Vec<Instance>, Problem> {
 
 /// `panal serve`: a kernel that lives until the process is ended.
 pub fn serve(arguments: &crate::args::Serve) -> Result<u8, Problem> {
+    // First, while there are no other threads.
+    let end = End::new()?;
     let kernel = crate::kernels::panal(arguments.execution)?;
-    let _offer = Offer::new(&kernel)?;
+    let offer = Offer::new(&kernel)?;
     let pid = std::process::id();
     match arguments.json {
         true => println_line(&format!("{{\"instance\":{pid}}}"))?,
         false => println_line(&format!("instance {pid}"))?,
     }
-    // Signals end it; the next command that looks removes its socket.
-    loop {
-        thread::park();
+    end.wait();
+    drop(offer);
+    Ok(crate::DONE)
+}
+
+/// What ends an instance: SIGINT, SIGTERM, SIGHUP or SIGQUIT.
+#[cfg(target_os = "linux")]
+struct End(panal_linux::Signals);
+
+#[cfg(target_os = "linux")]
+impl End {
+    fn new() -> Result<End, Problem> {
+        let failed = |e| asked(format!("signals: {}", crate::error::reason(&e)));
+        panal_linux::Signals::block().map(End).map_err(failed)
+    }
+
+    fn wait(&self) {
+        use rustix::event::{PollFd, PollFlags, poll};
+        while self.0.take().is_none() {
+            let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None);
+        }
+    }
+}
+
+/// Signals end the process; the next command that looks removes its socket.
+#[cfg(not(target_os = "linux"))]
+struct End;
+
+#[cfg(not(target_os = "linux"))]
+impl End {
+    fn new() -> Result<End, Problem> {
+        Ok(End)
+    }
+
+    fn wait(&self) {
+        loop {
+            thread::park();
+        }
     }
 }
 

@@ -25,16 +25,17 @@ pub fn open(name: KernelName, execution: Execution) -> Result<Box<dyn Kernel>, P
 
 /// Linux runs programs in its own way, and to their end.
 pub fn only_panal(execution: Execution) -> Result<(), Problem> {
-    if execution.cage || execution.budget.is_some() {
-        let text = "--cage and --budget are for Panal's kernel: Linux has neither";
-        return Err(Problem::Asked(text.to_owned()));
+    match execution.given() {
+        Some(option) => Err(Problem::Asked(format!(
+            "{option} is for Panal's kernel: Linux runs programs by its own JIT, and to their end"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Panal's kernel, to run programs.
 pub fn panal(execution: Execution) -> Result<PanalKernel, Problem> {
-    let engine = match execution.engine {
+    let engine = match execution.engine.unwrap_or(Engine::Interp) {
         Engine::Interp => panal_kernel::Engine::Interpreter,
         Engine::Jit => panal_kernel::Engine::MachineCode,
     };

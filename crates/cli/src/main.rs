@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod excerpt;
 mod feature;
+mod feed;
 mod fields;
 mod in_order;
 mod inspect;

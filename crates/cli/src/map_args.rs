@@ -30,7 +30,11 @@ impl FromStr for MapArg {
                 name: name.to_owned(),
                 entry: entry.to_owned(),
             }),
-            _ => Err("expected NAME=KEY:VALUE".to_owned()),
+            Some((name, _)) if !name.is_empty() => {
+                Err("there is no `:` between key and value: expected NAME=KEY:VALUE".to_owned())
+            }
+            Some(_) => Err("the map's name is missing: expected NAME=KEY:VALUE".to_owned()),
+            None => Err("there is no `=` after the map's name: expected NAME=KEY:VALUE".to_owned()),
         }
     }
 }
@@ -172,8 +176,9 @@ fn read_entry(
         match read {
             Ok(pair) => found.push(pair),
             Err(new) => {
-                // A fault of the value means that the key was right.
-                if fault.is_none() || new.starts_with("value") {
+                // A fault of the value means that the key was right; a prefix of IPv6 has colons.
+                let prefix = key_side.prefix && key.contains('/');
+                if fault.is_none() || new.starts_with("value") || prefix {
                     fault = Some(new);
                 }
             }
@@ -230,9 +235,9 @@ pub fn read_side(side: Side<'_>, text: &str) -> Result<Vec<u8>, String> {
         return raw(digits, side.size);
     }
     if side.prefix
-        && let Some(bytes) = prefix_key(side, text)
+        && let Some(read) = prefix_key(side, text)
     {
-        return Ok(bytes);
+        return read;
     }
     let literal = if looks_like_address(text) {
         let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
@@ -253,28 +258,43 @@ pub fn read_side(side: Side<'_>, text: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The key of an LPM trie: an address with or without a length. IPv4 addresses in a trie of 16 bytes stand behind `::ffff:0:0` (RFC 4291), as sockets
-/// have them.
-fn prefix_key(side: Side<'_>, text: &str) -> Option<Vec<u8>> {
-    let data = side.size.checked_sub(4)?;
+/// The key of an LPM trie: an address with or without a length. IPv4 addresses in a trie of 16
+/// bytes stand behind `::ffff:0:0` (RFC 4291), as sockets have them. `None` for what is written in
+/// another way.
+fn prefix_key(side: Side<'_>, text: &str) -> Option<Result<Vec<u8>, String>> {
+    let most = match side.size.checked_sub(4)? {
+        4 => 32,
+        16 => 128,
+        _ => return None,
+    };
     let plain = text
         .strip_prefix('[')
         .and_then(|t| t.strip_suffix(']'))
         .unwrap_or(text);
     let (address, length) = match plain.split_once('/') {
-        Some((address, length)) => (address, Some(length.parse::<u32>().ok())),
+        Some((address, length)) => (address, Some(length)),
         None => (plain, None),
     };
-    let (bytes, shift) = match (address.parse::<IpAddr>(), data) {
-        (Ok(IpAddr::V4(v4)), 4) => (v4.octets().to_vec(), 0),
-        (Ok(IpAddr::V4(v4)), 16) => (v4.to_ipv6_mapped().octets().to_vec(), 96),
-        (Ok(IpAddr::V6(v6)), 16) => (v6.octets().to_vec(), 0),
-        (Ok(_), _) => return None,
+    let (bytes, own, before) = match (address.parse::<IpAddr>(), most) {
+        (Ok(IpAddr::V4(v4)), 32) => (v4.octets().to_vec(), 32, 0),
+        (Ok(IpAddr::V4(v4)), _) => (v4.to_ipv6_mapped().octets().to_vec(), 32, 96),
+        (Ok(IpAddr::V6(v6)), 128) => (v6.octets().to_vec(), 128, 0),
+        (Ok(IpAddr::V6(_)), _) => return Some(Err("the map has IPv4 addresses only".to_owned())),
+        (Err(_), _) if length.is_some() => {
+            let expected = "expected an address and its bits, as 10.0.0.0/8";
+            return Some(Err(format!("`{address}` is no address: {expected}")));
+        }
         (Err(_), _) => return None,
     };
-    let most = data as u32 * 8;
-    let length = length.map_or(Some(most), |length| length.map(|l| l.saturating_add(shift)))?;
-    (length <= most).then(|| [&length.to_ne_bytes()[..], &bytes].concat())
+    let length = match length.map(str::parse::<u32>) {
+        None => own,
+        Some(Ok(length)) if length <= own => length,
+        Some(_) => {
+            let length = length.unwrap_or_default();
+            return Some(Err(format!("`/{length}`: {address} has 0 to {own} bits")));
+        }
+    };
+    Some(Ok([&(length + before).to_ne_bytes()[..], &bytes].concat()))
 }
 
 /// Addresses have `:` in them, which separates elsewhere: IPv6, with a prefix length or in brackets,
@@ -292,6 +312,15 @@ fn looks_like_address(text: &str) -> bool {
 }
 
 fn raw(digits: &str, size: usize) -> Result<Vec<u8>, String> {
+    let bytes = hexadecimal(digits)?;
+    match bytes.len() == size {
+        true => Ok(bytes),
+        false => Err(format!("{} bytes given, {size} needed", bytes.len())),
+    }
+}
+
+/// The bytes of `0a0b0c`.
+pub fn hexadecimal(digits: &str) -> Result<Vec<u8>, String> {
     let wrong = || "hex: takes pairs of hexadecimal digits".to_owned();
     if !digits.len().is_multiple_of(2) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(wrong());
@@ -299,9 +328,5 @@ fn raw(digits: &str, size: usize) -> Result<Vec<u8>, String> {
     let pairs = (0..digits.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16));
-    let bytes: Vec<u8> = pairs.collect::<Result<_, _>>().map_err(|_| wrong())?;
-    match bytes.len() == size {
-        true => Ok(bytes),
-        false => Err(format!("{} bytes given, {size} needed", bytes.len())),
-    }
+    pairs.collect::<Result<_, _>>().map_err(|_| wrong())
 }

@@ -1,21 +1,68 @@
 //! Reading objects, and what they hold under the names that users give.
 
-use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs::{File, FileType},
+    io::Read,
+    os::unix::fs::FileTypeExt,
+    path::Path,
+};
 
 use panal_loader::Open;
 use panal_object::{Element, Function, FunctionId, Object, Origin, Target};
 
 use crate::error::Problem;
 
-/// No object of the field comes near; a device or an endless pipe is stopped here.
+/// No object of the field comes near.
 const LARGEST_FILE: u64 = 1 << 30;
+
+/// The name of a file that means standard input or standard output.
+pub const STANDARD: &str = "-";
 
 /// Reads a whole file.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     let failed = |error| Problem::file(path, "read", &error);
+    // Opening a pipe would wait for its writer, and a device may have no end.
+    let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+    if !kind.is_file() && !kind.is_dir() && !is_open_pipe(path, kind) {
+        return Err(Problem::File {
+            path: path.display().to_string(),
+            action: "read",
+            reason: format!("it is {}, not a file", kind_name(kind)),
+        });
+    }
     let file = File::open(path).map_err(failed)?;
+    read_all(path, file)
+}
+
+/// What a shell hands over for `<(command)`: a pipe that has its writer already.
+fn is_open_pipe(path: &Path, kind: FileType) -> bool {
+    let ours = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
+    kind.is_fifo() && ours.iter().any(|ours| path.starts_with(ours))
+}
+
+fn kind_name(kind: FileType) -> &'static str {
+    match () {
+        () if kind.is_fifo() => "a pipe",
+        () if kind.is_socket() => "a socket",
+        () if kind.is_char_device() || kind.is_block_device() => "a device",
+        () => "something else",
+    }
+}
+
+/// Reads what was named as input: a file, or standard input.
+pub fn read_input(path: &Path) -> Result<Vec<u8>, Problem> {
+    match is_standard(Some(path)) {
+        true => read_all(Path::new("standard input"), std::io::stdin().lock()),
+        false => read_file(path),
+    }
+}
+
+fn read_all(path: &Path, input: impl Read) -> Result<Vec<u8>, Problem> {
+    let failed = |error| Problem::file(path, "read", &error);
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1)
+    input
+        .take(LARGEST_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     if bytes.len() as u64 > LARGEST_FILE {
@@ -33,6 +80,11 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
 /// Writes a whole file.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     std::fs::write(path, bytes).map_err(|error| Problem::file(path, "write", &error))
+}
+
+/// Whether a file's name means standard output or standard input.
+pub fn is_standard(path: Option<&Path>) -> bool {
+    path == Some(Path::new(STANDARD))
 }
 
 /// Reads an object.

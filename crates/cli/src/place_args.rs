@@ -16,7 +16,7 @@ pub struct PlaceArgs {
     pub interfaces: Vec<String>,
     /// In this network namespace, by the name that `ip netns` gave it or by path; the command runs
     /// there, too
-    #[arg(long, value_name = "NAME|PATH")]
+    #[arg(long, value_name = "NAME|PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub netns: Option<String>,
     /// To this cgroup, by its directory; without it, to that of the command
     #[arg(long, value_name = "DIR")]

@@ -6,7 +6,7 @@ use panal_profile::Captured;
 
 use crate::{
     DONE,
-    args::{Engine, Execution, KernelName, ProfileCommand},
+    args::{Execution, KernelName, ProfileCommand},
     error::Problem,
     feature, kernels, object, output,
     text::clean,
@@ -28,12 +28,7 @@ pub fn run(command: &ProfileCommand) -> Result<u8, Problem> {
 
 fn capture(file: &Path, without_types: bool) -> Result<u8, Problem> {
     let started = Instant::now();
-    let execution = Execution {
-        engine: Engine::Interp,
-        cage: false,
-        budget: None,
-    };
-    let kernel = kernels::open(KernelName::Linux, execution)?;
+    let kernel = kernels::open(KernelName::Linux, Execution::default())?;
     let btf = if without_types {
         Vec::new()
     } else {

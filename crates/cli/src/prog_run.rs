@@ -1,8 +1,11 @@
 //! `panal prog run`: one program on given data.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
-use panal_uapi::kernel::TestRun;
+use panal_uapi::kernel::{TestRun, TestRunResult};
 use serde::Serialize;
 
 use crate::{
@@ -42,16 +45,21 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
         let text = format!("{file}: which program is to be run? choose it by --program NAME");
         return Err(Problem::Asked(text));
     };
+    if arguments.instance.is_some() {
+        let text = "--instance chooses where a loaded program is looked for: an object is run here";
+        return Err(Problem::Asked(text.to_owned()));
+    }
+    let streams = Streams::of(arguments)?;
     let path = Path::new(file);
     let mut open = object::load(path)?;
     object::choose(path, &mut open, name)?;
     object::unpin(&mut open);
     map_args::set_variables(&mut open, &arguments.variables)?;
-    let input = |path: &Option<_>| path.as_deref().map_or(Ok(Vec::new()), object::read_file);
+    let input = |path: &Option<_>| path.as_deref().map_or(Ok(Vec::new()), object::read_input);
     let test = TestRun {
         data_in: input(&arguments.data_in)?,
         ctx_in: input(&arguments.ctx_in)?,
-        repeat: arguments.repeat,
+        repeat: arguments.repeat.unwrap_or(1),
         ..TestRun::default()
     };
     let kernel = kernels::open(arguments.kernel, arguments.execution)?;
@@ -66,6 +74,10 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
     if let Some(why) = &result.interpreted {
         output::note(&format_args!("{name} is interpreted: {why}"));
     }
+    if streams.taken {
+        print(&mut anstream::stderr(), &result)?;
+        return Ok(DONE);
+    }
     let mut out = output::stdout();
     if arguments.json {
         let json = ResultJson {
@@ -73,7 +85,7 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
             program: name,
             retval: result.retval,
             duration_ns: result.duration_ns,
-            repeat: arguments.repeat.max(1),
+            repeat: test.repeat.max(1),
             steps: result.steps,
             data_out: output::hex(result.data_out.iter().copied()),
             ctx_out: output::hex(result.ctx_out.iter().copied()),
@@ -82,25 +94,61 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
         };
         output::json_line(&mut out, &json)?;
     } else {
-        let (value, time) = (result.retval, result.duration_ns);
-        write!(out, "return value {value} ({value:#x}), {time} ns a run")?;
-        match result.steps {
-            Some(steps) => writeln!(out, ", {steps} instructions")?,
-            None => writeln!(out)?,
-        }
-        if let Some(why) = &result.stopped {
-            writeln!(
-                out,
-                "{}: {}",
-                Painted(BAD, "stopped"),
-                crate::text::clean(why)
-            )?;
-        }
+        print(&mut out, &result)?;
     }
     output::finish(out)?;
     Ok(DONE)
 }
 
+/// The result for people.
+fn print(out: &mut impl Write, result: &TestRunResult) -> Result<(), Problem> {
+    let (value, time) = (result.retval, result.duration_ns);
+    write!(out, "return value {value} ({value:#x}), {time} ns a run")?;
+    match result.steps {
+        Some(steps) => writeln!(out, ", {steps} instructions")?,
+        None => writeln!(out)?,
+    }
+    if let Some(why) = &result.stopped {
+        let stopped = Painted(BAD, "stopped");
+        writeln!(out, "{stopped}: {}", crate::text::clean(why))?;
+    }
+    Ok(())
+}
+
+/// What of standard input and output stands for files.
+struct Streams {
+    /// Data goes to standard output, so the result does not.
+    taken: bool,
+}
+
+impl Streams {
+    fn of(arguments: &ProgRun) -> Result<Streams, Problem> {
+        let both = |one: &Option<PathBuf>, other: &Option<PathBuf>| {
+            [one, other]
+                .iter()
+                .all(|path| object::is_standard(path.as_deref()))
+        };
+        let asked = |text: &str| Err(Problem::Asked(text.to_owned()));
+        if both(&arguments.data_in, &arguments.ctx_in) {
+            return asked("--data-in and --ctx-in cannot both be standard input");
+        }
+        if both(&arguments.data_out, &arguments.ctx_out) {
+            return asked("--data-out and --ctx-out cannot both be standard output");
+        }
+        let taken = [&arguments.data_out, &arguments.ctx_out]
+            .iter()
+            .any(|path| object::is_standard(path.as_deref()));
+        if taken && arguments.json {
+            return asked("with --json, standard output has the data already: leave `-` off");
+        }
+        Ok(Streams { taken })
+    }
+}
+
 fn save(path: Option<&Path>, bytes: &[u8]) -> Result<(), Problem> {
-    path.map_or(Ok(()), |path| object::write_file(path, bytes))
+    match path {
+        None => Ok(()),
+        path if object::is_standard(path) => output::write_bytes(bytes),
+        Some(path) => object::write_file(path, bytes),
+    }
 }

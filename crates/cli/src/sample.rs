@@ -42,6 +42,19 @@ const EVENTS: &[(&str, u32, u64)] = &[
     ("cgroup-switches", PERF_TYPE_SOFTWARE, 11),
 ];
 
+impl Default for SampleArg {
+    /// `cpu-clock`
+    fn default() -> Self {
+        SampleArg {
+            event: PerfEvent {
+                kind: PERF_TYPE_SOFTWARE,
+                config: 0,
+            },
+            rate: SampleRate::Frequency(FREQUENCY),
+        }
+    }
+}
+
 impl FromStr for SampleArg {
     type Err = String;
 

@@ -21,7 +21,13 @@ const BPF_LOG_STATS: u32 = 4;
 
 /// Runs the command; the exit code.
 pub fn run(arguments: &Verify) -> Result<u8, Problem> {
-    let profile = kernels::profile(&arguments.profile)?;
+    let profile = match (&arguments.profile, arguments.kernel) {
+        (Some(_), KernelName::Linux) => {
+            let text = "--profile is for Panal's verifier: Linux judges as what it is itself";
+            return Err(Problem::Asked(text.to_owned()));
+        }
+        (named, _) => kernels::profile(named.as_deref().unwrap_or("panal"))?,
+    };
     let mut out = output::stdout();
     let mut tally = Tally {
         worst: Verdict::Accept,

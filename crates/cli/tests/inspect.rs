@@ -48,7 +48,13 @@ struct Setting {
 }
 
 fn firewall() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/firewall.bpf.o");
+    object("examples/firewall.bpf.o")
+}
+
+fn object(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name);
     path.display().to_string()
 }
 
@@ -252,6 +258,126 @@ fn queues_and_full_maps_answer_alike() {
     }
 }
 
+/// Two maps and two programs of the same name.
+fn twins(on: &Setting) {
+    for (number, value) in [("1", "5"), ("2", "6")] {
+        let path = on.path(&format!("twin{number}"));
+        let create = [
+            "map", "create", &path, "type", "hash", "key", "4", "value", "4", "entries", "4",
+            "name", "twins",
+        ];
+        on.ok(&create);
+        on.ok(&[
+            "map", "update", "pinned", &path, "key", "1", "0", "0", "0", "value", value, "0", "0",
+            "0",
+        ]);
+        on.ok(&[
+            "prog",
+            "load",
+            &object("bench/programs/sort.bpf.o"),
+            &on.path(&format!("prog{number}")),
+        ]);
+    }
+}
+
+#[test]
+fn all_of_a_name_are_dumped_with_headings() {
+    for on in settings("twins") {
+        twins(&on);
+        let text = on.ok(&["map", "dump", "name", "twins"]);
+        for part in [
+            "  name twins  flags 0x0",
+            "value: 05 00 00 00",
+            "value: 06 00 00 00",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(text.matches("Found 1 element\n").count(), 2, "{text}");
+        // One document, not one for each map.
+        let json = on.json(&["map", "dump", "name", "twins"]);
+        let elements = |at: usize| json[at]["elements"][0]["value"][0].clone();
+        assert_eq!(
+            (elements(0), elements(1)),
+            ("0x05".into(), "0x06".into()),
+            "{json}"
+        );
+        let json = on.json(&["prog", "dump", "xlated", "name", "sort"]);
+        for at in 0..2 {
+            assert_eq!(json[at]["name"], "sort");
+            assert!(
+                json[at]["insns"].as_array().is_some_and(|i| !i.is_empty()),
+                "{json}"
+            );
+        }
+        let text = on.ok(&["prog", "dump", "xlated", "name", "sort"]);
+        assert_eq!(text.matches("  name sort  tag ").count(), 2, "{text}");
+        let file = on.scratch.0.join("out").display().to_string();
+        let words = ["prog", "dump", "xlated", "name", "sort", "file", &file];
+        on.refused(&words, "2 programs with name sort, and one file");
+        let words = [
+            "map", "update", "name", "twins", "key", "1", "0", "0", "0", "value", "1",
+        ];
+        on.refused(&words, "2 maps with name twins");
+    }
+}
+
+#[test]
+fn an_error_is_told_once() {
+    for on in settings("once") {
+        let output = on.run(&["map", "dump", "id", "4000000000", "--json"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let told: Value = serde_json::from_slice(&output.stdout).expect("one document");
+        assert!(
+            told["error"].as_str().is_some_and(|e| e.contains("ENOENT")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn data_goes_through_standard_input_and_output() {
+    for on in settings("streams") {
+        let prog = on.path("fw");
+        on.ok(&["prog", "load", &firewall(), &prog]);
+        let packet: Vec<u8> = (b'a'..=b'z').cycle().take(60).collect();
+        let run = |options: &[&str]| {
+            let kernel = if on.linux { "linux" } else { "panal" };
+            let mut child = on
+                .command(PANAL)
+                .args(["prog", "run", "pinned", &prog])
+                .args(options)
+                .args(["--kernel", kernel])
+                .env("XDG_RUNTIME_DIR", &on.scratch.0)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("panal runs");
+            let mut input = child.stdin.take().expect("piped");
+            input.write_all(&packet).expect("written");
+            drop(input);
+            let output = child.wait_with_output().expect("panal ends");
+            assert!(output.status.success(), "{options:?}");
+            String::from_utf8(output.stdout).expect("text")
+        };
+        let text = run(&["data_in", "-", "data_out", "-"]);
+        let first = "0000000\t6162 6364 6566 6768 696a 6b6c 6d6e 6f70 | abcdefgh ijklmnop";
+        assert_eq!(text.lines().next(), Some(first));
+        assert!(text.contains("\nReturn value: "), "{text}");
+        let text = run(&["data_in", "-", "data_out", "-", "--json"]);
+        let json: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            json["data_out"].as_array().map(Vec::len),
+            Some(60),
+            "{json}"
+        );
+        assert_eq!(json["data_out"][1], b'b');
+        // The options of the other form mean the same.
+        let text = run(&["--data-in", "-", "--repeat", "3"]);
+        assert!(text.contains("duration (average): "), "{text}");
+    }
+}
+
 /// The items of a list. C may have a space after a star; who holds an object changes by the moment,
 /// and older versions of bpftool do not tell.
 fn plain(value: &Value) -> Vec<Value> {
@@ -261,6 +387,9 @@ fn plain(value: &Value) -> Vec<Value> {
     };
     for item in items.iter_mut().filter_map(Value::as_object_mut) {
         item.remove("pids");
+        if let Some(insns) = item.get_mut("insns") {
+            *insns = plain(insns).into();
+        }
         if let Some(Value::String(text)) = item.get_mut("proto") {
             *text = text.replace("* ", "*");
         }
@@ -306,6 +435,9 @@ fn linux_is_shown_as_by_bpftool() {
     same(&["map", "show", "pinned", &list]);
     same(&["map", "dump", "pinned", &list]);
     same(&["map", "getnext", "pinned", &list]);
+    twins(&on);
+    same(&["map", "dump", "name", "twins"]);
+    same(&["prog", "dump", "xlated", "name", "sort"]);
     let shown = on.json(&["prog", "show", "pinned", &prog]);
     let btf = shown["btf_id"].to_string();
     same(&["btf", "dump", "id", &btf]);

@@ -245,7 +245,7 @@ fn started() -> Option<Child> {
         let _ = child.wait();
         return None;
     }
-    assert!(line.contains("1 programs attached"), "{line}");
+    assert!(line.contains("1 program attached"), "{line}");
     Some(child)
 }
 

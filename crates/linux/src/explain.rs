@@ -246,11 +246,22 @@ fn mistake(target: &AttachTarget, attach_type: Option<AttachType>, errno: Errno)
         }
         (
             Interface {
-                mode: XdpMode::Native | XdpMode::Offload,
+                mode: XdpMode::Offload,
                 ..
             }
             | XdpNetlink {
-                mode: XdpMode::Native | XdpMode::Offload,
+                mode: XdpMode::Offload,
+                ..
+            },
+            _,
+        ) => "the device does not run XDP programs itself (offload): generic XDP works on all",
+        (
+            Interface {
+                mode: XdpMode::Native,
+                ..
+            }
+            | XdpNetlink {
+                mode: XdpMode::Native,
                 ..
             },
             Errno::EOPNOTSUPP | Errno::EINVAL,

@@ -1,7 +1,7 @@
 //! [`LinuxKernel`]: the contract over the running kernel.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fs, io,
     os::fd::RawFd,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -41,9 +41,49 @@ pub struct LinuxKernel {
     /// Strings of the BTFs that we loaded, by descriptor: line info names them by offset.
     strings: Mutex<HashMap<i32, Strings>>,
     attach_types: Mutex<HashMap<i32, AttachType>>,
-    rings: Mutex<HashMap<u32, RingBuffer>>,
-    perf: Mutex<HashMap<u32, PerfBuffer>>,
-    user_rings: Mutex<HashMap<u32, UserRingBuffer>>,
+    rings: Mutex<Opened<RingBuffer>>,
+    perf: Mutex<Opened<PerfBuffer>>,
+    user_rings: Mutex<Opened<UserRingBuffer>>,
+}
+
+/// Buffers of maps that were used once. They are read at each wake-up, so the kernel is asked only
+/// the first time which map a descriptor is.
+struct Opened<T> {
+    /// Ids of maps by descriptor, which stays open.
+    ids: HashMap<i32, (Fd, u32)>,
+    buffers: HashMap<u32, T>,
+}
+
+impl<T> Default for Opened<T> {
+    fn default() -> Self {
+        Opened {
+            ids: HashMap::new(),
+            buffers: HashMap::new(),
+        }
+    }
+}
+
+impl<T> Opened<T> {
+    fn of(
+        &mut self,
+        map: &Fd,
+        open: impl FnOnce(&MapInfo) -> Result<T, Failure>,
+    ) -> Result<&mut T, Failure> {
+        let id = match self.ids.get(&map.number()) {
+            Some((_, id)) => *id,
+            None => {
+                let info = maps::raw_info(map)?;
+                if let Entry::Vacant(place) = self.buffers.entry(info.id) {
+                    place.insert(open(&info)?);
+                }
+                self.ids.insert(map.number(), (map.clone(), info.id));
+                info.id
+            }
+        };
+        self.buffers
+            .get_mut(&id)
+            .ok_or_else(|| failure(Command::ObjGetInfoByFd, Errno::ENOENT, "the map's buffer"))
+    }
 }
 
 impl LinuxKernel {
@@ -56,9 +96,11 @@ impl LinuxKernel {
     /// is readable, or the time is over.
     pub fn wait(&self, others: &[RawFd], most: Option<Duration>) -> io::Result<()> {
         let mut descriptors = others.to_vec();
-        descriptors.extend(locked(&self.rings).values().map(RingBuffer::descriptor));
+        let rings = locked(&self.rings);
+        descriptors.extend(rings.buffers.values().map(RingBuffer::descriptor));
+        drop(rings);
         let perf = locked(&self.perf);
-        descriptors.extend(perf.values().flat_map(PerfBuffer::descriptors));
+        descriptors.extend(perf.buffers.values().flat_map(PerfBuffer::descriptors));
         drop(perf);
         wait::wait(&descriptors, most)
     }
@@ -215,14 +257,8 @@ impl Kernel for LinuxKernel {
     }
 
     fn ring_buffer_consume(&self, map: &Fd, sink: &mut dyn FnMut(&[u8])) -> Result<usize, Failure> {
-        let info = maps::info(map)?;
         let mut rings = locked(&self.rings);
-        let ring = match rings.entry(info.id) {
-            std::collections::hash_map::Entry::Occupied(e) => e.into_mut(),
-            std::collections::hash_map::Entry::Vacant(e) => {
-                e.insert(RingBuffer::open(map, info.max_entries)?)
-            }
-        };
+        let ring = rings.of(map, |info| RingBuffer::open(map, info.max_entries))?;
         Ok(ring.consume(sink))
     }
 
@@ -232,15 +268,9 @@ impl Kernel for LinuxKernel {
         sink: &mut dyn FnMut(u32, &[u8]),
         lost: &mut dyn FnMut(u32, u64),
     ) -> Result<usize, Failure> {
-        let info = maps::info(map)?;
         let mut buffers = locked(&self.perf);
-        let buffer = match buffers.entry(info.id) {
-            std::collections::hash_map::Entry::Occupied(e) => e.into_mut(),
-            std::collections::hash_map::Entry::Vacant(e) => {
-                e.insert(PerfBuffer::open(map, &online_cpus(), possible_cpus())?)
-            }
-        };
-        Ok(buffer.consume(sink, lost))
+        let open = |_: &MapInfo| PerfBuffer::open(map, &online_cpus(), possible_cpus());
+        Ok(buffers.of(map, open)?.consume(sink, lost))
     }
 
     fn pin(&self, object: &Fd, path: &str) -> Result<(), Failure> {
@@ -298,15 +328,9 @@ impl Kernel for LinuxKernel {
     }
 
     fn user_ring_buffer_write(&self, map: &Fd, record: &[u8]) -> Result<bool, Failure> {
-        let info = maps::info(map)?;
         let mut buffers = locked(&self.user_rings);
-        let buffer = match buffers.entry(info.id) {
-            std::collections::hash_map::Entry::Occupied(e) => e.into_mut(),
-            std::collections::hash_map::Entry::Vacant(e) => {
-                e.insert(UserRingBuffer::open(map, info.max_entries)?)
-            }
-        };
-        buffer.write(record)
+        let open = |info: &MapInfo| UserRingBuffer::open(map, info.max_entries);
+        buffers.of(map, open)?.write(record)
     }
 }
 

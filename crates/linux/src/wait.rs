@@ -15,9 +15,9 @@ pub struct Signals {
 /// What asked the process to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// `SIGINT`, `SIGQUIT`: the terminal sends them to its whole foreground group.
+    /// `SIGINT`, `SIGQUIT` of the terminal, which sends them to its whole foreground group.
     Terminal(i32),
-    /// `SIGTERM`, `SIGHUP`: sent to this process.
+    /// Any that was sent to this process.
     Process(i32),
 }
 
@@ -61,8 +61,10 @@ impl Signals {
             (read == size as isize, info)
         };
         let signal = info.ssi_signo as i32;
+        // What kill(2) sends has another code.
+        const SI_KERNEL: i32 = 0x80;
         read.then_some(match signal {
-            libc::SIGINT | libc::SIGQUIT => Asked::Terminal(signal),
+            libc::SIGINT | libc::SIGQUIT if info.ssi_code == SI_KERNEL => Asked::Terminal(signal),
             _ => Asked::Process(signal),
         })
     }

@@ -46,7 +46,7 @@ impl Format {
 /// A command on objects: words as bpftool has them.
 #[derive(Args, Clone)]
 pub struct Objects {
-    /// What the command is about, in bpftool's words
+    /// What the command is about, in bpftool's words, as the usage has them
     #[arg(value_name = "WORD")]
     pub words: Vec<String>,
     #[command(flatten)]
@@ -71,18 +71,33 @@ Examples:
 pub enum ProgCommand {
     /// Run one program on given data, and tell what it returned and how long it took
     Run(Box<ProgRun>),
-    /// List programs: [PROG]
+    /// List programs
+    #[command(override_usage = "panal prog show [PROG] [OPTIONS]", after_help = PROG_EXAMPLES)]
     #[command(visible_alias = "list")]
     Show(Objects),
-    /// Print a program's code: xlated|jited PROG [file FILE] [opcodes] [linum]
+    /// Print a program's code
+    #[command(
+        override_usage = "panal prog dump xlated|jited PROG [file FILE] [opcodes] [linum] [OPTIONS]",
+        after_help = PROG_EXAMPLES
+    )]
     Dump(Objects),
-    /// Load an object and pin its first program: OBJ PATH [type TYPE] [map idx N|name NAME MAP] [pinmaps DIR]
+    /// Load an object and pin its first program
+    #[command(
+        override_usage = "panal prog load OBJ PATH [type TYPE] [map idx N|name NAME MAP] [pinmaps DIR] [OPTIONS]",
+        after_help = PROG_EXAMPLES
+    )]
     Load(Objects),
-    /// Load an object and pin all its programs below a directory: OBJ DIR, then as load
+    /// Load an object and pin all its programs below a directory
+    #[command(
+        override_usage = "panal prog loadall OBJ DIR [type TYPE] [map idx N|name NAME MAP] [pinmaps DIR] [OPTIONS]",
+        after_help = PROG_EXAMPLES
+    )]
     Loadall(Objects),
-    /// Pin a program: PROG PATH
+    /// Pin a program
+    #[command(override_usage = "panal prog pin PROG PATH [OPTIONS]", after_help = PROG_EXAMPLES)]
     Pin(Objects),
-    /// Remove a program's pin: PATH
+    /// Remove a program's pin
+    #[command(override_usage = "panal prog unpin PATH [OPTIONS]", after_help = PROG_EXAMPLES)]
     Unpin(Objects),
 }
 
@@ -99,36 +114,66 @@ Examples:
 
 #[derive(Subcommand)]
 pub enum MapCommand {
-    /// List maps: [MAP]
+    /// List maps
+    #[command(override_usage = "panal map show [MAP] [OPTIONS]", after_help = MAP_EXAMPLES)]
     #[command(visible_alias = "list")]
     Show(Objects),
-    /// Make a map and pin it: PATH type TYPE key N value N entries N name NAME [flags F] [inner_map MAP]
+    /// Make a map and pin it
+    #[command(
+        override_usage = "panal map create PATH type TYPE key N value N entries N name NAME [flags F] [inner_map MAP] [OPTIONS]",
+        after_help = MAP_EXAMPLES
+    )]
     Create(Objects),
-    /// Print all elements: MAP
+    /// Print all elements
+    #[command(override_usage = "panal map dump MAP [OPTIONS]", after_help = MAP_EXAMPLES)]
     Dump(Objects),
-    /// Print one element: MAP key KEY
+    /// Print one element
+    #[command(override_usage = "panal map lookup MAP key KEY [OPTIONS]", after_help = MAP_EXAMPLES)]
     Lookup(Objects),
-    /// Set an element: MAP key KEY value VALUE [any|exist|noexist]
+    /// Set an element
+    #[command(
+        override_usage = "panal map update MAP key KEY value VALUE [any|exist|noexist] [OPTIONS]",
+        after_help = MAP_EXAMPLES
+    )]
     Update(Objects),
-    /// Delete an element: MAP key KEY
+    /// Delete an element
+    #[command(override_usage = "panal map delete MAP key KEY [OPTIONS]", after_help = MAP_EXAMPLES)]
     Delete(Objects),
-    /// Print the key after a key: MAP [key KEY]
+    /// Print the key after a key
+    #[command(
+        override_usage = "panal map getnext MAP [key KEY] [OPTIONS]",
+        after_help = MAP_EXAMPLES
+    )]
     Getnext(Objects),
-    /// Print what a queue or stack would give next: MAP
+    /// Print what a queue or stack would give next
+    #[command(override_usage = "panal map peek MAP [OPTIONS]", after_help = MAP_EXAMPLES)]
     Peek(Objects),
-    /// Put a value on a stack: MAP value VALUE
+    /// Put a value on a stack
+    #[command(
+        override_usage = "panal map push MAP value VALUE [OPTIONS]",
+        after_help = MAP_EXAMPLES
+    )]
     Push(Objects),
-    /// Take a value from a stack: MAP
+    /// Take a value from a stack
+    #[command(override_usage = "panal map pop MAP [OPTIONS]", after_help = MAP_EXAMPLES)]
     Pop(Objects),
-    /// Put a value into a queue: MAP value VALUE
+    /// Put a value into a queue
+    #[command(
+        override_usage = "panal map enqueue MAP value VALUE [OPTIONS]",
+        after_help = MAP_EXAMPLES
+    )]
     Enqueue(Objects),
-    /// Take a value from a queue: MAP
+    /// Take a value from a queue
+    #[command(override_usage = "panal map dequeue MAP [OPTIONS]", after_help = MAP_EXAMPLES)]
     Dequeue(Objects),
-    /// Keep user space from writing a map: MAP
+    /// Keep user space from writing a map
+    #[command(override_usage = "panal map freeze MAP [OPTIONS]", after_help = MAP_EXAMPLES)]
     Freeze(Objects),
-    /// Pin a map: MAP PATH
+    /// Pin a map
+    #[command(override_usage = "panal map pin MAP PATH [OPTIONS]", after_help = MAP_EXAMPLES)]
     Pin(Objects),
-    /// Remove a map's pin: PATH
+    /// Remove a map's pin
+    #[command(override_usage = "panal map unpin PATH [OPTIONS]", after_help = MAP_EXAMPLES)]
     Unpin(Objects),
 }
 
@@ -140,18 +185,23 @@ Examples:
 
 #[derive(Subcommand)]
 pub enum LinkCommand {
-    /// List links: [LINK]
+    /// List links
+    #[command(override_usage = "panal link show [LINK] [OPTIONS]", after_help = LINK_EXAMPLES)]
     #[command(visible_alias = "list")]
     Show(Objects),
-    /// Detach a link's program: LINK
+    /// Detach a link's program
+    #[command(override_usage = "panal link detach LINK [OPTIONS]", after_help = LINK_EXAMPLES)]
     Detach(Objects),
-    /// Pin a link: LINK PATH
+    /// Pin a link
+    #[command(override_usage = "panal link pin LINK PATH [OPTIONS]", after_help = LINK_EXAMPLES)]
     Pin(Objects),
-    /// Remove a link's pin: PATH
+    /// Remove a link's pin
+    #[command(override_usage = "panal link unpin PATH [OPTIONS]", after_help = LINK_EXAMPLES)]
     Unpin(Objects),
 }
 
-pub const BTF_EXAMPLES: &str = "BTF is `id N`.
+pub const BTF_EXAMPLES: &str =
+    "BTF is `id N`; PROG and MAP are as `panal prog` and `panal map` have them.
 
 Examples:
   panal btf show
@@ -161,9 +211,14 @@ Examples:
 
 #[derive(Subcommand)]
 pub enum BtfCommand {
-    /// List types that are loaded: [BTF]
+    /// List types that are loaded
+    #[command(override_usage = "panal btf show [BTF] [OPTIONS]", after_help = BTF_EXAMPLES)]
     #[command(visible_alias = "list")]
     Show(Objects),
-    /// Print types: BTF|prog PROG|map MAP [key|value|kv]|file FILE [format raw|c]
+    /// Print types
+    #[command(
+        override_usage = "panal btf dump BTF|prog PROG|map MAP [key|value|kv]|file FILE [format raw|c] [OPTIONS]",
+        after_help = BTF_EXAMPLES
+    )]
     Dump(Objects),
 }

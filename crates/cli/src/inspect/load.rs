@@ -15,7 +15,8 @@ use crate::{error::Problem, load, object};
 pub fn load(asking: &Asking<'_>, all: bool) -> Result<Answer, Problem> {
     let mut words = asking.words();
     let file = words.expect("the object file")?;
-    let path = words.expect("the path to pin at")?.trim_end_matches('/');
+    let path = super::absolute(words.expect("the path to pin at")?);
+    let path = path.trim_end_matches('/');
     let place = asking.places.only()?;
     let mut open = object::load(Path::new(file))?;
     let mut pin_maps = None;
@@ -41,7 +42,7 @@ pub fn load(asking: &Asking<'_>, all: bool) -> Result<Answer, Problem> {
                 .map_err(|e| load::problem(file, e))?
                 .reuse = Some(found.fd);
         } else if words.take("pinmaps") {
-            pin_maps = Some(words.expect("a directory")?.trim_end_matches('/'));
+            pin_maps = Some(super::absolute(words.expect("a directory")?));
         } else {
             return Err(asked(format!(
                 "expected type, map or pinmaps, got `{word}`"
@@ -66,6 +67,7 @@ pub fn load(asking: &Asking<'_>, all: bool) -> Result<Answer, Problem> {
         pins.pin(&program.fd, if all { &own } else { path })?;
     }
     if let Some(directory) = pin_maps {
+        let directory = directory.trim_end_matches('/');
         pins.directory(directory)?;
         for map in loaded.maps() {
             // By the kernel's name, which for global data has the object's in front.

@@ -48,7 +48,8 @@ pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
     })
 }
 
-fn members(info: &MapInfo) -> Members {
+/// What every answer about a map begins with.
+fn heading(info: &MapInfo) -> Members {
     let mut json = Members::default();
     json.put("id", info.id);
     json.put("type", info.map_type.short_name());
@@ -56,6 +57,21 @@ fn members(info: &MapInfo) -> Members {
         json.put("name", info.name.as_str());
     }
     json.put("flags", info.flags.bits());
+    json
+}
+
+/// The same for people.
+fn heading_line(info: &MapInfo) -> String {
+    let mut text = format!("{}: {}", info.id, info.map_type.short_name());
+    if !info.name.is_empty() {
+        text.push_str(&format!("  name {}", info.name));
+    }
+    text.push_str(&format!("  flags {:#x}", info.flags.bits()));
+    text
+}
+
+fn members(info: &MapInfo) -> Members {
+    let mut json = heading(info);
     json.put("bytes_key", info.key_size);
     json.put("bytes_value", info.value_size);
     json.put("max_entries", info.max_entries);
@@ -73,10 +89,7 @@ fn members(info: &MapInfo) -> Members {
 
 /// The lines before pins and processes, and the one after them.
 fn lines(info: &MapInfo) -> (String, String) {
-    let mut text = format!("{}: {}", info.id, info.map_type.short_name());
-    if !info.name.is_empty() {
-        text.push_str(&format!("  name {}", info.name));
-    }
+    let mut text = heading_line(info);
     let MapInfo {
         key_size,
         value_size,
@@ -84,7 +97,6 @@ fn lines(info: &MapInfo) -> (String, String) {
         memlock,
         ..
     } = info;
-    text.push_str(&format!("  flags {:#x}", info.flags.bits()));
     text.push_str(&format!(
         "\n\tkey {key_size}B  value {value_size}B  max_entries {max_entries}  memlock {memlock}B"
     ));
@@ -205,11 +217,42 @@ fn one_by_one(elements: &Elements<'_>) -> Result<Vec<Element>, Problem> {
     Ok(all)
 }
 
+/// Of one map its elements; of several, each with a heading, as bpftool has it.
 pub fn dump(asking: &Asking<'_>) -> Result<Answer, Problem> {
     let mut words = asking.words();
-    let elements = chosen(asking, &mut words, OpenFlags::RDONLY)?;
+    let selector = words.selector(KIND)?;
     words.end()?;
-    let all = all(&elements)?;
+    let mut found = asking.places.find(KIND, &selector, OpenFlags::RDONLY)?;
+    if found.len() == 1 {
+        return dump_one(asking, &Elements::new(found.remove(0))?);
+    }
+    let mut list = Vec::new();
+    let mut texts = Vec::new();
+    for one in found {
+        let elements = Elements::new(one)?;
+        match dump_one(asking, &elements)? {
+            Answer::Json(json) => {
+                let mut one = heading(&elements.info);
+                one.put_some("instance", elements.found.place.instance);
+                one.put("elements", json);
+                list.push(one.done());
+            }
+            Answer::Text(text) => {
+                let heading = heading_line(&elements.info);
+                let place = elements.found.place.instance;
+                let place = place.map_or_else(String::new, |pid| format!("  instance {pid}"));
+                texts.push(format!("{heading}{place}\n{}\n", text.trim_end()));
+            }
+        }
+    }
+    Ok(match asking.json {
+        true => Answer::Json(Json::List(list)),
+        false => Answer::Text(texts.join("\n")),
+    })
+}
+
+fn dump_one(asking: &Asking<'_>, elements: &Elements<'_>) -> Result<Answer, Problem> {
+    let all = all(elements)?;
     if asking.json {
         let list = all.iter().map(|(key, value)| match value {
             Ok(value) => elements.json(key, value),

@@ -11,7 +11,7 @@ use crate::error::Problem;
 
 pub fn create(asking: &Asking<'_>) -> Result<Answer, Problem> {
     let mut words = asking.words();
-    let path = words.expect("the path to pin at")?;
+    let path = super::absolute(words.expect("the path to pin at")?);
     let place = asking.places.only()?;
     let mut spec = MapSpec::new(MapType::Unspec, 0, 0, 0);
     while let Some(word) = words.peek() {
@@ -55,6 +55,6 @@ pub fn create(asking: &Asking<'_>) -> Result<Answer, Problem> {
     }
     let kernel = &place.kernel;
     let map = kernel.map_create(&spec).map_err(|f| place.failed(f))?;
-    kernel.pin(&map, path).map_err(|f| place.failed(f))?;
+    kernel.pin(&map, &path).map_err(|f| place.failed(f))?;
     Ok(asking.nothing())
 }

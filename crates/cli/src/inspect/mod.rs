@@ -87,7 +87,12 @@ impl<'a> Asking<'a> {
 pub fn prog(command: &ProgCommand) -> Result<u8, Problem> {
     match command {
         ProgCommand::Run(arguments) if run::is_loaded(&arguments.object) => {
-            answer(&arguments.as_objects(), run::run)
+            match arguments.only_of_objects() {
+                Some(option) => Err(words::asked(format!(
+                    "{option} has no effect on a program that is loaded already: it is for an OBJ"
+                ))),
+                None => answer(&arguments.as_objects(), run::run),
+            }
         }
         ProgCommand::Run(arguments) => crate::prog_run::run(arguments),
         ProgCommand::Show(objects) => answer(objects, prog::show),
@@ -153,6 +158,7 @@ fn answer(
                 let mut error = Members::default();
                 error.put("error", problem.to_string());
                 print(objects, &Answer::Json(error.done()))?;
+                return Err(Problem::Reported(crate::COULD_NOT_TRY));
             }
             Err(problem)
         }
@@ -247,16 +253,23 @@ impl Surroundings {
     }
 }
 
+/// The path of a pin, as the current directory completes it: an instance of Panal's kernel has one
+/// of its own.
+pub fn absolute(path: &str) -> String {
+    let completed = std::path::absolute(path);
+    completed.map_or_else(|_| path.to_owned(), |path| path.display().to_string())
+}
+
 /// `pin OBJECT PATH`
 fn pin(asking: &Asking<'_>, kind: ObjectKind) -> Result<Answer, Problem> {
     let mut words = asking.words();
     let selector = words.selector(kind)?;
-    let path = words.expect("the path to pin at")?;
+    let path = absolute(words.expect("the path to pin at")?);
     words.end()?;
     let found = asking.places.one(kind, &selector, Default::default())?;
     let kernel = &found.place.kernel;
     kernel
-        .pin(&found.fd, path)
+        .pin(&found.fd, &path)
         .map_err(|failure| found.place.failed(failure))?;
     Ok(asking.nothing())
 }
@@ -264,13 +277,13 @@ fn pin(asking: &Asking<'_>, kind: ObjectKind) -> Result<Answer, Problem> {
 /// `unpin PATH`
 fn unpin(asking: &Asking<'_>, kind: ObjectKind) -> Result<Answer, Problem> {
     let mut words = asking.words();
-    let path = words.expect("the path of the pin")?;
+    let path = absolute(words.expect("the path of the pin")?);
     words.end()?;
-    let selector = words::Selector::Pinned(path.to_owned());
+    let selector = words::Selector::Pinned(path.clone());
     let found = asking.places.one(kind, &selector, Default::default())?;
     let kernel = &found.place.kernel;
     kernel
-        .unpin(path)
+        .unpin(&path)
         .map_err(|failure| found.place.failed(failure))?;
     Ok(asking.nothing())
 }

@@ -42,7 +42,8 @@ pub fn type_name(number: u32) -> String {
     known.map_or_else(|| format!("type {number}"), |t| t.short_name().to_owned())
 }
 
-fn members(info: &ProgInfo) -> Members {
+/// What every answer about a program begins with.
+pub fn heading(info: &ProgInfo) -> Members {
     let mut json = Members::default();
     json.put("id", info.id);
     match info.known_type() {
@@ -61,6 +62,11 @@ fn members(info: &ProgInfo) -> Members {
     if info.recursion_misses > 0 {
         json.put("recursion_misses", info.recursion_misses);
     }
+    json
+}
+
+fn members(info: &ProgInfo) -> Members {
+    let mut json = heading(info);
     if info.load_time > 0 {
         json.put("loaded_at", loaded_at(info.load_time));
         json.put("uid", info.created_by_uid);
@@ -83,8 +89,8 @@ fn members(info: &ProgInfo) -> Members {
     json
 }
 
-/// The lines before pins and processes, and the one after them.
-fn lines(info: &ProgInfo) -> (String, String) {
+/// The same for people.
+pub fn heading_line(info: &ProgInfo) -> String {
     let mut text = format!("{}: {}", info.id, type_name(info.prog_type));
     if !info.name.is_empty() {
         text.push_str(&format!("  name {}", info.name));
@@ -100,6 +106,12 @@ fn lines(info: &ProgInfo) -> (String, String) {
     if info.recursion_misses > 0 {
         text.push_str(&format!(" recursion_misses {}", info.recursion_misses));
     }
+    text
+}
+
+/// The lines before pins and processes, and the one after them.
+fn lines(info: &ProgInfo) -> (String, String) {
+    let mut text = heading_line(info);
     if info.load_time > 0 {
         let (at, uid) = (date(loaded_at(info.load_time)), info.created_by_uid);
         text.push_str(&format!("\n\tloaded_at {at}  uid {uid}"));

@@ -7,7 +7,11 @@ use panal_uapi::{
     kernel::TestRun,
 };
 
-use super::{Answer, Asking, json::Members, words::asked};
+use super::{
+    Answer, Asking,
+    json::{Json, Members},
+    words::asked,
+};
 use crate::{error::Problem, object};
 
 /// Whether the first words choose a loaded program rather than name an object file.
@@ -23,11 +27,19 @@ pub fn run(asking: &Asking<'_>) -> Result<Answer, Problem> {
         ..TestRun::default()
     };
     let (mut data_out, mut ctx_out) = (None, None);
+    let mut inputs_of_standard = 0;
     while let Some(word) = words.peek() {
         if words.take("data_in") {
-            test.data_in = object::read_file(Path::new(words.expect("a file")?))?;
+            let file = Path::new(words.expect("a file")?);
+            inputs_of_standard += usize::from(object::is_standard(Some(file)));
+            test.data_in = object::read_input(file)?;
         } else if words.take("ctx_in") {
-            test.ctx_in = object::read_file(Path::new(words.expect("a file")?))?;
+            let file = Path::new(words.expect("a file")?);
+            inputs_of_standard += usize::from(object::is_standard(Some(file)));
+            if inputs_of_standard > 1 {
+                return Err(asked("data_in and ctx_in cannot both be standard input"));
+            }
+            test.ctx_in = object::read_input(file)?;
         } else if words.take("data_out") {
             data_out = Some(words.expect("a file")?);
         } else if words.take("ctx_out") {
@@ -44,13 +56,21 @@ pub fn run(asking: &Asking<'_>) -> Result<Answer, Problem> {
     let found = places.one(ObjectKind::Program, &selector, OpenFlags::empty())?;
     let ran = found.place.kernel.prog_test_run(&found.fd, &test);
     let ran = ran.map_err(|failure| found.place.failed(failure))?;
-    for (path, bytes) in [(data_out, &ran.data_out), (ctx_out, &ran.ctx_out)] {
-        if let Some(path) = path {
-            object::write_file(Path::new(path), bytes)?;
+    let (mut json, mut text) = (Members::default(), String::new());
+    for (name, path, bytes) in [
+        ("data_out", data_out, &ran.data_out),
+        ("ctx_out", ctx_out, &ran.ctx_out),
+    ] {
+        match path.map(Path::new) {
+            None => {}
+            path if object::is_standard(path) => {
+                json.put(name, bytes.iter().copied().collect::<Json>());
+                text.push_str(&dumped(bytes));
+            }
+            Some(path) => object::write_file(path, bytes)?,
         }
     }
     if asking.json {
-        let mut json = Members::default();
         json.put("retval", ran.retval)
             .put("duration", ran.duration_ns);
         json.put_some("stopped", ran.stopped);
@@ -62,6 +82,39 @@ pub fn run(asking: &Asking<'_>) -> Result<Answer, Problem> {
         .stopped
         .map_or_else(String::new, |why| format!("\nstopped: {why}"));
     Ok(Answer::Text(format!(
-        "Return value: {value}, duration{average}: {time}ns{stopped}\n"
+        "{text}Return value: {value}, duration{average}: {time}ns{stopped}\n"
     )))
+}
+
+/// Bytes as bpftool prints them: 16 a line in pairs, then as text.
+fn dumped(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    const LINE: usize = 16;
+    let mut out = String::new();
+    for (line, at) in bytes.chunks(LINE).zip((0..).step_by(LINE)) {
+        let _ = write!(out, "{at:07x}\t");
+        for place in 0..LINE {
+            match line.get(place) {
+                Some(byte) => _ = write!(out, "{byte:02x}"),
+                None => out.push_str("  "),
+            }
+            if place % 2 == 1 {
+                out.push(' ');
+            }
+        }
+        out.push_str("| ");
+        for (place, byte) in line.iter().enumerate() {
+            let shown = if byte.is_ascii_graphic() || *byte == b' ' {
+                char::from(*byte)
+            } else {
+                '.'
+            };
+            if place == LINE / 2 {
+                out.push(' ');
+            }
+            out.push(shown);
+        }
+        out.push('\n');
+    }
+    out
 }

@@ -103,7 +103,7 @@ impl<'a> Words<'a> {
         } else if kind == ObjectKind::Program && self.take("tag") {
             tag(self.expect("a tag")?).map(Selector::Tag)
         } else if self.take("pinned") {
-            Ok(Selector::Pinned(self.expect("a path")?.to_owned()))
+            Ok(Selector::Pinned(super::absolute(self.expect("a path")?)))
         } else {
             Err(asked(format!("expected {known}, got `{word}`")))
         }

@@ -49,7 +49,57 @@ pub fn dump(asking: &Asking<'_>) -> Result<Answer, Problem> {
         }
     }
     let places = &asking.places;
-    let found = places.one(ObjectKind::Program, &selector, OpenFlags::empty())?;
+    let mut found = places.find(ObjectKind::Program, &selector, OpenFlags::empty())?;
+    if found.len() == 1 {
+        return dump_one(asking, &found.remove(0), jited, &options);
+    }
+    if options.file.is_some() {
+        let count = found.len();
+        let text = format!("{count} programs with {selector}, and one file: choose one by id");
+        return Err(asked(text));
+    }
+    several(asking, &found, jited, &options)
+}
+
+/// Each with a heading, as bpftool has it.
+fn several(
+    asking: &Asking<'_>,
+    found: &[Found<'_>],
+    jited: bool,
+    options: &Options<'_>,
+) -> Result<Answer, Problem> {
+    let mut list = Vec::new();
+    let mut texts = Vec::new();
+    for one in found {
+        let info = one.place.kernel.prog_info(&one.fd);
+        let info = info.map_err(|failure| one.place.failed(failure))?;
+        match dump_one(asking, one, jited, options)? {
+            Answer::Json(json) => {
+                let mut object = super::prog::heading(&info);
+                object.put_some("instance", one.place.instance);
+                object.put("insns", json);
+                list.push(object.done());
+            }
+            Answer::Text(text) => {
+                let heading = super::prog::heading_line(&info);
+                let place = one.place.instance;
+                let place = place.map_or_else(String::new, |pid| format!("  instance {pid}"));
+                texts.push(format!("{heading}{place}\n{}\n", text.trim_end()));
+            }
+        }
+    }
+    Ok(match asking.json {
+        true => Answer::Json(Json::List(list)),
+        false => Answer::Text(texts.join("\n")),
+    })
+}
+
+fn dump_one(
+    asking: &Asking<'_>,
+    found: &Found<'_>,
+    jited: bool,
+    options: &Options<'_>,
+) -> Result<Answer, Problem> {
     let code = found.place.kernel.prog_code(&found.fd);
     let code = code.map_err(|failure| found.place.failed(failure))?;
     let bytes = if jited { &code.jited } else { &code.xlated };
@@ -67,7 +117,7 @@ pub fn dump(asking: &Asking<'_>) -> Result<Answer, Problem> {
     }
     match jited {
         true => Ok(machine_code(asking, &code)),
-        false => instructions(asking, &found, &code, &options),
+        false => instructions(asking, found, &code, options),
     }
 }
 

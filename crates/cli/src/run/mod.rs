@@ -2,6 +2,7 @@
 //! whatever happens on the running Linux kernel.
 
 mod command;
+mod effect;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -27,6 +28,7 @@ use crate::{
     args::{KernelName, Run},
     error::Problem,
     events::Events,
+    feed::Feeds,
     kernels, load, map_args, object, output, summary,
     text::clean,
 };
@@ -40,6 +42,7 @@ struct Running<'k> {
     /// Whose `bpf_printk` lines are printed. Linux's are in its tracing file system, for everybody.
     printing: Option<&'k PanalKernel>,
     events: Events,
+    feeds: Feeds,
     out: Output,
     file: String,
     /// The program that was asked for, if it is one.
@@ -67,21 +70,15 @@ pub fn run(arguments: &Run) -> Result<u8, Problem> {
         };
         return Err(Problem::Asked(format!("{file}: {why}")));
     }
+    effect::check(arguments, open.programs())?;
     map_args::set_variables(&mut open, &arguments.variables)?;
     match arguments.kernel {
         KernelName::Panal => on_panal(open, &file, arguments),
-        KernelName::Linux => {
-            kernels::only_panal(arguments.execution)?;
-            linux::run(open, &file, arguments)
-        }
+        KernelName::Linux => linux::run(open, &file, arguments),
     }
 }
 
 fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
-    if let Some(option) = arguments.places.given() {
-        let text = format!("{option} names a place on Linux: it needs --kernel linux");
-        return Err(Problem::Asked(text));
-    }
     if let Some(plan) = open.programs().iter().find(|plan| is_struct_ops(plan)) {
         return Err(Problem::Asked(format!(
             "{file}: program {} is for struct_ops: Panal's kernel verifies such programs \
@@ -151,10 +148,12 @@ impl<'k> Running<'k> {
         map_args::apply(&loaded, &arguments.maps)?;
         let out = output_to(arguments.output.as_deref())?;
         let events = Events::of(&loaded, arguments.json);
+        let feeds = Feeds::open(&loaded, &arguments.feeds)?;
         Ok(Running {
             loaded,
             printing: None,
             events,
+            feeds,
             out,
             file: file.to_owned(),
             chosen: match &arguments.programs[..] {
@@ -165,10 +164,11 @@ impl<'k> Running<'k> {
         })
     }
 
-    /// Prints the records and lines that wait.
+    /// Prints the records and lines that wait, and writes what is fed.
     fn drain(&mut self) {
         if self.problem.is_none() {
-            self.problem = self.print_waiting().err();
+            let fed = self.feeds.pump(self.loaded.kernel());
+            self.problem = fed.and_then(|()| self.print_waiting()).err();
         }
     }
 
@@ -217,6 +217,7 @@ impl<'k> Running<'k> {
         }
         summary::print(&self.loaded, json, &mut self.out)?;
         self.print_stops(json)?;
-        output::finish(self.out)
+        output::finish(self.out)?;
+        self.feeds.finish()
     }
 }

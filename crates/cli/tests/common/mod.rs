@@ -41,11 +41,13 @@ impl Run {
 }
 
 /// Runs `panal` in the repository's root.
+#[allow(dead_code)]
 pub fn panal(arguments: &[&str]) -> Run {
     panal_with(arguments, &[], b"")
 }
 
 /// The same with variables of the environment and standard input.
+#[allow(dead_code)]
 pub fn panal_with(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Run {
     let mut child = Command::new(env!("CARGO_BIN_EXE_panal"))
         .args(arguments)
@@ -87,4 +89,16 @@ pub fn scratch(name: &str, contents: &[u8]) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, contents).expect("writable");
     path.to_str().expect("UTF-8").to_owned()
+}
+
+/// How often a program ran, as the map `runs` that it counts in was printed.
+#[allow(dead_code)]
+pub fn runs(events: &str, program: &str) -> u64 {
+    let lines = events.lines().map(|line| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    });
+    lines
+        .filter(|line| line["map"] == "runs" && line["key"] == program)
+        .filter_map(|line| line["value"].as_u64())
+        .sum()
 }

@@ -4,7 +4,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::{
-    common::{Run, panal, scratch},
+    common::{Run, panal, runs, scratch},
     world::{Cable, OBJECT, actor, is_link_type, is_there, missing, programs, soon, tool},
 };
 
@@ -123,25 +123,20 @@ pub fn tests() -> Vec<Trial> {
         })
     };
     let mut all: Vec<Trial> = CASES.iter().map(trial).collect();
-    all.push(Trial::test("fires::sk_reuseport", || {
-        match missing() {
-            Some(why) => println!("skipped: {why}"),
-            None => reuseport(),
-        }
-        Ok(())
-    }));
+    let of_others = [
+        ("sk_reuseport", "on_reuseport"),
+        ("socket filter on a socket", "on_socket"),
+    ];
+    for (name, program) in of_others {
+        all.push(Trial::test(format!("fires::{name}"), move || {
+            match missing() {
+                Some(why) => println!("skipped: {why}"),
+                None => on_socket_of_another(program),
+            }
+            Ok(())
+        }));
+    }
     all
-}
-
-/// How often a program ran, as the map that it counts in was printed.
-pub fn runs(events: &str, program: &str) -> u64 {
-    let lines = events
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
-    lines
-        .filter(|line| line["map"] == "runs" && line["key"] == program)
-        .filter_map(|line| line["value"].as_u64())
-        .sum()
 }
 
 fn check(case: &Case) {
@@ -207,7 +202,7 @@ fn attached(run: &Run, program: &str, seen: Seen) -> u64 {
 }
 
 /// The socket is another process's, which was there before.
-fn reuseport() {
+fn on_socket_of_another(program: &str) {
     use std::{
         io::{BufRead, BufReader},
         process::{Command, Stdio},
@@ -232,7 +227,7 @@ fn reuseport() {
         "linux",
         "--json",
         "--program",
-        "on_reuseport",
+        program,
         "--socket",
         &socket,
         "--",
@@ -244,5 +239,5 @@ fn reuseport() {
     let ended = process.wait().expect("ends");
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
     assert!(ended.success());
-    assert_eq!(runs(&run.stdout, "on_reuseport"), 5, "{}", run.stdout);
+    assert_eq!(runs(&run.stdout, program), 5, "{}", run.stdout);
 }

@@ -23,7 +23,7 @@ const ATTACHED: &[Attachment] = &[
     ),
     ("tcx", "on_tcx_ingress", "--interface v0", "id"),
     ("netfilter", "on_netfilter", "--netfilter ipv4/input", "id"),
-    ("sk_lookup", "on_sk_lookup", "--egress", "id"),
+    ("sk_lookup", "on_sk_lookup", "", "id"),
     ("clsact filter", "on_tc", "--interface v0 --netlink", "tc"),
     (
         "route",
@@ -62,7 +62,7 @@ pub fn start(cable: &Cable, program: &str, options: &str) -> Child {
     let mut child = Command::new(env!("CARGO_BIN_EXE_panal"))
         .args(["run", OBJECT, "--kernel", "linux", "--program", program])
         .args(["--netns", &cable.near])
-        .args(options.split(' '))
+        .args(options.split_whitespace())
         .current_dir(root())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -85,6 +85,7 @@ fn placement(
         true => None,
         false => command.or(arguments.pid),
     };
+    let sample = arguments.sample.unwrap_or_default();
     let iterate = match (&arguments.iterate, arguments.pid) {
         (Some(IterateArg::Map(name)), _) => {
             let map = running.loaded.map(name);
@@ -101,8 +102,8 @@ fn placement(
     Ok(Placement {
         pid: arguments.pid,
         sampling: Some(Sampling {
-            event: arguments.sample.event,
-            rate: arguments.sample.rate,
+            event: sample.event,
+            rate: sample.rate,
             pid: sampled,
         }),
         iterate,

@@ -61,7 +61,10 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
         None if attached.links.is_empty() => None,
         None => {
             let count = attached.links.len();
-            output::note(&format_args!("{count} programs attached; Ctrl-C ends"));
+            let plural = if count == 1 { "" } else { "s" };
+            output::note(&format_args!(
+                "{count} program{plural} attached; Ctrl-C ends"
+            ));
             watch(
                 &kernel,
                 &mut running,
@@ -80,6 +83,13 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
         command::ended(&name.to_string_lossy(), status)?;
     }
     Ok(DONE)
+}
+
+impl Running<'_> {
+    /// How long may be waited until records are tried again that found no room.
+    fn pause(&self) -> Option<Duration> {
+        self.feeds.waits_for_room().then_some(POLL)
+    }
 }
 
 /// A process that is watched: its descriptor is readable once it has ended.
@@ -153,10 +163,12 @@ fn supervise(
     let mut status = None;
     while status.is_none() || cgroup.is_populated() {
         let (ended, pause) = match status {
-            None => (process.pidfd().as_raw_fd(), None),
+            None => (process.pidfd().as_raw_fd(), running.pause()),
             Some(_) => (-1, Some(POLL)),
         };
-        let wake = [ended, signals.as_fd().as_raw_fd(), named.descriptor()];
+        let signalled = signals.as_fd().as_raw_fd();
+        let fed = running.feeds.descriptor();
+        let wake = [ended, signalled, named.descriptor(), fed];
         kernel.wait(&wake, pause).map_err(|e| failed("poll", &e))?;
         running.drain();
         // The command goes on without them.
@@ -190,7 +202,8 @@ fn watch(
     duration: Option<Duration>,
 ) -> Result<(), Problem> {
     let end = duration.map(|duration| Instant::now() + duration);
-    let mut wake = vec![signals.as_fd().as_raw_fd(), named.descriptor()];
+    let signalled = signals.as_fd().as_raw_fd();
+    let mut wake = vec![signalled, named.descriptor(), running.feeds.descriptor()];
     wake.extend(process.map(AsRawFd::as_raw_fd));
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
@@ -201,7 +214,8 @@ fn watch(
             output::note(&"the process has ended");
             return Ok(());
         }
-        kernel.wait(&wake, left).map_err(|e| failed("poll", &e))?;
+        let most = [left, running.pause()].into_iter().flatten().min();
+        kernel.wait(&wake, most).map_err(|e| failed("poll", &e))?;
         running.drain();
         if named.is_over() {
             return Ok(());

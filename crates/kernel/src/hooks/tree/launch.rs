@@ -106,7 +106,7 @@ impl Drop for Report {
 /// Forks, seizes, installs `filter` (none when empty) and lets the child go to its exec.
 ///
 /// The calling thread becomes the tracer of the whole tree. `default_signals` are those that the
-/// supervisor ignores and the command shall not.
+/// supervisor handles and the command shall not.
 ///
 /// # Errors
 /// [`StartError`]; the child is gone then.
@@ -193,8 +193,8 @@ fn child(
     // SAFETY: all pointers were prepared before the fork and live in this process's copy; only
     // async-signal-safe calls are made.
     unsafe {
-        // The supervisor ignores the terminal's signals; the command does not, unless it was
-        // started so. Rust's own start-up ignores SIGPIPE; no command expects that.
+        // The supervisor hands signals on; the command has them in their default, unless it was
+        // started with them ignored. Rust's own start-up ignores SIGPIPE; no command expects that.
         for signal in prepared.default_signals.iter().chain(&[libc::SIGPIPE]) {
             libc::signal(*signal, libc::SIG_DFL);
         }

@@ -23,6 +23,7 @@ mod ptrace;
 mod records;
 mod request;
 mod resolve;
+mod signals;
 mod supervisor;
 pub mod syscall_table;
 mod traced;

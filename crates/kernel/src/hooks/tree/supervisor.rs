@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -12,6 +12,7 @@ use crate::hooks::command::{Command, ExitStatus, StartError};
 use super::{
     filter, launch, notify,
     process::{self, Tracer},
+    signals::{HandedOn, Receiver},
     traced::Tasks,
     watcher::{Demand, Watcher},
 };
@@ -23,9 +24,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// `demand` asks for. Meanwhile `poll` is called on this thread, about a hundred times a second and
 /// once at the end: ring buffers are emptied there.
 ///
-/// The terminal's interrupt and quit signals are for the command: this process ignores them until
-/// the tree has ended (and so do processes that it starts otherwise meanwhile, unless it sees to
-/// it). If this process dies, so does the tree.
+/// What asks this process to end (SIGINT, SIGQUIT, SIGTERM, SIGHUP) is handed to the command, which
+/// decides, until the tree has ended; signals that this process ignores, or that it handles itself
+/// and no terminal sends, are left alone. If this process dies, so does the tree.
 ///
 /// # Errors
 /// [`StartError`] when the command did not begin to run.
@@ -35,7 +36,7 @@ pub fn supervise(
     demand: Demand,
     poll: &mut dyn FnMut(),
 ) -> Result<ExitStatus, StartError> {
-    let signals = IgnoredSignals::new();
+    let signals = HandedOn::new();
     let (send, receive) = mpsc::channel();
     let outcome = thread::scope(|scope| {
         let signals = &signals;
@@ -72,6 +73,7 @@ fn trace(
     let demand = Arc::new(demand);
     let tasks = Arc::new(Tasks::default());
     let (prepared, launched) = launch::launch(command, &filter::build(&actions), reset)?;
+    let _receiver = Receiver::new(launched.pid);
     let tracer = Tracer::new(watcher.clone(), demand.clone(), tasks.clone(), launched.pid);
     let status = thread::scope(|scope| {
         if let Some(listener) = launched.listener {
@@ -85,51 +87,5 @@ fn trace(
     match launched.report.failure(&prepared.shown) {
         Some(failure) => Err(failure),
         None => Ok(status),
-    }
-}
-
-/// While it lives, this process ignores the terminal's signals.
-struct IgnoredSignals {
-    before: Vec<(libc::c_int, libc::sighandler_t)>,
-    /// Those that the command shall not ignore, as they were not ignored before.
-    reset: Vec<libc::c_int>,
-}
-
-/// How many supervisors of this process ignore signals now, and what the first one found.
-static IGNORING: Mutex<(usize, Vec<(libc::c_int, libc::sighandler_t)>)> =
-    Mutex::new((0, Vec::new()));
-
-impl IgnoredSignals {
-    fn new() -> Self {
-        let mut ignoring = super::traced::lock(&IGNORING);
-        if ignoring.0 == 0 {
-            ignoring.1 = [libc::SIGINT, libc::SIGQUIT]
-                .into_iter()
-                // SAFETY: SIG_IGN runs no code of ours.
-                .map(|signal| (signal, unsafe { libc::signal(signal, libc::SIG_IGN) }))
-                .collect();
-        }
-        ignoring.0 += 1;
-        let before = ignoring.1.clone();
-        let was_ignored = |at: &&(_, _)| at.1 == libc::SIG_IGN;
-        let reset = before
-            .iter()
-            .filter(|at| !was_ignored(at))
-            .map(|at| at.0)
-            .collect();
-        IgnoredSignals { before, reset }
-    }
-}
-
-impl Drop for IgnoredSignals {
-    fn drop(&mut self) {
-        let mut ignoring = super::traced::lock(&IGNORING);
-        ignoring.0 -= 1;
-        if ignoring.0 == 0 {
-            for (signal, handler) in &self.before {
-                // SAFETY: what was installed before is installed again.
-                unsafe { libc::signal(*signal, *handler) };
-            }
-        }
     }
 }

@@ -182,6 +182,12 @@ impl<'k> Session<'k> {
         Self::on(shared, on_cpu)
     }
 
+    /// Takes the CPU of this number; `ENXIO` when there is none.
+    pub(crate) fn at(shared: &'k Shared, cpu: u32) -> Result<Self, Errno> {
+        let on_cpu = shared.map_host.cpus.enter_at(cpu).ok_or(Errno::ENXIO)?;
+        Self::on(shared, on_cpu)
+    }
+
     fn on(shared: &'k Shared, on_cpu: OnCpu<'k>) -> Result<Self, Errno> {
         let mut memory = shared.cpu_memories.lock(on_cpu.index());
         if memory.is_none() {

@@ -75,6 +75,18 @@ impl Cpus {
         }
     }
 
+    /// Takes this CPU and waits while it is taken; `None` when there is none of that number. A
+    /// thread that holds one already must not call this.
+    pub fn enter_at(&self, cpu: u32) -> Option<OnCpu<'_>> {
+        if cpu >= self.count() {
+            return None;
+        }
+        while !self.sit(cpu) {
+            std::thread::yield_now();
+        }
+        Some(OnCpu { cpus: self, cpu })
+    }
+
     #[inline]
     fn sit(&self, cpu: u32) -> bool {
         let seat = &self.seats[cpu as usize].0;

@@ -226,7 +226,18 @@ impl PanalKernel {
             ));
         };
         runnable(program)?;
-        test_run(&mut self.session()?, program, run)
+        let chosen = run.flags == program_types::RUN_ON_CPU
+            && matches!(
+                program.prog_type,
+                panal_uapi::ProgType::RawTracepoint | panal_uapi::ProgType::RawTracepointWritable
+            );
+        if !chosen {
+            return test_run(&mut self.session()?, program, run);
+        }
+        let session = crate::Session::at(&self.shared, run.cpu);
+        let mut session =
+            session.map_err(|e| program_types::refuse(e, format!("no CPU {}", run.cpu)))?;
+        test_run(&mut session, program, run)
     }
 }
 

@@ -204,7 +204,12 @@ fn pointer(
         }
         Some(b'x') => {
             rest.next();
-            pad(shape, format!("{value:x}").as_bytes(), out);
+            let text = match shape.width {
+                0 => format!("{value:016x}"),
+                width if shape.zero && !shape.minus => format!("{value:0width$x}"),
+                _ => format!("{value:x}"),
+            };
+            pad(shape, text.as_bytes(), out);
         }
         Some(b'K') => {
             rest.next();
@@ -285,7 +290,11 @@ mod tests {
             ("%c%c", &[b'o' as u64, b'k' as u64], "ok"),
             ("%pI4 %pi4", &[0, 0], "1.2.3.4 001.002.003.004"),
             ("%pI6", &[0], "0102:0304:0506:0708:090a:0b0c:0d0e:0f10"),
-            ("%px %p.", &[0x1f, 0x1f], "1f 000000000000001f."),
+            (
+                "%px %p.",
+                &[0x1f, 0x1f],
+                "000000000000001f 000000000000001f.",
+            ),
         ] {
             assert_eq!(print(text, args).as_deref(), Ok(expected), "{text}");
         }

@@ -34,6 +34,9 @@
 //! repeat 3                                run-flags 2, run-cpu 0
 //! run p                                   `prog` without a name is loaded and run at once, and again
 //!                                         by `run`
+//! call p 0011 -> 2                        runs it with this context: what it returns
+//! use p                                   the same with the text of `text p` … `end`, which stands before
+//!                                         the file's cases
 //! like NAME                               maps, settings and program of an earlier case of the file,
 //!                                         loaded and not run
 //! ret -> 2                                what it returned; or the errno of a run that was refused
@@ -46,7 +49,8 @@
 //! only panal WHY                          Linux is not asked
 //! ```
 //!
-//! Bytes are hexadecimal, `3*00` three times; parts stand in words of their own or between dots. `@m`
+//! Bytes are hexadecimal, `3*00` three times; parts stand in words of their own or between dots.
+//! `"text"` is text, with `\s` for a blank and `\0` for a zero. `@m`
 //! is the descriptor of a map or program, `each:BYTES` the value of every CPU. Answers that are
 //! values of CPUs say `each:` when all are the same, `some:` those that are not zero otherwise, since
 //! kernels choose where programs run.
@@ -133,7 +137,13 @@ pub fn check(subject: &Subject, case: &Case) -> Result<(), String> {
     let mut wrong = Vec::new();
     for line in &case.lines {
         let at = format!("line {}: {}", line.number, line.words.join(" "));
-        let got = world.apply(line).map_err(|why| format!("{at}: {why}"))?;
+        let got = match world.apply(line) {
+            Ok(got) => got,
+            Err(why) => {
+                wrong.push(format!("{at}: {why}"));
+                break;
+            }
+        };
         let Some(answer) = &line.answer else { continue };
         let wanted = answer.of(subject.is_linux());
         if !wanted.is_same(&got) {
@@ -163,6 +173,7 @@ fn record(directory: &Path, filter: Option<&str>) -> ExitCode {
                 continue;
             }
             let mut world = World::new(&subject);
+            world.told = true;
             for line in &case.lines {
                 let got = match world.apply(line) {
                     Ok(got) => got,

@@ -1,6 +1,6 @@
 //! From text to cases.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 /// A test.
 #[derive(Clone, Debug)]
@@ -125,6 +125,7 @@ impl Answer {
 /// When it is none: a test's text is the test's own.
 pub fn parse(text: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
+    let mut texts: HashMap<&str, String> = HashMap::new();
     let mut lines = (1..).zip(text.lines());
     while let Some((number, text)) = lines.next() {
         if let Some(name) = text.strip_prefix("== ") {
@@ -136,6 +137,10 @@ pub fn parse(text: &str) -> Vec<Case> {
             continue;
         }
         if text.trim().is_empty() || text.starts_with('#') {
+            continue;
+        }
+        if let Some(name) = text.strip_prefix("text ") {
+            texts.insert(name, block(&mut lines));
             continue;
         }
         assert!(!cases.is_empty(), "a case begins with ==");
@@ -158,13 +163,16 @@ pub fn parse(text: &str) -> Vec<Case> {
         };
         let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         let answer = answer.or_else(|| by_hand(&mut words));
-        let mut block = String::new();
-        if words[0] == "prog" {
-            for (_, line) in lines.by_ref().take_while(|(_, line)| line.trim() != "end") {
-                block.push_str(line);
-                block.push('\n');
+        let block = match words[0].as_str() {
+            "prog" => block(&mut lines),
+            "use" => {
+                words[0] = "prog".to_owned();
+                let text = texts.get(words[1].as_str());
+                text.unwrap_or_else(|| panic!("line {number}: no such text"))
+                    .clone()
             }
-        }
+            _ => String::new(),
+        };
         case.lines.push(Line {
             number,
             words,
@@ -173,6 +181,13 @@ pub fn parse(text: &str) -> Vec<Case> {
         });
     }
     cases
+}
+
+/// The lines up to `end`.
+fn block<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>) -> String {
+    let lines = lines.map(|(_, line)| line);
+    let lines = lines.take_while(|line| line.trim() != "end");
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// What a case takes from an earlier one: its maps, its program and what that is.

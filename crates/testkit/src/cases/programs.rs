@@ -99,17 +99,28 @@ pub fn apply(world: &mut World<'_>, words: &[&str], block: &str) -> Result<Optio
                 world.programs.insert(name.to_owned(), fd);
                 Ok("ok".to_owned())
             }
-            Err(LoadError::Failed(failure)) => Err(failure),
-            Err(LoadError::Rejected { errno, .. }) => Err(Failure {
-                command: "BPF_PROG_LOAD",
-                errno,
-                detail: "rejected".to_owned(),
-            }),
+            Err(error) => {
+                world.programs.remove(name);
+                Err(match error {
+                    LoadError::Failed(failure) => failure,
+                    LoadError::Rejected { errno, log, .. } => Failure {
+                        command: "BPF_PROG_LOAD",
+                        errno,
+                        detail: log,
+                    },
+                })
+            }
         }),
         ["run", name] => {
             let fd = world.programs.get(name).ok_or("no such program")?.clone();
             run(world, &fd);
             done()
+        }
+        ["call", name, ref words @ ..] => {
+            world.settings.run.ctx_in = parse_bytes(words)?;
+            let fd = world.programs.get(name).ok_or("no such program")?.clone();
+            run(world, &fd);
+            Some(result(world)?.map(|result| (result.retval as i32).to_string()))
         }
         ["ret"] => Some(result(world)?.map(|result| (result.retval as i32).to_string())),
         ["out"] => Some(result(world)?.map(|result| show_bytes(&result.data_out))),

@@ -21,6 +21,8 @@ pub struct World<'k> {
     pub settings: programs::Settings,
     /// The program that was loaded last.
     pub last: Option<Fd>,
+    /// Whether it is told why programs are refused.
+    pub told: bool,
     /// Of the last run.
     pub result: Option<Result<TestRunResult, Failure>>,
 }
@@ -35,6 +37,7 @@ impl<'k> World<'k> {
             programs: HashMap::new(),
             settings: programs::Settings::default(),
             last: None,
+            told: false,
             result: None,
         }
     }
@@ -53,7 +56,12 @@ impl<'k> World<'k> {
         match answer {
             Ok(answer) => Ok(answer),
             Err(failure) if must => Err(failure.to_string()),
-            Err(failure) => Ok(errno(&failure)),
+            Err(failure) => {
+                if self.told && words[0] == "prog" {
+                    eprintln!("line {}: {failure}", line.number);
+                }
+                Ok(errno(&failure))
+            }
         }
     }
 

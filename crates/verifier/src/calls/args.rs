@@ -97,6 +97,13 @@ fn resolve(env: &Env<'_>, call: &Call, arg: Arg) -> Check<Arg> {
         ));
     };
     Ok(match env.map_type(map) {
+        MapType::Sockmap | MapType::Sockhash if !arg.flags.is_empty() => {
+            return Err(reject!(
+                WrongType,
+                EINVAL,
+                "invalid arg_type for sockmap/sockhash"
+            ));
+        }
         MapType::Sockmap | MapType::Sockhash => Arg {
             kind: ArgKind::BtfSockCommon,
             ..arg

@@ -112,7 +112,7 @@ fn is_format(format: &[u8], arguments: u64) -> bool {
                 }
             }
             b'p' if ends(at(i + 1)) => {}
-            b'p' if matches!(at(i + 1), b'K' | b'x' | b's' | b'S') => i += 1,
+            b'p' if matches!(at(i + 1), b'K' | b'x' | b's' | b'S' | b'B') => i += 1,
             b'p' if matches!(at(i + 1), b'i' | b'I') && matches!(at(i + 2), b'4' | b'6') => i += 2,
             b's' if ends(at(i + 1)) => {}
             b'c' => {}

@@ -59,7 +59,7 @@ const VLAN_AT: usize = 12;
 fn skb_change_tail(call: &mut Call<'_>) -> Result<(), Errno> {
     let (len, flags) = (call.arg32(1) as usize, call.arg(2));
     let packet = call.packet()?;
-    if flags != 0 || len > LONGEST || (len as i64) < packet.network_offset() {
+    if flags != 0 || len > LONGEST || len < packet.least_len() {
         return Err(Errno::EINVAL);
     }
     packet.set_len(len)
@@ -194,6 +194,8 @@ pub(crate) fn insert_tag(packet: &mut Packet) -> Result<(), Errno> {
         packet.field(VLAN_TCI) as u16,
     );
     packet.insert(VLAN_AT, VLAN_HLEN)?;
+    // As on Linux, the tag counts as the network header's beginning.
+    packet.network -= VLAN_HLEN;
     let mut tag = [0; VLAN_HLEN];
     tag[..2].copy_from_slice(&protocol.to_ne_bytes());
     tag[2..].copy_from_slice(&tci.to_be_bytes());
@@ -215,6 +217,9 @@ pub(crate) fn take_tag(packet: &mut Packet) -> Result<bool, Errno> {
     }
     let tci = u16::from_be_bytes([header[14], header[15]]);
     packet.remove(VLAN_AT, VLAN_HLEN)?;
+    if packet.network_offset() < crate::packet::ETH_HLEN as i64 {
+        packet.network += VLAN_HLEN;
+    }
     packet.set_field(VLAN_PRESENT, 1);
     packet.set_field(VLAN_TCI, tci.into());
     packet.set_field(VLAN_PROTO, protocol.to_be().into());

@@ -42,6 +42,8 @@ pub struct Saved {
     pub branches: u32,
     /// Per frame.
     pub precise: Vec<Precise>,
+    /// Every number is precise, in the states before it too.
+    pub all_precise: bool,
     /// How often it pruned a path.
     pub hits: u32,
     /// How often it did not.

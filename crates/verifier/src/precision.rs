@@ -161,6 +161,10 @@ pub fn mark_everything(env: &mut Env<'_>, st: &State) {
     let mut next = st.parent;
     while let Some(id) = next {
         let saved = env.search.saved_mut(id);
+        if saved.all_precise {
+            break;
+        }
+        saved.all_precise = true;
         for (frame, precise) in saved.state.frames.iter().zip(&mut saved.precise) {
             for number in 0..10 {
                 if frame.regs[number].is_scalar() {

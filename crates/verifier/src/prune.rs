@@ -171,6 +171,7 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         slot: slot as u32,
         branches: 1,
         precise,
+        all_precise: false,
         hits: 0,
         misses: 0,
         cleaned: false,

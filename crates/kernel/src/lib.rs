@@ -21,6 +21,7 @@ mod objects;
 mod packet;
 mod pins;
 mod program_types;
+mod skb_room;
 mod socket_mirror;
 mod tag;
 mod trace_log;

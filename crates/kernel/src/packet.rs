@@ -8,6 +8,8 @@ use std::ptr::NonNull;
 use panal_maps::{Block, bytes};
 use panal_uapi::Errno;
 
+use crate::skb_room::Room;
+
 /// `ETH_HLEN`
 pub(crate) const ETH_HLEN: usize = 14;
 
@@ -69,13 +71,6 @@ pub struct SentCopy {
     pub data: Vec<u8>,
 }
 
-/// Bytes before a packet that Linux's `struct sk_buff` starts with (`NET_SKB_PAD`), and the unit in
-/// which it makes more.
-const SKB_PAD: usize = 64;
-
-/// `transport_header` of a `struct sk_buff` that has none.
-const NO_TRANSPORT: u16 = u16::MAX;
-
 /// What kind of context describes the packet, and where the real pointers stand in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -100,10 +95,8 @@ pub(crate) struct Packet {
     mac: usize,
     /// Where the network header begins (skb).
     pub network: usize,
-    /// How much room Linux would have before the packet (skb).
-    headroom: usize,
-    /// Where Linux would believe the transport header, counted from that room's start (skb).
-    transport: u16,
+    /// The buffer that Linux would keep it in (skb).
+    room: Room,
     pub redirect: Option<Redirect>,
     pub clones: Vec<SentCopy>,
 }
@@ -120,8 +113,7 @@ impl Packet {
             limit: HEADROOM,
             mac: HEADROOM,
             network: HEADROOM,
-            headroom: SKB_PAD,
-            transport: NO_TRANSPORT,
+            room: Room::new(0),
             redirect: None,
             clones: Vec::new(),
         }
@@ -144,8 +136,7 @@ impl Packet {
         }
         self.mac = self.data;
         self.network = self.data + ETH_HLEN.min(len);
-        self.headroom = SKB_PAD;
-        self.transport = NO_TRANSPORT;
+        self.room = Room::new(len);
         self.redirect = None;
         self.clones.clear();
         // What an earlier packet left in the headroom is nobody's to see.
@@ -160,7 +151,7 @@ impl Packet {
     /// Moves the start to the network header: what programs above the link layer see.
     pub fn pull_link_header(&mut self) {
         let data = self.network.min(self.end);
-        self.headroom += data - self.data;
+        self.room.pull(data.saturating_sub(self.data));
         self.data = data;
         self.meta = self.data;
     }
@@ -168,7 +159,8 @@ impl Packet {
     /// Moves the start back to the link header.
     pub fn push_link_header(&mut self) {
         let data = self.mac.min(self.data);
-        self.headroom = self.headroom.saturating_sub(self.data - data);
+        // What was pulled before is there.
+        let _ = self.room.push(self.data - data);
         self.data = data;
         self.meta = self.data;
     }
@@ -260,24 +252,10 @@ impl Packet {
 
     /// Fewest bytes that Linux cuts a packet to (`__bpf_skb_min_len`).
     pub fn least_len(&self) -> usize {
-        let network = usize::try_from(self.network_offset()).unwrap_or(0);
-        let transport = usize::from(self.transport).saturating_sub(self.headroom);
-        if self.transport != NO_TRANSPORT && transport > 0 {
-            transport
-        } else {
-            network
+        match self.room.transport_offset() {
+            0 => usize::try_from(self.network_offset()).unwrap_or(0),
+            transport => transport,
         }
-    }
-
-    /// Linux puts so many bytes before the packet. Where it has to make room it moves each header's
-    /// place along, one that was never set included: from then on there is a transport header.
-    fn take_headroom(&mut self, len: usize) {
-        if let Some(missing) = len.checked_sub(self.headroom).filter(|n| *n > 0) {
-            let more = missing.next_multiple_of(SKB_PAD);
-            self.headroom += more;
-            self.transport = self.transport.wrapping_add(more as u16);
-        }
-        self.headroom -= len;
     }
 
     /// Where the link header begins, counted from the packet's start.
@@ -418,16 +396,17 @@ impl Packet {
             .checked_add(len)
             .filter(|&end| end <= BUFFER)
             .ok_or(Errno::ENOMEM)?;
+        self.room.set_len(len)?;
         self.set_end(end);
         Ok(())
     }
 
     /// Adds zeros before the packet; there the link header begins from now on (skb).
     pub fn grow_head(&mut self, len: usize) -> Result<(), Errno> {
+        self.room.push(len)?;
         if self.data < len {
             self.shift(len.max(HEADROOM))?;
         }
-        self.take_headroom(len);
         self.data -= len;
         self.mac = self.data;
         self.meta = self.data;
@@ -443,6 +422,7 @@ impl Packet {
         if at > self.len() {
             return Err(Errno::EFAULT);
         }
+        self.room.push(len)?;
         // Headers move into the headroom; a packet that has none left moves as a whole.
         let first = self.mac.min(self.data);
         if first < len {
@@ -454,7 +434,6 @@ impl Packet {
         if at as i64 >= self.network_offset() {
             self.network -= len;
         }
-        self.take_headroom(len);
         self.mac -= len;
         self.data -= len;
         self.put(first - len, &head);
@@ -500,7 +479,7 @@ impl Packet {
             self.network += len;
         }
         self.mac += len;
-        self.headroom += len;
+        self.room.pull(len);
         self.data += len;
         self.meta = self.data;
         self.sync();

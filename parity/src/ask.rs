@@ -56,32 +56,57 @@ impl Answer {
 }
 
 impl Outcome {
-    /// Prints what another run on the same packet did otherwise.
-    pub fn print_differences(&self, panal: &Outcome, packet: usize) {
-        if self.retval != panal.retval {
-            println!(
-                "packet {packet}: linux {:#x}, panal {:#x}",
-                self.retval, panal.retval
-            );
-        }
-        if self.data != panal.data {
-            println!(
-                "packet {packet}: data\n  linux {:02x?}\n  panal {:02x?}",
-                self.data, panal.data
-            );
-        }
-        if self.context != panal.context {
-            println!(
-                "packet {packet}: context\n  linux {:02x?}\n  panal {:02x?}",
-                self.context, panal.context
-            );
-        }
-        for (map, (linux, panal)) in self.maps.iter().zip(&panal.maps).enumerate() {
+    /// What another run on the same packet did otherwise, a line each.
+    pub fn differences(&self, panal: &Outcome, packet: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut differ = |what: &str, linux: String, panal: String| {
             if linux != panal {
-                println!("packet {packet}: map {map}\n  linux {linux:02x?}\n  panal {panal:02x?}");
+                all.push(format!(
+                    "packet {packet}: {what}: linux {linux}, panal {panal}"
+                ));
+            }
+        };
+        let returned = |outcome: &Outcome| format!("{:#x}", outcome.retval);
+        differ("returned", returned(self), returned(panal));
+        let from = first_difference(&self.data, &panal.data);
+        differ(
+            "data",
+            excerpt(&self.data, from),
+            excerpt(&panal.data, from),
+        );
+        let from = first_difference(&self.context, &panal.context);
+        differ(
+            "context",
+            excerpt(&self.context, from),
+            excerpt(&panal.context, from),
+        );
+        for (map, (linux, panal)) in self.maps.iter().zip(&panal.maps).enumerate() {
+            let only = |of: &Elements, other: &Elements| {
+                let few: Vec<_> = of.iter().filter(|e| !other.contains(e)).take(4).collect();
+                format!("{} elements, among them {few:02x?}", of.len())
+            };
+            if linux != panal {
+                let what = format!("map {map} of those it uses");
+                differ(&what, only(linux, panal), only(panal, linux));
             }
         }
+        all
     }
+}
+
+fn first_difference(linux: &[u8], panal: &[u8]) -> usize {
+    let same = linux.iter().zip(panal).take_while(|(a, b)| a == b);
+    same.count()
+}
+
+/// Some bytes from a place on, and how many there are in all.
+fn excerpt(bytes: &[u8], from: usize) -> String {
+    let some = bytes.get(from..bytes.len().min(from + 16));
+    format!(
+        "{} bytes, from {from} on {:02x?}",
+        bytes.len(),
+        some.unwrap_or_default()
+    )
 }
 
 /// The packets that a program is run on.
@@ -165,7 +190,8 @@ fn prog_spec(prog_type: ProgType, code: Vec<Slot>) -> ProgSpec {
         } else {
             ProgFlags::empty()
         },
-        log_level: 1,
+        // Errors and figures only (`BPF_LOG_STATS`): a log of every instruction costs most of the time.
+        log_level: 4,
         ..ProgSpec::new("generated", prog_type, code)
     }
 }

@@ -2,6 +2,7 @@
 //! that runs what was accepted.
 #![forbid(unsafe_code)]
 
+pub mod function;
 pub mod generate;
 pub mod program;
 pub mod rng;

@@ -1,9 +1,9 @@
 //! Asks Linux and Panal about the same programs.
 //!
 //! `panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N] [--seed S] [--show N]
-//! [--json FILE]` generates programs: verdict, return value, packet and maps must agree, whichever
-//! engine runs Panal's. Disagreements are shrunk to minimal texts at the end; the seed that is told
-//! goes on where a run ended.
+//! [--jobs N] [--json FILE]` generates programs: verdict, return value, packet and maps must agree,
+//! whichever engine runs Panal's. Disagreements are shrunk to minimal texts at the end; the seed that
+//! is told goes on where a run ended. Exit code 1 after a false accept or another result.
 //! `panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...` asks about the same programs with
 //! an instruction or two changed.
 //! `panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]` compiles the Linux selftests'
@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
-use panal_parity::{generate, program};
+use panal_parity::{function, generate, program};
 use panal_uapi::{
     Capabilities,
     kernel::{Failure, Kernel},
@@ -34,7 +34,7 @@ use panal_uapi::{
 
 const USAGE: &str =
     "usage: panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N]
-                         [--seed S] [--show N] [--json FILE]
+                         [--seed S] [--show N] [--jobs N] [--json FILE]
        panal-parity objects FILE...
        panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...
        panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]";

@@ -112,8 +112,8 @@ pub struct Program {
     /// A map of one value, whose last eight bytes keep the result where a return value would be too
     /// narrow for it.
     pub keep: Option<usize>,
-    /// Whether its result is a function of its input: then it can be compared.
-    pub comparable: bool,
+    /// Whether it has no wild parts, which a careful programmer would not write.
+    pub careful: bool,
 }
 
 /// Bytes below the frame pointer that every function zeroes at its start.

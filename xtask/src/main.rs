@@ -22,9 +22,9 @@ Commands:
   gallery   write the explanations of the gallery and docs/gallery.md anew
   bench     build and run the benchmarks: ratios against other tools, in one run
   parity    ask Linux and Panal about the verifier selftests, write docs/parity.md
-  fuzz-parity [--seconds N] [--programs N] [--seed S] [--show N]
+  fuzz-parity [--seconds N] [--programs N] [--seed S] [--show N] [--jobs N]
               [--engine interp|jit|both] [--json FILE]
-            ask Linux and Panal about generated programs
+            ask Linux and Panal about generated programs, compare what they compute
   tools     show which outside tools are here, install what is missing
 
 Options of `test` and `tools`:

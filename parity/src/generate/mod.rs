@@ -9,6 +9,8 @@ mod values;
 mod wide;
 mod wild;
 
+pub use wide::context_field;
+
 use panal_isa::{
     AluOp, AtomicOp, ByteOrder, CallTarget, Condition, Instruction, Operand, Reg, Size, Width,
 };
@@ -146,7 +148,7 @@ struct Generator<'r> {
     left: i32,
     /// Once in how many parts something wild is done; 0: never.
     wild: usize,
-    comparable: bool,
+    careful: bool,
     subprograms: usize,
     counters: Vec<Reg>,
     /// Iterators that run.
@@ -185,7 +187,7 @@ fn generate(seed: u64, reach: Reach) -> Program {
         })
         .collect();
     let mut functions = Vec::new();
-    let mut comparable = true;
+    let mut careful = true;
     for index in 0..=subprograms {
         let mut kinds = [Kind::Nothing; 10];
         let mut body = Vec::new();
@@ -215,7 +217,7 @@ fn generate(seed: u64, reach: Reach) -> Program {
             main: context,
             depth: 0,
             wild,
-            comparable: true,
+            careful: true,
             subprograms: if index == 0 { subprograms } else { 0 },
             counters: Vec::new(),
             iterators: 0,
@@ -229,7 +231,7 @@ fn generate(seed: u64, reach: Reach) -> Program {
             // A subprogram that nobody calls is an unreachable instruction.
             body.extend((1..=subprograms).map(|function| generator.call_of(function)));
         }
-        comparable &= generator.comparable;
+        careful &= generator.careful;
         functions.push(body);
     }
     let roles = std::iter::once(Role::Main)
@@ -240,7 +242,7 @@ fn generate(seed: u64, reach: Reach) -> Program {
         functions,
         roles,
         keep: (prog_type == ProgType::CgroupSkb).then_some(SINGLE),
-        comparable,
+        careful,
     }
 }
 

@@ -20,6 +20,47 @@ pub(super) const LENT: i16 = 48;
 const SKB_READ: &[i16] = &[0, 4, 8, 12, 16, 20, 24, 32, 44, 48, 52, 56, 60, 64];
 const SKB_WRITE: &[i16] = &[8, 32, 44, 48, 52, 56, 60, 64];
 
+fn packet_fields(prog_type: ProgType) -> Option<(i16, i16)> {
+    match prog_type {
+        ProgType::Xdp => Some((0, 4)),
+        ProgType::SchedCls
+        | ProgType::SchedAct
+        | ProgType::CgroupSkb
+        | ProgType::LwtIn
+        | ProgType::LwtXmit => Some((76, 80)),
+        _ => None,
+    }
+}
+
+fn is_skb(prog_type: ProgType) -> bool {
+    !matches!(
+        prog_type,
+        ProgType::Xdp | ProgType::Syscall | ProgType::RawTracepoint
+    )
+}
+
+/// What both kernels give alike in these bytes of a context: a number (false), or where the packet
+/// begins or ends (true).
+pub fn context_field(prog_type: ProgType, size: Size, offset: i64) -> Option<bool> {
+    let len = i64::from(size.bytes());
+    if let Some((data, data_end)) = packet_fields(prog_type)
+        && size == Size::W
+        && [data, data_end].map(i64::from).contains(&offset)
+    {
+        return Some(true);
+    }
+    let known = match prog_type {
+        ProgType::Syscall | ProgType::RawTracepoint => offset >= 0 && offset + len <= 40,
+        // Linux keeps some of these fields narrower than programs see them, and reads them again for
+        // bytes that are not at a field's start.
+        _ if is_skb(prog_type) => (offset..offset + len)
+            .step_by(4)
+            .all(|word| SKB_READ.iter().any(|field| i64::from(*field) == word)),
+        _ => false,
+    };
+    known.then_some(false)
+}
+
 impl Generator<'_> {
     pub(super) fn wider(&mut self) -> Option<Item> {
         match self.rng.below(18) {
@@ -43,15 +84,7 @@ impl Generator<'_> {
 
     /// Where in a context data and its end stand, if programs of this type see a packet.
     pub(super) fn packet_fields(&self) -> Option<(i16, i16)> {
-        match self.prog_type {
-            ProgType::Xdp => Some((0, 4)),
-            ProgType::SchedCls
-            | ProgType::SchedAct
-            | ProgType::CgroupSkb
-            | ProgType::LwtIn
-            | ProgType::LwtXmit => Some((76, 80)),
-            _ => None,
-        }
+        packet_fields(self.prog_type)
     }
 
     /// Whether programs of this type may write to a packet.
@@ -63,10 +96,7 @@ impl Generator<'_> {
     }
 
     fn is_skb(&self) -> bool {
-        !matches!(
-            self.prog_type,
-            ProgType::Xdp | ProgType::Syscall | ProgType::RawTracepoint
-        )
+        is_skb(self.prog_type)
     }
 
     fn is_sched(&self) -> bool {

@@ -18,7 +18,7 @@ impl Generator<'_> {
 
     /// Something that a careful programmer would not write: the verdict is the question.
     pub(super) fn wildness(&mut self) -> Item {
-        self.comparable = false;
+        self.careful = false;
         let (dst, src) = (self.written(), self.written());
         let dst = if dst == Reg::R10 || self.counters.contains(&dst) {
             self.target()

@@ -158,7 +158,7 @@ mod tests {
         for seed in 0..1000 {
             let program = generate::program(seed);
             // Without a proof nobody knows which loads are the context's.
-            if !program.comparable || program.prog_type != ProgType::SocketFilter {
+            if !program.careful || program.prog_type != ProgType::SocketFilter {
                 continue;
             }
             let code = program.flatten().unwrap();

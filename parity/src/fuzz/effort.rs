@@ -1,0 +1,64 @@
+//! How much is tried, and on which of Panal's engines: the options of `fuzz`.
+
+use panal_kernel::Engine;
+
+/// What the options say.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Effort {
+    pub engines: Vec<Engine>,
+    pub seconds: u64,
+    /// How many programs at most. When it is told, programs that take verifiers long are all asked.
+    pub programs: Option<u64>,
+    pub seed: u64,
+    /// How many disagreements of each kind are shrunk and shown.
+    pub show: usize,
+    /// Threads.
+    pub jobs: usize,
+    pub json: Option<String>,
+}
+
+impl Effort {
+    /// From arguments; what is wrong with them.
+    pub fn parse(args: &[String]) -> Result<Effort, String> {
+        let mut effort = Effort {
+            engines: vec![Engine::Interpreter, Engine::MachineCode],
+            seconds: 60,
+            programs: None,
+            seed: 1,
+            show: 5,
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            json: None,
+        };
+        let mut rest = args.iter();
+        while let Some(flag) = rest.next() {
+            let mut value = || rest.next().ok_or(format!("{flag} wants a value"));
+            let number = |text: &String| -> Result<u64, String> {
+                text.parse()
+                    .map_err(|_| format!("{flag} wants a number, not {text}"))
+            };
+            match flag.as_str() {
+                "--engine" => {
+                    effort.engines = match value()?.as_str() {
+                        "interp" => vec![Engine::Interpreter],
+                        "jit" => vec![Engine::MachineCode],
+                        "both" => vec![Engine::Interpreter, Engine::MachineCode],
+                        other => {
+                            return Err(format!("--engine wants interp, jit or both, not {other}"));
+                        }
+                    };
+                }
+                "--seconds" => effort.seconds = number(value()?)?,
+                "--programs" => effort.programs = Some(number(value()?)?),
+                "--seed" => effort.seed = number(value()?)?,
+                "--show" => effort.show = number(value()?)? as usize,
+                "--jobs" => match number(value()?)? {
+                    0 => return Err("--jobs wants at least 1".to_owned()),
+                    jobs => effort.jobs = jobs.min(256) as usize,
+                },
+                "--json" => effort.json = Some(value()?.clone()),
+                other => return Err(format!("no such option: {other}")),
+            }
+        }
+        Ok(effort)
+    }
+}

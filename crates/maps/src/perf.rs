@@ -67,12 +67,17 @@ impl PerfEventArray {
 
     /// `bpf_perf_event_output`: a sample of these parts on the queue at `index`. `E2BIG` beyond the
     /// array, `ENOENT` where there is no such CPU, `ENOSPC` when it is lost.
+    ///
+    /// Zeros follow, so that a sample and its length, a word, take a multiple of eight bytes: readers
+    /// on Linux see them, too.
     pub fn output(&self, index: u32, parts: &[&[u8]]) -> Result<(), Errno> {
         if index >= self.base().def().max_entries {
             return Err(Errno::E2BIG);
         }
         let queue = self.queues.get(index as usize).ok_or(Errno::ENOENT)?;
+        const LENGTH_WORD: usize = 4;
         let len: usize = parts.iter().map(|p| p.len()).sum();
+        let len = (len + LENGTH_WORD).next_multiple_of(8) - LENGTH_WORD;
         let cost = len + SAMPLE_HEADER;
         let mut queue = lock(queue);
         if queue.bytes + cost > QUEUE_MOST {
@@ -83,6 +88,7 @@ impl PerfEventArray {
         for part in parts {
             sample.extend_from_slice(part);
         }
+        sample.resize(len, 0);
         queue.bytes += cost;
         queue.samples.push_back(sample.into_boxed_slice());
         drop(queue);

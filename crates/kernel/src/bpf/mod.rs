@@ -226,7 +226,7 @@ impl PanalKernel {
             ));
         };
         runnable(program)?;
-        let chosen = run.flags == program_types::RUN_ON_CPU
+        let chosen = run.flags & program_types::RUN_ON_CPU != 0
             && matches!(
                 program.prog_type,
                 panal_uapi::ProgType::RawTracepoint | panal_uapi::ProgType::RawTracepointWritable

@@ -97,7 +97,18 @@ fn user_string(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<usiz
 }
 
 fn kernel(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<(), Errno> {
-    call.read(from, buffer)
+    let read = call.read(from, buffer);
+    read.map_err(|_| not_kernel_memory(from))
+}
+
+/// What Linux says of an address that no kernel memory has: user space's, and those that are none,
+/// are not even looked at.
+fn not_kernel_memory(address: u64) -> Errno {
+    const KERNEL_STARTS: u64 = 0xffff_8000_0000_0000;
+    match address < KERNEL_STARTS {
+        true => Errno::ERANGE,
+        false => Errno::EFAULT,
+    }
 }
 
 /// A string of the kernel's memory, its zero counted.
@@ -159,7 +170,10 @@ fn probe_read_user_str(call: &mut Call<'_>) -> Result<u64, Errno> {
 }
 
 fn probe_read_kernel_str(call: &mut Call<'_>) -> Result<u64, Errno> {
-    copy_string(call, |call, from, buffer| kernel_string(call, from, buffer))
+    copy_string(call, |call, from, buffer| {
+        let read = kernel_string(call, from, buffer);
+        read.map_err(|_| not_kernel_memory(from))
+    })
 }
 
 fn probe_write_user(call: &mut Call<'_>) -> Result<(), Errno> {

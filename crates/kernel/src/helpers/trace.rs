@@ -53,22 +53,40 @@ fn get_func_arg_cnt(call: &mut Call<'_>) -> u64 {
     argument_count(call) as u64
 }
 
+/// Bits of the frames that are left out (`BPF_F_SKIP_FIELD_MASK`), and of user space's stack
+/// (`BPF_F_USER_STACK`).
+const STACK_FLAGS: u64 = 0xff | 1 << 8;
+/// `BPF_F_USER_BUILD_ID`
+const USER_BUILD_ID: u64 = 1 << 11;
+
 /// Events come from outside the traced process, so there are no frames to be seen.
-fn no_stack(call: &mut Call<'_>, to: u64, size: usize) -> Result<(), Errno> {
+fn no_stack(call: &mut Call<'_>, flags: u64) -> Result<(), Errno> {
+    let (to, size) = (call.arg(1), call.arg32(2) as usize);
     call.zero(to, size)?;
-    Err(Errno::EFAULT)
+    if flags & !(STACK_FLAGS | USER_BUILD_ID) != 0 || !size.is_multiple_of(8) {
+        return Err(Errno::EINVAL);
+    }
+    match size {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
 }
 
 fn get_stack(call: &mut Call<'_>) -> Result<(), Errno> {
-    no_stack(call, call.arg(1), call.arg32(2) as usize)
+    no_stack(call, call.arg(3))
 }
 
 fn get_task_stack(call: &mut Call<'_>) -> Result<(), Errno> {
-    no_stack(call, call.arg(1), call.arg32(2) as usize)
+    no_stack(call, call.arg(3))
 }
 
-fn get_stackid(_: &mut Call<'_>) -> Result<(), Errno> {
-    Err(Errno::EFAULT)
+fn get_stackid(call: &mut Call<'_>) -> Result<(), Errno> {
+    use panal_maps::stack_trace_flags::{FAST_STACK_CMP, REUSE_STACKID};
+    let known = STACK_FLAGS | FAST_STACK_CMP | REUSE_STACKID;
+    match call.arg(2) & !known {
+        0 => Err(Errno::EFAULT),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// No CPU's branches are recorded.

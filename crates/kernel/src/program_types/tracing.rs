@@ -2,7 +2,7 @@
 
 use panal_btf::Kind;
 use panal_uapi::{
-    AttachType, Errno,
+    AttachType, Errno, ProgType,
     kernel::{AttachTarget, Failure, TestRun, TestRunResult},
 };
 
@@ -111,6 +111,13 @@ fn run_arguments(
     program: &Program,
     run: &TestRun,
 ) -> Result<TestRunResult, Failure> {
+    let raw = matches!(
+        program.prog_type,
+        ProgType::RawTracepoint | ProgType::RawTracepointWritable
+    );
+    if raw && run.repeat > 1 {
+        return Err(refuse(Errno::EINVAL, "this program type runs once"));
+    }
     run_bytes(session, program, run, ARGUMENTS)
 }
 
@@ -126,11 +133,8 @@ fn run_bytes(
             "this program type has a context and no packet",
         ));
     }
-    if run.flags & !RUN_ON_CPU != 0 || (run.flags & RUN_ON_CPU == 0 && run.cpu != 0) {
-        return Err(refuse(
-            Errno::EINVAL,
-            "unknown flags, or a CPU without BPF_F_TEST_RUN_ON_CPU",
-        ));
+    if run.flags & RUN_ON_CPU == 0 && run.cpu != 0 {
+        return Err(refuse(Errno::EINVAL, "a CPU without BPF_F_TEST_RUN_ON_CPU"));
     }
     if run.ctx_in.len() > most {
         return Err(refuse(

@@ -19,6 +19,15 @@ pub struct Subject {
     /// The kernel.
     pub kernel: Arc<dyn Inspect>,
     file: FileOf,
+    pub(crate) runner: Runner,
+}
+
+/// Who runs commands under a kernel's programs.
+#[derive(Clone)]
+pub(crate) enum Runner {
+    Panal(PanalKernel),
+    #[cfg(target_os = "linux")]
+    Linux,
 }
 
 /// Finds the descriptor of this process by which a map's memory is mapped.
@@ -34,6 +43,7 @@ impl Subject {
         };
         Subject {
             name,
+            runner: Runner::Panal(kernel.clone()),
             kernel: Arc::new(kernel),
             file: Arc::new(file),
         }
@@ -96,6 +106,7 @@ pub fn linux() -> Result<Subject, String> {
             name: "linux",
             kernel: Arc::new(kernel),
             file: Arc::new(|map| Some(map.number())),
+            runner: Runner::Linux,
         }),
         Some(why) => Err(why.clone()),
     }

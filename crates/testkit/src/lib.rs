@@ -5,6 +5,7 @@
 //! text, one command a line with Linux's answer behind it. [`setup`] makes maps and programs.
 
 pub mod cases;
+pub mod commands;
 mod kernels;
 mod mapping;
 pub mod setup;

@@ -815,6 +815,14 @@ struct mptcp_sock {
 	struct inet_connection_sock sk;
 };
 
+struct bpf_map {
+	unsigned int map_type;
+	u32 key_size;
+	u32 value_size;
+	u32 max_entries;
+	u32 id;
+};
+
 struct net_device {
 	char name[16];
 	int ifindex;
@@ -1295,8 +1303,6 @@ struct bpf_sk_lookup {
 	__u32 local_port;
 	__u32 ingress_ifindex;
 };
-
-struct bpf_map;
 
 typedef void (*btf_trace_sys_enter)(void *, struct pt_regs *, long);
 

@@ -3,6 +3,7 @@
 //! [`PanalKernel`] implements [`panal_uapi::kernel::Kernel`] in user space. Hooks make events: they
 //! look up what hangs at a [`HookPoint`] and run it.
 
+mod arena;
 mod attach;
 mod bpf;
 mod budget;

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use panal_btf::TypeId;
-use panal_maps::{Handles, MapDef, ObjectArray};
+use panal_maps::{Arena, Handles, MapDef, ObjectArray};
 use panal_uapi::{
     AttachType, Errno, MapType, ProgType,
     inspect::OpenFlags,
@@ -193,6 +193,11 @@ impl Map {
     /// What the lowering must know.
     pub(crate) fn link(&self) -> MapLink {
         let (values, stride, max_entries) = self.core.direct_values().unwrap_or((0, 0, 0));
+        // Programs hold an arena's variables by the pointers that user space has.
+        let values = match self.core.as_any().downcast_ref::<Arena>() {
+            Some(arena) => arena.user_base(),
+            None => values,
+        };
         MapLink {
             handle: self.handle,
             values,

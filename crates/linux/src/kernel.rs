@@ -20,6 +20,7 @@ use panal_uapi::{
 };
 
 use crate::{
+    arena::Arenas,
     attach,
     buffers::{PerfBuffer, RingBuffer, UserRingBuffer},
     explain::explain,
@@ -44,6 +45,7 @@ pub struct LinuxKernel {
     rings: Mutex<Opened<RingBuffer>>,
     perf: Mutex<Opened<PerfBuffer>>,
     user_rings: Mutex<Opened<UserRingBuffer>>,
+    arenas: Arenas,
 }
 
 /// Buffers of maps that were used once. They are read at each wake-up, so the kernel is asked only
@@ -229,7 +231,10 @@ impl Kernel for LinuxKernel {
         if spec.map_type == MapType::PerfEventArray && spec.max_entries == 0 {
             spec.max_entries = possible_cpus();
         }
-        maps::create(&spec)
+        match spec.map_type {
+            MapType::Arena => self.arenas.create(&spec),
+            _ => maps::create(&spec),
+        }
     }
 
     fn map_info(&self, map: &Fd) -> Result<MapInfo, Failure> {
@@ -325,6 +330,10 @@ impl Kernel for LinuxKernel {
 
     fn iterate(&self, link: &Fd, sink: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
         iterators::read(link, sink)
+    }
+
+    fn arena_write(&self, map: &Fd, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
+        self.arenas.write(map, offset, bytes)
     }
 
     fn user_ring_buffer_write(&self, map: &Fd, record: &[u8]) -> Result<bool, Failure> {

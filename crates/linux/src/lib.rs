@@ -5,6 +5,7 @@
 //! kernel lacks is said as such.
 #![cfg(target_os = "linux")]
 
+mod arena;
 mod attach;
 mod batch;
 mod buffers;

@@ -156,6 +156,28 @@ impl Mapping {
         })
     }
 
+    /// Maps `len` bytes from the start at an address, where nothing is yet; writable.
+    pub fn at(fd: &impl AsRawFd, len: usize, address: usize) -> Result<Self, Errno> {
+        // SAFETY: with MAP_FIXED_NOREPLACE, a mapping that would disturb another is refused.
+        let mapped = unsafe {
+            libc::mmap(
+                address as *mut libc::c_void,
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        if mapped == libc::MAP_FAILED {
+            return Err(last_errno());
+        }
+        Ok(Mapping {
+            address: mapped.cast(),
+            len,
+        })
+    }
+
     /// Where it begins.
     pub fn as_ptr(&self) -> *mut u8 {
         self.address

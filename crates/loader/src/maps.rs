@@ -220,6 +220,13 @@ fn difference(spec: &MapSpec, info: &MapInfo) -> Option<String> {
 /// Writes the first contents of data sections and freezes those that are constant.
 fn fill(open: &Open, plan: &MapPlan, fd: &Fd, kernel: &dyn Kernel) -> Result<(), Error> {
     let object: &Arc<Object> = &open.object;
+    if let Origin::Arena(data) = &object.map(plan.id).origin {
+        let mut contents = data.contents.clone();
+        contents.resize(data.size as usize, 0);
+        return kernel
+            .arena_write(fd, 0, &contents)
+            .doing(|| format!("setting the variables of arena {}", plan.name));
+    }
     let (contents, constant) = match &object.map(plan.id).origin {
         Origin::Data(data) => {
             if plan.value_size > MAX_DATA {

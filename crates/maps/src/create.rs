@@ -5,17 +5,14 @@ use std::sync::Arc;
 use panal_uapi::{Errno, MapType};
 
 use crate::{
-    Array, BloomFilter, CreateError, HashMap, LpmTrie, Map, MapDef, MapHost, ObjectArray,
+    Arena, Array, BloomFilter, CreateError, HashMap, LpmTrie, Map, MapDef, MapHost, ObjectArray,
     ObjectHash, PercpuArray, PerfEventArray, Queue, RedirectArray, RingBuf, StackTrace, Storage,
     UserRingBuf, map_in_map, redirect,
 };
 
 /// Whether [`create_map`] makes maps of this type.
 pub fn is_supported(map_type: MapType) -> bool {
-    !matches!(
-        map_type,
-        MapType::Unspec | MapType::StructOps | MapType::Arena
-    )
+    !matches!(map_type, MapType::Unspec | MapType::StructOps)
 }
 
 /// Creates a map. `inner` is the template of a map of maps.
@@ -55,6 +52,7 @@ pub fn create_map(
             Arc::new(ObjectHash::new(host, def)?)
         }
         MapType::Ringbuf => Arc::new(RingBuf::new(host, def)?),
+        MapType::Arena => Arc::new(Arena::new(host, def)?),
         MapType::UserRingbuf => Arc::new(UserRingBuf::new(host, def)?),
         MapType::LpmTrie => Arc::new(LpmTrie::new(host, def)?),
         MapType::Queue | MapType::Stack => Arc::new(Queue::new(def)?),

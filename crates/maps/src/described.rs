@@ -3,7 +3,7 @@
 
 use std::{any::Any, ptr::NonNull, sync::Arc};
 
-use panal_uapi::{Errno, MapType, kernel::MapFlags};
+use panal_uapi::{Errno, MapType};
 
 use crate::{CreateError, Map, MapBase, MapDef};
 
@@ -15,15 +15,10 @@ struct Described(MapBase);
 /// # Errors
 /// `EINVAL` for what Linux refuses of every map of that type.
 pub fn describe_map(def: &MapDef) -> Result<Arc<dyn Map>, CreateError> {
-    let empty = def.key_size == 0 && def.value_size == 0 && def.max_entries != 0;
-    let wrong = match def.map_type {
-        MapType::Unspec => "no map type",
-        MapType::Arena if !empty || !def.flags.contains(MapFlags::MMAPABLE) => {
-            "an arena has neither key nor value, pages as entries, and BPF_F_MMAPABLE"
-        }
-        _ => return Ok(Arc::new(Described(MapBase::new(def.clone())))),
-    };
-    Err(CreateError::invalid(format!("{}: {wrong}", def.map_type)))
+    match def.map_type {
+        MapType::Unspec => Err(CreateError::invalid("no map type")),
+        _ => Ok(Arc::new(Described(MapBase::new(def.clone())))),
+    }
 }
 
 impl Map for Described {

@@ -3,6 +3,7 @@
 //! [`Cage`] is that memory, [`Cpus`] says who runs where and when removed objects may die,
 //! [`create_map`] makes a [`Map`] from a [`MapDef`], and [`syscall`] is what bpf(2) adds.
 
+mod arena;
 mod array;
 mod bloom;
 mod cage;
@@ -10,6 +11,7 @@ mod cpus;
 mod create;
 mod def;
 mod described;
+mod free_pages;
 mod handles;
 mod hash;
 mod lpm_trie;
@@ -34,6 +36,7 @@ pub mod lock;
 pub mod ringbuf;
 pub mod syscall;
 
+pub use arena::{Arena, PAGE as ARENA_PAGE};
 pub use array::{Array, PercpuArray};
 pub use bloom::BloomFilter;
 pub use cage::{Block, Cage, CageError, OutOfCage};

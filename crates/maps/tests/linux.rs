@@ -41,6 +41,7 @@ const TYPES: &[MapType] = &[
     MapType::Stack,
     MapType::Ringbuf,
     MapType::UserRingbuf,
+    MapType::Arena,
     MapType::BloomFilter,
     MapType::StackTrace,
     MapType::Sockmap,
@@ -71,6 +72,7 @@ fn definitions() -> Vec<MapDef> {
         // Every flag by itself and with others, on a definition that is otherwise right.
         let (key, value, entries) = match map_type {
             MapType::Ringbuf | MapType::UserRingbuf => (0, 0, 4096),
+            MapType::Arena => (0, 0, 4),
             MapType::Queue | MapType::Stack | MapType::BloomFilter => (0, 4, 4),
             MapType::LpmTrie => (8, 4, 4),
             MapType::StackTrace => (4, 32, 4),

@@ -176,9 +176,17 @@ pub enum Fault {
     /// A reference to something that is not data, a map or a function.
     #[error("refers to section {0}, which holds neither data, maps nor functions")]
     BadTarget(Arc<str>),
-    /// A global variable in an arena.
-    #[error("global variables in an arena (section {0}) are not supported")]
-    ArenaData(Arc<str>),
+    /// A global variable in an arena, without an arena.
+    #[error(
+        "section {0} has variables of an arena, and no map of type BPF_MAP_TYPE_ARENA is defined"
+    )]
+    NoArena(Arc<str>),
+    /// Variables that do not fit: their bytes, and the arena's.
+    #[error("the arena's variables take {0} bytes, and it has {1}")]
+    ArenaTooSmall(u64, u64),
+    /// Variables of one arena in two sections.
+    #[error("the arena has variables in two sections")]
+    TwoArenaSections,
     /// A reference into the middle of a map definition.
     #[error("refers to byte {offset:#x} of section {section}, where no map begins")]
     NoMapAt {
@@ -312,8 +320,11 @@ impl Fault {
             | BtfExt(_)
             | NoDataSec => Blame::File,
             Machine(_) | BigEndian | Class32 | NotRelocatable(_) | Bitcode | NoSymbol
-            | RelocationType(_) | Common(_) | NoBtf | ArenaData(_) => Blame::Build,
+            | RelocationType(_) | Common(_) | NoBtf => Blame::Build,
             BadTarget(_)
+            | NoArena(_)
+            | ArenaTooSmall(..)
+            | TwoArenaSections
             | Undefined(_)
             | ExternUse(_)
             | License

@@ -61,6 +61,8 @@ pub enum Pinning {
 pub enum Origin {
     /// Defined in `.maps`, with the elements it holds from the start.
     Defined(Vec<(u32, Element)>),
+    /// An arena that is defined in `.maps`, with the variables that lie at its start.
+    Arena(Data),
     /// Defined as a `struct bpf_map_def` in a section `maps`.
     Legacy,
     /// Global variables.
@@ -105,6 +107,8 @@ pub enum Segment {
     Rodata,
     /// `.bss*`
     Bss,
+    /// `.addr_space.*`: in an arena.
+    Arena,
 }
 
 /// A global variable.

@@ -727,6 +727,16 @@ pub trait Kernel: Send + Sync {
         })
     }
 
+    /// Writes bytes into an arena, `offset` from its start, as user space does that has it mapped.
+    fn arena_write(&self, map: &Fd, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
+        let _ = (map, offset, bytes);
+        Err(Failure {
+            command: "mmap",
+            errno: Errno::EOPNOTSUPP,
+            detail: format!("{} has no arenas", self.name()),
+        })
+    }
+
     /// Puts a record into a user ring buffer; false when it is full.
     fn user_ring_buffer_write(&self, map: &Fd, record: &[u8]) -> Result<bool, Failure> {
         let _ = (map, record);

@@ -43,6 +43,13 @@ impl Facts {
         });
     }
 
+    /// Arithmetic moves an arena's pointer.
+    pub fn narrow(&mut self, slot: usize) {
+        if let Some(fact) = self.list.get_mut(slot).filter(|_| !self.muted) {
+            fact.narrow = true;
+        }
+    }
+
     /// A conditional jump went this way.
     pub fn branch(&mut self, slot: usize, taken: bool) {
         if let Some(seen) = self.seen.get_mut(slot).filter(|_| !self.muted) {

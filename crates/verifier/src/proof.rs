@@ -92,6 +92,8 @@ pub struct Fact {
     pub access: Option<Access>,
     /// How a conditional jump went.
     pub branch: BranchFact,
+    /// Arithmetic of 64 bits that moves an arena's pointer, which has 32: it is done in 32 bits.
+    pub narrow: bool,
     /// What is known of a call.
     pub call: Option<CallFact>,
 }

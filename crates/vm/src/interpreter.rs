@@ -564,6 +564,11 @@ unsafe fn execute<G: Guard, O: Observer>(
                     let at = r!(op.dst).wrapping_add(op.off as i64 as u64);
                     outside!(function(at, r!(op.src), 0, 0, 0, run));
                 }
+                Code::ArenaPlace => {
+                    let function = calls::helper(op.imm);
+                    let off = op.off as i64 as u64;
+                    r!(op.dst) = outside!(function(r!(op.src), r!(op.dst), off, 0, 0, run));
+                }
                 Code::PacketLoad => {
                     let function = calls::helper(op.imm);
                     let index = if op.src == NO_REGISTER {

@@ -67,13 +67,18 @@ pub struct KfuncLink {
     pub function: HelperFn,
 }
 
-/// An arena: where it begins for programs and for user space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An arena.
+#[derive(Clone, Copy, Debug)]
 pub struct ArenaLink {
-    /// Address in the cage, aligned to 4 GiB or at least to the arena's size.
-    pub base: u64,
-    /// Address in user space; its upper half counts.
-    pub user_base: u64,
+    /// Address in user space; its upper half counts. `None`: pointers are not made to be user
+    /// space's.
+    pub user_base: Option<u64>,
+    /// What the function gets as its second argument.
+    pub arena: u64,
+    /// The function that says where an access of a size is made, reading or writing. Its first
+    /// argument is a pointer, of which the low half counts, its third is how many bytes from there
+    /// (signed); its answer lies in the cage.
+    pub place: fn(Size, bool) -> HelperFn,
 }
 
 /// What the kernel tells of itself to the lowering.

@@ -66,6 +66,8 @@ pub(crate) enum Code {
     /// `r0 = packet[...]` or leave: `imm` is the function, `off` the fixed part, `src` the
     /// register added to it (or [`NO_REGISTER`]).
     PacketLoad,
+    /// `dst = f(src, dst, off)`: where an arena's access is made; `imm` is the function.
+    ArenaPlace,
     /// Arena pointer to program form: the low half.
     CastKernel,
     /// Arena pointer to user form: `imm` is the upper half, unless the low half is zero.
@@ -151,9 +153,8 @@ impl Op {
         match self.code {
             code if code <= Swap64 => Some(self.dst),
             code if (Ld8..=LdFrameS32).contains(&code) => Some(self.dst),
-            LdAcq8 | LdAcq16 | LdAcq32 | LdAcq64 | Computed | CastKernel | CastUser => {
-                Some(self.dst)
-            }
+            LdAcq8 | LdAcq16 | LdAcq32 | LdAcq64 | Computed | ArenaPlace | CastKernel
+            | CastUser => Some(self.dst),
             Atomic32 | Atomic64 => match Atomic::ALL[self.imm as usize % Atomic::ALL.len()] {
                 Atomic::Add | Atomic::Or | Atomic::And | Atomic::Xor => None,
                 Atomic::CmpXchg => Some(0),

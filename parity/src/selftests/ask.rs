@@ -6,7 +6,10 @@ use std::{
 };
 
 use panal_loader::Open;
-use panal_uapi::kernel::{Kernel, ProgFlags, TestRun};
+use panal_uapi::{
+    ProgType,
+    kernel::{Kernel, ProgFlags, TestRun},
+};
 
 use super::{
     Case,
@@ -85,7 +88,8 @@ impl Asked {
         }
     }
 
-    /// Loads one program and runs it on 64 zero bytes, as the selftests' own runner does.
+    /// Loads one program and runs it on 64 zero bytes, as the selftests' own runner does; one that is
+    /// a system call's, on nothing.
     fn execute(&self, kernel: &dyn Kernel, program: &str) -> Result<u32, String> {
         let bytes = std::fs::read(&self.path).map_err(|e| e.to_string())?;
         let mut open = Open::parse(&bytes, &self.file).map_err(|e| e.to_string())?;
@@ -97,10 +101,13 @@ impl Asked {
             .and_then(|p| p.load())
             .map_err(|e| e.to_string())?;
         let program = loaded.program(program).map_err(|e| e.to_string())?;
-        let run = TestRun {
-            data_in: vec![0; 64],
-            repeat: 1,
-            ..TestRun::default()
+        let run = match program.plan.prog_type {
+            Some(ProgType::Syscall) => TestRun::default(),
+            _ => TestRun {
+                data_in: vec![0; 64],
+                repeat: 1,
+                ..TestRun::default()
+            },
         };
         let result = kernel
             .prog_test_run(&program.fd, &run)

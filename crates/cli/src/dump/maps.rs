@@ -115,12 +115,14 @@ fn describe<'a>(object: &'a Object, map: &'a Map) -> MapJson<'a> {
                 name: &object.function(*id).name,
             },
         })),
-        Origin::Data(data) => variables.extend(data.variables.iter().map(|v| VariableJson {
-            name: &v.name,
-            offset: v.offset,
-            size: v.size,
-            r#type: named(v.ty),
-        })),
+        Origin::Data(data) | Origin::Arena(data) => {
+            variables.extend(data.variables.iter().map(|v| VariableJson {
+                name: &v.name,
+                offset: v.offset,
+                size: v.size,
+                r#type: named(v.ty),
+            }))
+        }
         Origin::StructOps(ops) => {
             elements.extend(ops.programs.iter().map(|(offset, id)| ElementJson {
                 key: *offset,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use panal_btf::{Btf, TypeId};
 use panal_isa::Size;
 use panal_uapi::ProgType;
-use panal_vm::{ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
+use panal_vm::{ArenaLink, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
 
-use crate::{helpers, kfuncs, maps::Map, program_types};
+use crate::{arena, helpers, kfuncs, maps::Map, program_types};
 
 pub(super) struct ProgramLinkage<'a> {
     pub prog_type: ProgType,
@@ -44,6 +44,11 @@ impl Linkage for ProgramLinkage<'_> {
 
     fn tail_call(&self) -> Option<TailCallFn> {
         Some(helpers::tail_call::target)
+    }
+
+    fn arena(&self) -> Option<ArenaLink> {
+        let mut maps = self.maps.iter();
+        maps.find_map(|map| arena::link(map.core().as_any().downcast_ref()?))
     }
 
     fn packet_load(&self, size: Size) -> Option<HelperFn> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use panal_btf::TypeId;
 use panal_maps::{
-    CreateError, MapDef, PerfEventArray, RingBuf, UserRingBuf, create_map, describe_map,
+    Arena, CreateError, MapDef, PerfEventArray, RingBuf, UserRingBuf, create_map, describe_map,
     is_supported, syscall,
 };
 use panal_uapi::{
@@ -369,6 +369,22 @@ pub(super) fn user_ring_buffer_write(
     match map.core.as_any().downcast_ref::<UserRingBuf>() {
         Some(ring) => ring.write(record).map_err(in_map(COMMAND, map)),
         None => Err(in_map("user ring buffer", map)(Errno::EINVAL)),
+    }
+}
+
+pub(super) fn arena_write(
+    kernel: &PanalKernel,
+    map: &Fd,
+    offset: u64,
+    bytes: &[u8],
+) -> Result<(), Failure> {
+    const COMMAND: &str = "mmap";
+    let user = user_map(kernel, map, COMMAND)?;
+    may_write(&user, COMMAND)?;
+    let map = user.map();
+    match map.core.as_any().downcast_ref::<Arena>() {
+        Some(arena) => arena.write(offset, bytes).map_err(in_map(COMMAND, map)),
+        None => Err(in_map(COMMAND, map)(Errno::EINVAL)),
     }
 }
 

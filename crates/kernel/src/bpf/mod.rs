@@ -176,6 +176,10 @@ impl Kernel for PanalKernel {
         maps::user_ring_buffer_write(self, map, record)
     }
 
+    fn arena_write(&self, map: &Fd, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
+        maps::arena_write(self, map, offset, bytes)
+    }
+
     fn pin(&self, object: &Fd, path: &str) -> Result<(), Failure> {
         const COMMAND: &str = "BPF_OBJ_PIN";
         let object = self

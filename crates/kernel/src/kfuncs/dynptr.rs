@@ -3,7 +3,7 @@
 use panal_btf::TypeId;
 use panal_uapi::{Errno, ProgType};
 
-use super::{Kfunc, Prototype};
+use super::{Kfunc, Prototype, int};
 use crate::{
     helpers::{
         call::{Call, entry},
@@ -37,12 +37,12 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_from_skb",
-        function: entry!(from_skb),
+        function: entry!(from_skb_int),
         prototype: |types| from_packet(types, "__sk_buff", "s"),
     },
     Kfunc {
         name: "bpf_dynptr_from_xdp",
-        function: entry!(from_xdp),
+        function: entry!(from_xdp_int),
         prototype: |types| from_packet(types, "xdp_md", "x"),
     },
     Kfunc {
@@ -57,7 +57,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_adjust",
-        function: entry!(adjust),
+        function: entry!(adjust_int),
         prototype: |types| {
             let (p, number) = (constant(types), types.uapi_int("__u32", 4));
             let int = types.of::<i32>();
@@ -66,7 +66,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_clone",
-        function: entry!(clone),
+        function: entry!(clone_int),
         prototype: |types| {
             let (p, to) = (constant(types), mutable(types));
             (vec![("p", p), ("clone__uninit", to)], types.of::<i32>())
@@ -74,7 +74,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_copy",
-        function: entry!(copy),
+        function: entry!(copy_int),
         prototype: |types| {
             let (p, number) = (mutable(types), types.uapi_int("__u32", 4));
             let parameters = vec![
@@ -89,7 +89,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_memset",
-        function: entry!(memset),
+        function: entry!(memset_int),
         prototype: |types| {
             let (p, number) = (mutable(types), types.uapi_int("__u32", 4));
             let byte = types.uapi_int("__u8", 1);
@@ -264,4 +264,21 @@ fn memset(call: &mut Call<'_>) -> Result<(), Errno> {
     }
     let bytes = vec![call.arg(3) as u8; len as usize];
     to.store(call, offset, &bytes, 0)
+}
+
+macro_rules! ints {
+    ($($name:ident = $function:ident;)*) => {$(
+        fn $name(call: &mut Call<'_>) -> u64 {
+            int($function(call))
+        }
+    )*};
+}
+
+ints! {
+    from_skb_int = from_skb;
+    from_xdp_int = from_xdp;
+    adjust_int = adjust;
+    clone_int = clone;
+    copy_int = copy;
+    memset_int = memset;
 }

@@ -5,7 +5,7 @@
 use panal_btf::TypeId;
 use panal_uapi::Errno;
 
-use super::Kfunc;
+use super::{Kfunc, int};
 use crate::{
     helpers::call::{Call, entry},
     types::{Ptr, describe::Types},
@@ -14,7 +14,7 @@ use crate::{
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_iter_num_new",
-        function: entry!(new),
+        function: entry!(new_int),
         prototype: |types| {
             let (iterator, int) = (iterator(types), types.of::<i32>());
             (vec![("it", iterator), ("start", int), ("end", int)], int)
@@ -68,6 +68,10 @@ fn new(call: &mut Call<'_>) -> Result<(), Errno> {
     } else {
         store(call, start.wrapping_sub(1), end)
     }
+}
+
+fn new_int(call: &mut Call<'_>) -> u64 {
+    int(new(call))
 }
 
 fn next(call: &mut Call<'_>) -> Result<u64, Errno> {

@@ -1,11 +1,13 @@
 //! The kernel functions that programs may call beside helpers: prototype and implementation of each
 //! stand together. What the verifier knows of them by name is in [`panal_uapi::kfuncs`].
 
+mod arena;
 mod dynptr;
 mod iter_num;
 mod sections;
 
 use panal_btf::TypeId;
+use panal_uapi::Errno;
 use panal_vm::{HelperFn, KfuncLink};
 
 use crate::types::describe::Types;
@@ -23,7 +25,17 @@ pub(crate) struct Kfunc {
     pub prototype: fn(&mut Types) -> Prototype,
 }
 
-const TABLES: &[&[Kfunc]] = &[dynptr::TABLE, iter_num::TABLE, sections::TABLE];
+/// What a function returns that is an `int`: its bits, and zeros above.
+fn int(result: Result<(), Errno>) -> u64 {
+    u64::from(result.err().map_or(0, |errno| errno.as_return() as u32))
+}
+
+const TABLES: &[&[Kfunc]] = &[
+    arena::TABLE,
+    dynptr::TABLE,
+    iter_num::TABLE,
+    sections::TABLE,
+];
 
 /// The implementation of a kernel function by its name.
 pub(crate) fn implementation(name: &str) -> Option<KfuncLink> {

@@ -8,10 +8,18 @@ use super::{
 
 opaque_structs! {
     BpfProg = "bpf_prog",
-    BpfMap = "bpf_map",
 }
 
 kernel_structs! {
+    /// A map, as far as programs may read it: what a map's header in the cage shows.
+    struct BpfMap = "bpf_map" {
+        map_type: u32,
+        key_size: u32 [ "u32" ],
+        value_size: u32 [ "u32" ],
+        max_entries: u32 [ "u32" ],
+        id: u32 [ "u32" ],
+    }
+
     /// A network interface.
     struct NetDevice = "net_device" {
         name: [i8; 16],

@@ -9,10 +9,17 @@ use crate::{
     elf::Section,
     error::{Error, Fault, Place},
     map::{Data, Map, MapDefinition, Origin, Segment, Variable},
+    object::MapId,
 };
 
 /// `BPF_MAP_TYPE_ARRAY`
 const ARRAY: u32 = 2;
+/// `BPF_MAP_TYPE_ARENA`
+const ARENA: u32 = 33;
+/// Sections of variables of another address space: an arena's.
+const ARENA_SECTION: &str = ".addr_space.";
+/// Bytes of a page of an arena.
+const ARENA_PAGE: u64 = 4096;
 /// `BPF_F_RDONLY_PROG`
 const RDONLY_PROG: u32 = 1 << 7;
 /// `BPF_F_MMAPABLE`
@@ -49,6 +56,38 @@ pub(super) fn collect(layout: &mut Layout<'_, '_>) -> Result<(), Error> {
             name,
         });
         layout.holds[index] = Holds::Data(map);
+    }
+    Ok(())
+}
+
+/// Finds the variables of the arena: they lie at its start.
+pub(super) fn collect_arena(layout: &mut Layout<'_, '_>) -> Result<(), Error> {
+    for (index, section) in layout.elf.sections.iter().enumerate() {
+        if !section.name.starts_with(ARENA_SECTION) || section.size == 0 {
+            continue;
+        }
+        let name = layout.names[index].clone();
+        let place = Place::section(name.clone());
+        let fail = |fault| Err(Error::new(place.clone(), fault));
+        let of_arena = |map: &Map| map.definition.map_type == ARENA;
+        let Some(map) = layout.maps.iter().position(of_arena) else {
+            return fail(Fault::NoArena(name));
+        };
+        let room = u64::from(layout.maps[map].definition.max_entries) * ARENA_PAGE;
+        let size = match u32::try_from(section.size) {
+            Ok(size) if section.size <= room => size,
+            _ => return fail(Fault::ArenaTooSmall(section.size, room)),
+        };
+        if let Origin::Arena(_) = layout.maps[map].origin {
+            return fail(Fault::TwoArenaSections);
+        }
+        layout.maps[map].origin = Origin::Arena(Data {
+            segment: Segment::Arena,
+            contents: section.data.to_vec(),
+            size,
+            variables: variables(layout, index, section),
+        });
+        layout.holds[index] = Holds::Data(MapId(map as u32));
     }
     Ok(())
 }

@@ -39,6 +39,7 @@ pub(crate) fn object(bytes: &[u8]) -> Result<Object, Error> {
     functions::collect(&mut layout)?;
     data::collect(&mut layout)?;
     maps::collect(&mut layout)?;
+    data::collect_arena(&mut layout)?;
     legacy_maps::collect(&mut layout)?;
     struct_ops::collect(&mut layout)?;
     externs::collect(&mut layout)?;

@@ -22,8 +22,6 @@ const R_BPF_64_32: u32 = 10;
 const LOAD_IMM64: u8 = 0x18;
 /// `call`
 const CALL: u8 = 0x85;
-/// Sections of variables of another address space: an arena's.
-const ARENA: &str = ".addr_space.";
 /// `BPF_PSEUDO_CALL` in the source register: a call of a subprogram.
 const PSEUDO_CALL: u8 = 1;
 
@@ -132,13 +130,7 @@ fn load(
         }
         Holds::StructOps | Holds::Other => {
             let name = layout.names[section].clone();
-            let is_arena = name.starts_with(ARENA);
-            let fault = if is_arena {
-                Fault::ArenaData
-            } else {
-                Fault::BadTarget
-            };
-            Err(Error::new(place.clone(), fault(name)))
+            Err(Error::new(place.clone(), Fault::BadTarget(name)))
         }
     }
 }

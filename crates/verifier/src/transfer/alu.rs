@@ -60,6 +60,7 @@ pub fn binary(
     write_ok(dst)?;
     let left = *st.reg(dst);
     if matches!(left.kind, RegKind::Arena) {
+        env.facts.narrow(env.slot);
         return Ok(());
     }
     let right = match src {

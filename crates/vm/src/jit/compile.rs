@@ -255,7 +255,12 @@ const CALL_STEPS_MOST: usize = 64;
 fn looks_at_frame(code: Code) -> bool {
     matches!(
         code,
-        Code::Helper | Code::Computed | Code::ComputedStore | Code::PacketLoad | Code::Local
+        Code::Helper
+            | Code::Computed
+            | Code::ComputedStore
+            | Code::ArenaPlace
+            | Code::PacketLoad
+            | Code::Local
     )
 }
 

@@ -6,7 +6,7 @@ use super::{
     cage::Fault,
     compile::{BUDGET, RUN, Round, StopKind, TEMP, TEMP2, Target, gpr},
     runtime,
-    x86::{Alu, Cc, Gpr, W, at},
+    x86::{Alu, Cc, Gpr, Mem, W, at},
 };
 use crate::{
     Run,
@@ -22,6 +22,14 @@ const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R
 
 fn field(offset: usize) -> super::x86::Mem {
     at(RUN, offset as i32)
+}
+
+/// An argument of a function that a template calls.
+#[derive(Clone, Copy)]
+enum Arg {
+    /// In a register that no argument before it is put into.
+    Reg(Gpr),
+    Imm(i32),
 }
 
 impl Round<'_> {
@@ -212,8 +220,18 @@ impl Round<'_> {
                 self.call_outside(op.imm);
                 self.clear_given_away();
             }
-            Code::Computed => self.computed(op, false),
-            Code::ComputedStore => self.computed(op, true),
+            Code::Computed => {
+                let place = at(gpr(op.src), op.off);
+                self.computed(op.imm, place, [None; 2], Some(gpr(op.dst)));
+            }
+            Code::ComputedStore => {
+                let place = at(gpr(op.dst), op.off);
+                self.computed(op.imm, place, [Some(Arg::Reg(gpr(op.src))), None], None);
+            }
+            Code::ArenaPlace => {
+                let args = [Some(Arg::Reg(gpr(op.dst))), Some(Arg::Imm(op.off))];
+                self.computed(op.imm, at(gpr(op.src), 0), args, Some(gpr(op.dst)));
+            }
             Code::PacketLoad => self.packet_load(op),
             Code::Local => self.local(index, op),
             Code::TailCall => self.tail_call(op),
@@ -255,34 +273,39 @@ impl Round<'_> {
 
     /// A context field that is a function of the context: looks like a load or store, so every
     /// register keeps its value.
-    fn computed(&mut self, op: &Op, store: bool) {
-        let target = gpr(op.dst);
-        let base = if store { gpr(op.dst) } else { gpr(op.src) };
+    fn computed(
+        &mut self,
+        function: u64,
+        place: Mem,
+        [second, third]: [Option<Arg>; 2],
+        target: Option<Gpr>,
+    ) {
         for register in VOLATILE {
             self.x.push(register);
         }
         // Six pushes: still aligned. The value may be in the second temporary.
-        let value = gpr(op.src);
-        self.x.lea(W::Q, TEMP, at(base, op.off));
-        if store {
-            self.x.mov(W::Q, Gpr::Rsi, value);
-        } else {
-            self.x.mov_imm(Gpr::Rsi, 0);
+        self.x.lea(W::Q, TEMP, place);
+        for (to, arg) in [(Gpr::Rsi, second), (Gpr::Rdx, third)] {
+            match arg {
+                Some(Arg::Reg(value)) => self.x.mov(W::Q, to, value),
+                Some(Arg::Imm(imm)) => self.x.mov_imm(to, i64::from(imm) as u64),
+                None => self.x.mov_imm(to, 0),
+            }
         }
         self.x.mov(W::Q, Gpr::Rdi, TEMP);
-        for register in [Gpr::Rdx, Gpr::Rcx, Gpr::R8] {
+        for register in [Gpr::Rcx, Gpr::R8] {
             self.x.mov_imm(register, 0);
         }
         self.x.mov(W::Q, TEMP2, RUN);
         self.give_budget();
-        self.x.mov_imm(TEMP, op.imm);
+        self.x.mov_imm(TEMP, function);
         self.x.call(TEMP);
         self.take_budget();
         self.x.mov(W::Q, TEMP2, Gpr::Rax);
         for register in VOLATILE.into_iter().rev() {
             self.x.pop(register);
         }
-        if !store {
+        if let Some(target) = target {
             self.x.mov(W::Q, target, TEMP2);
         }
         self.leave_if_stopped();

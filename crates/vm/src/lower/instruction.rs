@@ -38,7 +38,14 @@ impl Emitter<'_> {
                 op,
                 dst,
                 src,
-            } => self.arithmetic(width, op, dst, src),
+            } => {
+                let width = if self.fact().narrow {
+                    Width::W32
+                } else {
+                    width
+                };
+                self.arithmetic(width, op, dst, src);
+            }
             Instruction::Neg { width, dst } => {
                 let code = if width == Width::W64 {
                     Code::Neg64
@@ -62,7 +69,10 @@ impl Emitter<'_> {
                 let arena = self.linkage.arena().ok_or(self.missing("an arena"))?;
                 let (code, imm) = match (to, from) {
                     (0, 1) => (Code::CastKernel, 0),
-                    (1, 0) => (Code::CastUser, arena.user_base >> 32 << 32),
+                    (1, 0) => match arena.user_base {
+                        Some(base) => (Code::CastUser, base >> 32 << 32),
+                        None => (Code::Mov64X, 0),
+                    },
                     _ => return Err(self.unresolved("address spaces other than 0 and 1")),
                 };
                 self.emit(Op {

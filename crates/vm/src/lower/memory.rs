@@ -112,7 +112,7 @@ impl Emitter<'_> {
                     _ if self.in_frame(base, offset, size) => frame_load_code(size, signed),
                     _ => load_code(size, signed),
                 };
-                let (base, off) = self.arena_base(number(base), off)?;
+                let (base, off) = self.arena_base(number(base), off, size, false)?;
                 self.emit(Op {
                     dst: number(dst),
                     src: base,
@@ -130,7 +130,7 @@ impl Emitter<'_> {
                     return self.translated_store(access, size, number(base), delta, src);
                 }
                 let frame = self.in_frame(base, offset, size);
-                let (base, off) = self.arena_base(number(base), i32::from(offset))?;
+                let (base, off) = self.arena_base(number(base), i32::from(offset), size, true)?;
                 self.store(size, base, off, src, frame);
             }
             Instruction::Atomic {
@@ -140,7 +140,8 @@ impl Emitter<'_> {
                 offset,
                 src,
             } => {
-                let (base, off) = self.arena_base(number(base), i32::from(offset))?;
+                let write = op != AtomicOp::LoadAcquire;
+                let (base, off) = self.arena_base(number(base), i32::from(offset), size, write)?;
                 self.atomic(op, size, base, off, number(src))?;
             }
             _ => return Err(self.unresolved("no memory access")),
@@ -159,22 +160,30 @@ impl Emitter<'_> {
     }
 
     /// An arena pointer becomes an address in the cage first.
-    fn arena_base(&mut self, base: u8, off: i32) -> Result<(u8, i32), LowerError> {
+    fn arena_base(
+        &mut self,
+        base: u8,
+        off: i32,
+        size: Size,
+        write: bool,
+    ) -> Result<(u8, i32), LowerError> {
         if self.region() != Some(Region::Arena) {
             return Ok((base, off));
         }
         let arena = self.linkage.arena().ok_or(self.missing("an arena"))?;
         self.emit(Op {
             dst: SCRATCH,
-            src: base,
-            ..Op::new(Code::Mov32X)
+            imm: arena.arena,
+            ..Op::new(Code::Mov64K)
         });
         self.emit(Op {
             dst: SCRATCH,
-            imm: arena.base,
-            ..Op::new(Code::Add64K)
+            src: base,
+            off,
+            imm: address((arena.place)(size, write)),
+            ..Op::new(Code::ArenaPlace)
         });
-        Ok((SCRATCH, off))
+        Ok((SCRATCH, 0))
     }
 
     /// How an access to a context or socket is done, and what the base register is off by: the

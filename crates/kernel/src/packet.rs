@@ -99,6 +99,8 @@ pub(crate) struct Packet {
     room: Room,
     pub redirect: Option<Redirect>,
     pub clones: Vec<SentCopy>,
+    /// Whether the hash in the context is one, even if it is 0 (skb).
+    pub hashed: bool,
 }
 
 impl Packet {
@@ -116,6 +118,7 @@ impl Packet {
             room: Room::new(0),
             redirect: None,
             clones: Vec::new(),
+            hashed: false,
         }
     }
 
@@ -139,6 +142,7 @@ impl Packet {
         self.room = Room::new(len);
         self.redirect = None;
         self.clones.clear();
+        self.hashed = false;
         // What an earlier packet left in the headroom is nobody's to see.
         self.put(0, &[0; HEADROOM][..self.meta]);
         self.put(self.meta, frame);

@@ -27,18 +27,29 @@ pub(super) fn add(a: u32, b: u32) -> u32 {
     sum + u32::from(carry)
 }
 
-/// Sum of 16-bit words as they stand in memory; an odd last byte counts as if a zero followed.
-pub(super) fn sum(bytes: &[u8]) -> u32 {
-    let mut chunks = bytes.chunks_exact(2);
-    let mut total = 0u64;
-    for chunk in &mut chunks {
-        total += u64::from(u16::from_ne_bytes([chunk[0], chunk[1]]));
-    }
-    if let [last] = chunks.remainder() {
-        total += u64::from(u16::from_ne_bytes([*last, 0]));
-    }
-    let folded = (total & 0xffff_ffff) + (total >> 32);
-    ((folded & 0xffff_ffff) + (folded >> 32)) as u32
+/// A sum begun with a seed, in words of eight bytes and of four as Linux takes them: the same number
+/// has two forms in this arithmetic, and which one comes depends on that.
+fn partial(bytes: &[u8], seed: u32) -> u32 {
+    let carried = |a: u64, b: u64| {
+        let (sum, carry) = a.overflowing_add(b);
+        sum + u64::from(carry)
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_ne_bytes(*word));
+    let total = words.fold(seed.into(), carried);
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let total = match rest.split_at_checked(4) {
+        None => carried(total, u64::from_ne_bytes(last)),
+        Some((_, after)) => {
+            let mut end = [0; 4];
+            end[..after.len()].copy_from_slice(after);
+            let [a, b, c, d, ..] = last;
+            let total = carried(total, u32::from_ne_bytes([a, b, c, d]).into());
+            carried(total, u32::from_ne_bytes(end).into())
+        }
+    };
+    add((total >> 32) as u32, total as u32)
 }
 
 /// Folds a sum to 16 bits, not inverted.
@@ -48,12 +59,12 @@ pub(super) fn fold(sum: u32) -> u16 {
 }
 
 /// Sum of memory of the cage, piece by piece; pieces are of even length.
-fn sum_at(call: &Call<'_>, at: u64, len: usize) -> Result<u32, Errno> {
+fn sum_at(call: &Call<'_>, at: u64, len: usize, seed: u32) -> Result<u32, Errno> {
     const PIECE: usize = 4096;
     if len > COPY_MOST {
         return Err(Errno::ENOMEM);
     }
-    let mut total = 0;
+    let mut total = seed;
     let mut buffer = [0; PIECE];
     for offset in (0..len).step_by(PIECE) {
         if offset > 0 && call.interrupted() {
@@ -61,7 +72,7 @@ fn sum_at(call: &Call<'_>, at: u64, len: usize) -> Result<u32, Errno> {
         }
         let piece = &mut buffer[..PIECE.min(len - offset)];
         call.read(at.wrapping_add(offset as u64), piece)?;
-        total = add(total, sum(piece));
+        total = partial(piece, total);
     }
     Ok(total)
 }
@@ -74,22 +85,20 @@ fn csum_diff(call: &mut Call<'_>) -> Result<u64, Errno> {
         call.arg32(3) as usize,
         call.arg32(4),
     );
-    if (from_size | to_size) & 3 != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let from = sum_at(call, from, from_size)?;
-    let to = sum_at(call, to, to_size)?;
     let diff = match (from_size, to_size) {
-        (0, _) => add(to, seed),
-        (_, 0) => !add(from, !seed),
-        _ => add(add(to, seed), !from),
+        (0, _) => sum_at(call, to, to_size, seed)?,
+        (_, 0) => !sum_at(call, from, from_size, !seed)?,
+        _ => {
+            let to = sum_at(call, to, to_size, seed)?;
+            add(to, !sum_at(call, from, from_size, 0)?)
+        }
     };
     Ok(fold(diff).into())
 }
 
 /// Packets here never carry a complete checksum of the device.
 fn csum_update(_: &mut Call<'_>) -> Result<u64, Errno> {
-    Err(Errno::EOPNOTSUPP)
+    Err(Errno::ENOTSUPP)
 }
 
 /// No checksum counts as verified here, so there is no level to change.
@@ -186,6 +195,20 @@ fn l4_csum_replace(call: &mut Call<'_>) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Sum of 16-bit words as they stand in memory; an odd last byte counts as if a zero followed.
+    fn sum(bytes: &[u8]) -> u32 {
+        let mut chunks = bytes.chunks_exact(2);
+        let mut total = 0u64;
+        for chunk in &mut chunks {
+            total += u64::from(u16::from_ne_bytes([chunk[0], chunk[1]]));
+        }
+        if let [last] = chunks.remainder() {
+            total += u64::from(u16::from_ne_bytes([*last, 0]));
+        }
+        let folded = (total & 0xffff_ffff) + (total >> 32);
+        ((folded & 0xffff_ffff) + (folded >> 32)) as u32
+    }
 
     /// An IPv4 header's checksum, computed the slow way.
     fn header_checksum(header: &[u8]) -> u16 {

@@ -5,6 +5,7 @@ use panal_uapi::Errno;
 use panal_vm::{HelperFn, Run};
 
 use super::call::{Call, implement};
+use crate::packet::Packet;
 use crate::program_types::skb::{HASH, PKT_TYPE, PROTOCOL, TSTAMP, TSTAMP_TYPE};
 
 implement! {
@@ -30,7 +31,7 @@ pub(super) const IPV6: u32 = 0x86ddu16.to_be() as u32;
 
 fn load(
     call: &mut Call<'_>,
-    read: impl FnOnce(&crate::packet::Packet, &mut [u8]) -> Result<(), Errno>,
+    read: impl FnOnce(&Packet, &mut [u8]) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     let (to, len) = (call.arg(2), call.arg32(3) as usize);
     if !call.is_inside(to, len as u64) {
@@ -90,7 +91,7 @@ fn skb_store_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
 }
 
 pub(super) fn store_bytes(
-    packet: &mut crate::packet::Packet,
+    packet: &mut Packet,
     offset: usize,
     bytes: &[u8],
     flags: u64,
@@ -103,7 +104,7 @@ pub(super) fn store_bytes(
     }
     packet.write(offset, bytes)?;
     if flags & BPF_F_INVALIDATE_HASH != 0 {
-        packet.set_field(HASH, 0);
+        forget_hash(packet);
     }
     Ok(())
 }
@@ -190,7 +191,7 @@ fn skb_set_tstamp(call: &mut Call<'_>) -> Result<(), Errno> {
 }
 
 /// A hash of addresses, protocol and ports: equal for the packets of a flow, never 0.
-fn flow_hash(packet: &crate::packet::Packet) -> u32 {
+fn flow_hash(packet: &Packet) -> u32 {
     let mut key = [0u8; 37];
     let network = packet.network_offset();
     let mut transport = None;
@@ -229,9 +230,15 @@ fn flow_hash(packet: &crate::packet::Packet) -> u32 {
     ((hash ^ hash >> 32) as u32).max(1)
 }
 
+/// What was known of the flow is so no more (`skb_clear_hash`).
+pub(super) fn forget_hash(packet: &mut Packet) {
+    packet.set_field(HASH, 0);
+    packet.hashed = false;
+}
+
 fn get_hash_recalc(call: &mut Call<'_>) -> Result<u64, Errno> {
     let packet = call.packet()?;
-    if packet.field(HASH) == 0 {
+    if !packet.hashed && packet.field(HASH) == 0 {
         packet.set_field(HASH, flow_hash(packet));
     }
     Ok(packet.field(HASH).into())
@@ -239,12 +246,14 @@ fn get_hash_recalc(call: &mut Call<'_>) -> Result<u64, Errno> {
 
 fn set_hash(call: &mut Call<'_>) -> Result<(), Errno> {
     let hash = call.arg32(1);
-    call.packet()?.set_field(HASH, hash);
+    let packet = call.packet()?;
+    packet.set_field(HASH, hash);
+    packet.hashed = true;
     Ok(())
 }
 
 fn set_hash_invalid(call: &mut Call<'_>) -> Result<(), Errno> {
-    call.packet()?.set_field(HASH, 0);
+    forget_hash(call.packet()?);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     packet::Packet,
-    program_types::skb::{HASH, PROTOCOL, VLAN_PRESENT, VLAN_PROTO, VLAN_TCI},
+    program_types::skb::{PROTOCOL, VLAN_PRESENT, VLAN_PROTO, VLAN_TCI},
 };
 
 implement! {
@@ -93,7 +93,7 @@ fn skb_change_proto(call: &mut Call<'_>) -> Result<(), Errno> {
         _ => return Err(Errno::ENOTSUPP),
     }
     set_protocol(packet, to);
-    packet.set_field(HASH, 0);
+    super::skb::forget_hash(packet);
     Ok(())
 }
 

@@ -207,16 +207,16 @@ fn skb_cgroup_classid(_: &mut Call<'_>) -> u64 {
     0
 }
 
-/// No packet came through a tunnel device: `EINVAL` and zeros, as on Linux.
-fn no_tunnel(call: &mut Call<'_>) -> Result<(), Errno> {
+/// No packet came through a tunnel device: an error and zeros, as on Linux.
+fn no_tunnel(call: &mut Call<'_>, errno: Errno) -> Result<(), Errno> {
     call.zero(call.arg(1), call.arg32(2) as usize)?;
-    Err(Errno::EINVAL)
+    Err(errno)
 }
 
 fn skb_get_tunnel_key(call: &mut Call<'_>) -> Result<(), Errno> {
-    no_tunnel(call)
+    no_tunnel(call, Errno::EINVAL)
 }
 
 fn skb_get_tunnel_opt(call: &mut Call<'_>) -> Result<(), Errno> {
-    no_tunnel(call)
+    no_tunnel(call, Errno::ENOENT)
 }

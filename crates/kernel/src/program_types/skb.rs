@@ -167,6 +167,17 @@ pub(crate) fn describe(packet: &Packet, device: u32) {
     packet.set_field(WIRE_LEN, packet.len() as u32);
 }
 
+/// A test run's packet comes by the loopback, whose address is zero: others are another host's.
+fn describe_destination(packet: &Packet) {
+    const PACKET_HOST: u32 = 0;
+    const PACKET_OTHERHOST: u32 = 3;
+    let mut destination = [0; 6];
+    let _ = packet.read(0, &mut destination);
+    if packet.field(PKT_TYPE) == PACKET_HOST && destination != [0; 6] {
+        packet.set_field(PKT_TYPE, PACKET_OTHERHOST);
+    }
+}
+
 /// Fills the protocol that the link header names.
 pub(crate) fn describe_protocol(packet: &Packet) {
     let mut header = [0; ETH_HLEN];
@@ -296,6 +307,7 @@ pub(super) fn test_run(
         .map_err(|errno| refuse(errno, "the packet does not fit"))?;
     let packet = session.packet();
     describe(packet, 1);
+    describe_destination(packet);
     let cookie = next_cookie();
     let socket = describe_socket(packet, cookie)?;
     let with_link = sees_link_header(program.prog_type());

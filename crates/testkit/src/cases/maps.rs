@@ -254,7 +254,7 @@ fn shown(world: &World<'_>, name: &str, value: &[u8]) -> String {
     }
     match (spec.map_type, <[u8; 4]>::try_from(value)) {
         (MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray, Ok(id)) => {
-            object(world, u32::from_le_bytes(id))
+            object(world, spec.map_type, u32::from_le_bytes(id))
         }
         _ => show_bytes(value),
     }
@@ -274,12 +274,14 @@ fn of_cpus(value: &[u8], spec: &MapSpec) -> String {
 }
 
 /// The name of the map or program that has this id: ids are each kernel's own.
-fn object(world: &World<'_>, id: u32) -> String {
+fn object(world: &World<'_>, map_type: MapType, id: u32) -> String {
     let is_map = |fd: &Fd| world.kernel.map_info(fd).is_ok_and(|info| info.id == id);
     let is_program = |fd: &Fd| world.kernel.prog_info(fd).is_ok_and(|info| info.id == id);
-    let map = world.maps.iter().find(|(_, fd)| is_map(fd));
-    let program = world.programs.iter().find(|(_, fd)| is_program(fd));
-    match map.or(program) {
+    let found = match map_type {
+        MapType::ProgArray => world.programs.iter().find(|(_, fd)| is_program(fd)),
+        _ => world.maps.iter().find(|(_, fd)| is_map(fd)),
+    };
+    match found {
         Some((name, _)) => format!("@{name}"),
         None => format!("id {id}"),
     }

@@ -37,6 +37,8 @@
 //! call p 0011 -> 2                        runs it with this context: what it returns
 //! use p                                   the same with the text of `text p` … `end`, which stands before
 //!                                         the file's cases
+//! try p size=4 -> 0 packet 0011           loads such a text with 4 for `$size` and runs it: what it returns,
+//!                                         and the packet if it has changed
 //! like NAME                               maps, settings and program of an earlier case of the file,
 //!                                         loaded and not run
 //! ret -> 2                                what it returned; or the errno of a run that was refused

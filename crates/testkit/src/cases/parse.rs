@@ -171,6 +171,14 @@ pub fn parse(text: &str) -> Vec<Case> {
                 text.unwrap_or_else(|| panic!("line {number}: no such text"))
                     .clone()
             }
+            "try" => {
+                let text = texts.get(words[1].as_str());
+                let text = text.unwrap_or_else(|| panic!("line {number}: no such text"));
+                words[2..].iter().fold(text.clone(), |text, word| {
+                    let (name, value) = word.split_once('=').expect("NAME=VALUE");
+                    text.replace(&format!("${name}"), value)
+                })
+            }
             _ => String::new(),
         };
         case.lines.push(Line {

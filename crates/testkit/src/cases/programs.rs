@@ -116,6 +116,25 @@ pub fn apply(world: &mut World<'_>, words: &[&str], block: &str) -> Result<Optio
             run(world, &fd);
             done()
         }
+        ["try", ..] => Some(match load(world, block)? {
+            Ok(fd) => {
+                run(world, &fd);
+                let sent = world.settings.run.data_in.clone();
+                result(world)?.map(|result| {
+                    let retval = result.retval as i32;
+                    match result.data_out == sent {
+                        true => retval.to_string(),
+                        false => format!("{retval} packet {}", show_bytes(&result.data_out)),
+                    }
+                })
+            }
+            Err(LoadError::Failed(failure)) => return Err(failure.to_string()),
+            Err(LoadError::Rejected { errno, log, .. }) => Err(Failure {
+                command: "BPF_PROG_LOAD",
+                errno,
+                detail: log,
+            }),
+        }),
         ["call", name, ref words @ ..] => {
             world.settings.run.ctx_in = parse_bytes(words)?;
             let fd = world.programs.get(name).ok_or("no such program")?.clone();

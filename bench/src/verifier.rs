@@ -5,6 +5,10 @@ use std::{
     process::Command,
 };
 
+use nix::sys::resource::{UsageWho, getrusage};
+use panal_linux::LinuxKernel;
+use panal_parity::build;
+use panal_uapi::kernel::Kernel;
 use serde_json::Value;
 
 use crate::{
@@ -14,7 +18,36 @@ use crate::{
 
 const ROUNDS: usize = 3;
 
-/// Objects that are measured: our own, and those of Debian's xdp-tools where they are.
+/// Selftests of Linux 6.12 that are large, or loop long.
+const SELFTESTS: &[&str] = &[
+    "bpf_flow",
+    "loop1",
+    "loop3",
+    "loop6",
+    "pyperf180",
+    "pyperf600",
+    "pyperf600_bpf_loop",
+    "pyperf600_iter",
+    "pyperf600_nounroll",
+    "pyperf_global",
+    "pyperf_subprogs",
+    "strobemeta",
+    "strobemeta_bpf_loop",
+    "strobemeta_nounroll1",
+    "strobemeta_nounroll2",
+    "strobemeta_subprogs",
+    "test_cls_redirect",
+    "test_l4lb",
+    "test_sysctl_loop1",
+    "test_tcp_hdr_options",
+    "test_verif_scale1",
+    "test_verif_scale2",
+    "test_verif_scale3",
+    "test_xdp_noinline",
+    "xdp_synproxy_kern",
+];
+
+/// Our own objects, and those of Debian's xdp-tools where they are.
 fn objects() -> Vec<PathBuf> {
     let folders = [
         root().join("examples"),
@@ -32,49 +65,115 @@ fn objects() -> Vec<PathBuf> {
     found
 }
 
-/// What a verifier counted over the accepted programs of an object.
-#[derive(Clone, Copy, Default)]
-struct Effort {
-    programs: u64,
+/// The selftests, compiled against the running kernel's types.
+fn selftests() -> Result<Vec<PathBuf>, String> {
+    let types = LinuxKernel::new().btf().map_err(|e| e.to_string())?;
+    let names: Vec<String> = SELFTESTS.iter().map(|name| (*name).to_owned()).collect();
+    let built = build::build("running", &types, &names)?;
+    for why in &built.failed {
+        println!("skipped: {why}");
+    }
+    Ok(built.objects)
+}
+
+/// What a verifier did with a program.
+struct Answer {
+    program: String,
+    verdict: String,
     processed: u64,
     states: u64,
     ns: u64,
 }
 
-fn effort(object: &Path, linux: bool) -> Effort {
-    let mut command = match panal() {
-        Ok(panal) => Command::new(panal),
-        Err(_) => return Effort::default(),
+fn ask(object: &Path, linux: bool) -> Vec<Answer> {
+    let Ok(panal) = panal() else {
+        return Vec::new();
     };
+    let mut command = Command::new(panal);
     command.args(["verify", "--json"]).arg(object);
     if linux {
         command.args(["--kernel", "linux"]);
     } else if Path::new("/sys/kernel/btf/vmlinux").exists() {
         command.args(["--profile", "host"]);
     }
-    let Ok(output) = command.output() else {
-        return Effort::default();
+    let output = match command.output() {
+        Ok(output) => output.stdout,
+        Err(_) => return Vec::new(),
     };
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut sum = Effort::default();
-    for line in text.lines() {
-        let Ok(program) = serde_json::from_str::<Value>(line) else {
-            continue;
-        };
-        if program["verdict"] != "accept" {
-            continue;
-        }
-        sum.programs += 1;
-        sum.processed += program["processed"].as_u64().unwrap_or(0);
-        sum.states += program["states_total"].as_u64().unwrap_or(0);
-        sum.ns += program["time_ns"].as_u64().unwrap_or(0);
-    }
-    sum
+    let answer = |line: &str| {
+        let said: Value = serde_json::from_str(line).ok()?;
+        Some(Answer {
+            program: said["program"].as_str()?.to_owned(),
+            verdict: said["verdict"].as_str()?.to_owned(),
+            processed: said["processed"].as_u64()?,
+            states: said["states_total"].as_u64()?,
+            ns: said["time_ns"].as_u64()?,
+        })
+    };
+    String::from_utf8_lossy(&output)
+        .lines()
+        .filter_map(answer)
+        .collect()
 }
 
-/// Million instructions a second.
-fn rate(effort: &Effort) -> f64 {
-    effort.processed as f64 * 1e3 / effort.ns.max(1) as f64
+/// The answers of the fastest of some rounds.
+fn fastest(object: &Path, linux: bool) -> Vec<Answer> {
+    (0..ROUNDS)
+        .map(|_| ask(object, linux))
+        .min_by_key(|answers| answers.iter().map(|a| a.ns).sum::<u64>())
+        .unwrap_or_default()
+}
+
+/// Sums over programs.
+#[derive(Clone, Copy, Default)]
+struct Effort {
+    processed: u64,
+    states: u64,
+    ns: u64,
+}
+
+impl Effort {
+    fn add(&mut self, answer: &Answer) {
+        self.processed += answer.processed;
+        self.states += answer.states;
+        self.ns += answer.ns;
+    }
+
+    /// Million instructions a second.
+    fn rate(&self) -> f64 {
+        self.processed as f64 * 1e3 / self.ns.max(1) as f64
+    }
+}
+
+/// All that was compared.
+#[derive(Default)]
+struct Comparison {
+    ours: Effort,
+    theirs: Effort,
+    /// For each program, how much of what Linux processed Panal did.
+    ratios: Vec<f64>,
+}
+
+impl Comparison {
+    /// Programs about which both say the same; their sums, `None` when there are none.
+    fn add(&mut self, panal: &[Answer], linux: &[Answer]) -> Option<(Effort, Effort)> {
+        let (mut ours, mut theirs) = (Effort::default(), Effort::default());
+        for a in panal {
+            let same = |b: &&Answer| b.program == a.program && b.verdict == a.verdict;
+            let Some(b) = linux.iter().find(same) else {
+                continue;
+            };
+            if a.processed == 0 || b.processed == 0 {
+                continue;
+            }
+            ours.add(a);
+            theirs.add(b);
+            self.ours.add(a);
+            self.theirs.add(b);
+            self.ratios.push(a.processed as f64 / b.processed as f64);
+        }
+        (theirs.processed != 0).then_some((ours, theirs))
+    }
 }
 
 /// Prints the table.
@@ -90,51 +189,52 @@ pub fn run() -> Result<(), String> {
         "Linux",
         "speed-up",
     ]);
-    let (mut ours, mut theirs) = (Effort::default(), Effort::default());
-    for object in objects() {
-        let fastest = |linux: bool| {
-            (0..ROUNDS)
-                .map(|_| effort(&object, linux))
-                .min_by_key(|e| e.ns)
-                .unwrap_or_default()
-        };
-        let (panal, linux) = (fastest(false), fastest(true));
-        if panal.programs == 0 || panal.programs != linux.programs {
-            continue;
-        }
-        for (sum, one) in [(&mut ours, &panal), (&mut theirs, &linux)] {
-            sum.processed += one.processed;
-            sum.states += one.states;
-            sum.ns += one.ns;
-        }
-        let name = object
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        table.row(&row(name, &panal, &linux));
+    let mut objects = objects();
+    match selftests() {
+        Ok(more) => objects.extend(more),
+        Err(why) => println!("skipped: the large selftests: {why}"),
     }
-    table.row(&row("all".into(), &ours, &theirs));
+    let mut all = Comparison::default();
+    for object in objects {
+        let (panal, linux) = (fastest(&object, false), fastest(&object, true));
+        if let Some((ours, theirs)) = all.add(&panal, &linux) {
+            let name = object.file_name().unwrap_or_default().to_string_lossy();
+            table.row(&row(&name, &ours, &theirs));
+        }
+    }
+    table.row(&row("all", &all.ours, &all.theirs));
     table.print();
-    println!("\nbest of {ROUNDS} rounds; objects whose programs both accept");
-    if theirs.processed == 0 {
+    println!("\nbest of {ROUNDS} rounds; programs about which both say the same");
+    all.ratios.sort_by(f64::total_cmp);
+    if let [.., most] = all.ratios[..] {
+        let median = all.ratios[all.ratios.len() / 2];
+        println!(
+            "processed, Panal / Linux, over {} programs: median {median:.2}, at most {most:.2}",
+            all.ratios.len()
+        );
+    } else {
         println!("skipped: Linux's figures: bpf(2) does not work here");
         println!("Panal alone: see `panal verify --json`");
+    }
+    if let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) {
+        // The kernel counts in units of 1024 bytes.
+        let largest = usage.max_rss() as f64 * 1024.0 / 1e6;
+        println!("memory: the largest process had {largest:.0} MB");
     }
     Ok(())
 }
 
-fn row(name: String, panal: &Effort, linux: &Effort) -> [String; 9] {
-    let ratio = panal.processed as f64 / linux.processed.max(1) as f64;
+fn row(name: &str, ours: &Effort, theirs: &Effort) -> [String; 9] {
+    let ratio = ours.processed as f64 / theirs.processed.max(1) as f64;
     [
-        name,
-        panal.processed.to_string(),
-        linux.processed.to_string(),
+        name.to_owned(),
+        ours.processed.to_string(),
+        theirs.processed.to_string(),
         format!("{ratio:.2}"),
-        panal.states.to_string(),
-        linux.states.to_string(),
-        format!("{:.2}", rate(panal)),
-        format!("{:.2}", rate(linux)),
-        format!("{:.1}", rate(panal) / rate(linux).max(1e-9)),
+        ours.states.to_string(),
+        theirs.states.to_string(),
+        format!("{:.2}", ours.rate()),
+        format!("{:.2}", theirs.rate()),
+        format!("{:.1}", ours.rate() / theirs.rate().max(1e-9)),
     ]
 }

@@ -93,6 +93,9 @@ pub struct Request<'a> {
     pub profile: &'a Profile,
     /// As in `bpf_attr.log_level`.
     pub log_level: u32,
+    /// Nanoseconds of a clock that never goes back, for [`VerifierStats::time_ns`]: how long the
+    /// verdict took, without its explanation.
+    pub clock: Option<fn() -> u64>,
 }
 
 /// The verifier's answer.

@@ -35,13 +35,15 @@ pub fn verify(request: &Request<'_>) -> Outcome {
             };
         }
     };
+    let now = || request.clock.map_or(0, |clock| clock());
+    let begin = now();
     let verdict = check(&mut env);
     let stats = VerifierStats {
         processed: env.search.processed,
         total_states: env.search.total_states,
         peak_states: env.search.peak_states,
         stack_depth: verdict.as_ref().copied().unwrap_or(0),
-        time_ns: 0,
+        time_ns: now().saturating_sub(begin),
     };
     match verdict {
         Ok(_) => {

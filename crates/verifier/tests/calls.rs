@@ -142,6 +142,7 @@ fn ours(case: &Case<'_>, profile: &Profile) -> Option<String> {
         types: None,
         profile,
         log_level: 0,
+        clock: None,
     });
     outcome
         .result

@@ -109,6 +109,7 @@ fn run(case: &Case<'_>) -> Result<(), String> {
         types: None,
         profile: &profile,
         log_level: 0,
+        clock: None,
     });
     match (&outcome.result, case.expect.split_once(':')) {
         (Ok(_), None) if case.expect == "accept" => Ok(()),
@@ -162,6 +163,7 @@ fn reserved_fields_matter_where_a_path_comes_by() {
             types: None,
             profile: &profile,
             log_level: 0,
+            clock: None,
         })
         .result
     };

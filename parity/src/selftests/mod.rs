@@ -11,7 +11,6 @@
 //! target folder, at the time of the run.
 
 mod ask;
-mod build;
 mod messages;
 mod page;
 mod recorded;
@@ -23,6 +22,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 use panal_btf::Btf;
 use panal_kernel::PanalKernel;
 use panal_linux::LinuxKernel;
+use panal_parity::build;
 use panal_uapi::{Capabilities, kernel::Kernel, profile::Profile};
 
 use crate::objects::Verdict;

@@ -10,8 +10,7 @@ use std::{
 
 use object::{Object as _, ObjectSection as _};
 use panal_btf::Btf;
-
-use super::build::root;
+use panal_parity::build::root;
 
 /// The package that always depends on the newest image of its kind: the one for virtual machines, a
 /// third of the usual one's size, with the same verifier.

@@ -1,9 +1,6 @@
 //! `BPF_PROG_LOAD`
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use panal_isa::{Instruction, Slot};
 use panal_uapi::{
@@ -23,6 +20,7 @@ use crate::{
     PanalKernel,
     engine::Engine,
     fds::Object,
+    helpers::time,
     maps::Map,
     objects::{BtfObject, Counters, Program, Target, object_name},
     tag,
@@ -171,12 +169,9 @@ fn judge(kernel: &PanalKernel, spec: &ProgSpec, prepared: &Prepared) -> Result<O
         }),
         profile: &kernel.shared.config.profile,
         log_level: spec.log_level,
+        clock: Some(time::monotonic),
     };
-    // The verifier has no clock.
-    let begin = Instant::now();
-    let mut outcome = panal_verifier::verify(&request);
-    outcome.stats.time_ns = begin.elapsed().as_nanos() as u64;
-    Ok(outcome)
+    Ok(panal_verifier::verify(&request))
 }
 
 /// Whether programs of this type reach into kernel types, which only the own profile describes.

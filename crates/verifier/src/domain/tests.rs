@@ -1,7 +1,7 @@
 //! Each operation's result contains every concrete result: exhaustively at small widths, by random
 //! members at 64 bits.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use panal_isa::{AluOp, Condition, Width};
 
@@ -488,6 +488,56 @@ fn operations_and_branches_contain_everything_where_readings_wrap_at_3_bits() {
             for y in &small_sets(3, b) {
                 left.iter().for_each(|x| check_all(x, y));
             }
+        }
+    }
+}
+
+type Set = (Scalar, Vec<u64>);
+
+/// Pairs of an operation and a width of which a smaller operand gives no smaller result, with how
+/// often, and the first case.
+fn not_monotone(sets: &[Set], others: &[Set]) -> BTreeMap<String, (u32, [Scalar; 3])> {
+    let mut broken = BTreeMap::new();
+    for (small, _) in sets {
+        for (large, _) in sets.iter().filter(|(large, _)| large.includes(small)) {
+            for (other, _) in others {
+                for op in OPS {
+                    for width in [Width::W32, Width::W64] {
+                        let apply = |mut a: Scalar, b: &Scalar| {
+                            a.apply(op, width, b);
+                            a
+                        };
+                        if !apply(*large, other).includes(&apply(*small, other))
+                            || !apply(*other, large).includes(&apply(*other, small))
+                        {
+                            let name = alloc::format!("{op:?} {width:?}");
+                            let first = [*small, *large, *other];
+                            broken.entry(name).or_insert((0, first)).0 += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn operations_on_a_smaller_set_give_a_smaller_set_exhaustively_at_3_bits() {
+    let sets = small_sets(3, 0);
+    let broken = not_monotone(&sets, &sets);
+    assert!(broken.is_empty(), "{broken:#x?}");
+}
+
+#[test]
+fn operations_on_a_smaller_set_give_a_smaller_set_where_readings_wrap_at_2_bits() {
+    for a in BASES {
+        for b in BASES {
+            let broken = not_monotone(
+                &small_sets(2, a.wrapping_add(2)),
+                &small_sets(2, b.wrapping_add(2)),
+            );
+            assert!(broken.is_empty(), "{a:#x} {b:#x}: {broken:#x?}");
         }
     }
 }

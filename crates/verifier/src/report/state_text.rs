@@ -284,6 +284,8 @@ fn range_parts(n: &Scalar, parts: &mut Vec<String>) {
         ("umin32", n.u32_min.into(), n.u32_min != 0),
         ("umax32", n.u32_max.into(), n.u32_max != u32::MAX),
     ];
+    let is_negative =
+        |(name, value, _): (&str, u64, bool)| name.starts_with('s') && value >> 63 != 0;
     let mut printed = [false; 8];
     for i in 0..bounds.len() {
         let (name, value, says) = bounds[i];
@@ -291,8 +293,10 @@ fn range_parts(n: &Scalar, parts: &mut Vec<String>) {
             continue;
         }
         let mut names = String::from(name);
-        for j in i + 1..bounds.len() {
-            if bounds[j].2 && !printed[j] && bounds[j].1 == value {
+        // Least ones with least ones, greatest with greatest; no negative ones with others.
+        for j in (i + 2..bounds.len()).step_by(2) {
+            let alike = bounds[j].1 == value && is_negative(bounds[j]) == is_negative(bounds[i]);
+            if bounds[j].2 && !printed[j] && alike {
                 names.push('=');
                 names.push_str(bounds[j].0);
                 printed[j] = true;

@@ -94,6 +94,7 @@ fn prove(prog_type: ProgType, slots: &[panal_isa::Slot]) -> Option<Proof> {
         types: None,
         profile: &profile,
         log_level: 0,
+        clock: None,
     };
     panal_verifier::verify(&request).result.ok()
 }

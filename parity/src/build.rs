@@ -1,4 +1,4 @@
-//! Unpacks and compiles the selftests.
+//! Unpacks and compiles the selftests of Linux 6.12.
 
 use std::{
     fs,
@@ -20,11 +20,16 @@ const PARTS: &[&str] = &[
 
 /// Objects that were compiled, and sources that could not be.
 pub struct Built {
+    /// Paths of the objects.
     pub objects: Vec<PathBuf>,
+    /// Names, with the compiler's first error.
     pub failed: Vec<String>,
 }
 
 /// Where sources are unpacked and objects are written.
+///
+/// # Errors
+/// The folder cannot be made.
 pub fn root() -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -34,8 +39,11 @@ pub fn root() -> Result<PathBuf, String> {
     Ok(root)
 }
 
-/// Compiles `verifier_*.c`, or only the names given, against the types of a kernel. `kernel` names
-/// the folder of the objects.
+/// Compiles `verifier_*.c`, or the programs of the names given, against the types of a kernel.
+/// `kernel` names the folder of the objects.
+///
+/// # Errors
+/// Sources or compiler are not there, or the folder cannot be written.
 pub fn build(kernel: &str, types: &Btf, names: &[String]) -> Result<Built, String> {
     if !Path::new(SOURCE).exists() {
         return Err(format!(
@@ -124,9 +132,11 @@ fn sources(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, String> {
                 .to_string_lossy()
                 .into_owned();
             let stem = name.trim_end_matches(".c");
-            name.starts_with("verifier_")
-                && name.ends_with(".c")
-                && (names.is_empty() || names.iter().any(|n| n == stem))
+            name.ends_with(".c")
+                && match names {
+                    [] => name.starts_with("verifier_"),
+                    names => names.iter().any(|n| n == stem),
+                }
         })
         .collect();
     found.sort();

@@ -47,6 +47,10 @@ const REJECTED: u8 = 1;
 /// It could not even be tried: wrong arguments, an unreadable object, a lack of rights.
 const COULD_NOT_TRY: u8 = 2;
 
+/// States of the search come and go by the thousand: the verifier is a tenth faster with it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.color.apply();

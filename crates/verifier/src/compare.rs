@@ -20,7 +20,8 @@ pub enum Exactness {
 /// What the loader's capabilities change.
 #[derive(Clone, Copy)]
 struct Rules {
-    /// Every number matters exactly: without `CAP_BPF` nothing is traced back.
+    /// Every number matters exactly: without `CAP_BPF` nothing is traced back, and a witness is to see
+    /// all that can be.
     all_precise: bool,
     /// Numbers must be the same: the limits of pointer arithmetic may hang on them.
     same_numbers: bool,
@@ -75,7 +76,7 @@ pub fn states(env: &mut Env<'_>, id: StateId, st: &State, exactness: Exactness) 
     map.clear();
     let mut ids = Ids {
         rules: Rules {
-            all_precise: !env.is_capable(),
+            all_precise: !env.is_capable() || env.witness.is_some(),
             same_numbers: env.explores_alu_limits,
             reads_left_over: env.sees_addresses(),
         },

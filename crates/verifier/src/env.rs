@@ -97,6 +97,8 @@ pub struct Env<'a> {
     pub current_subprogram: u32,
     /// Records the path, when a rejection is walked a second time.
     pub recorder: Option<alloc::boxed::Box<crate::report::Recorder>>,
+    /// What is known wherever a path comes, for tests.
+    pub witness: Option<alloc::boxed::Box<crate::Witness>>,
     next_id: u32,
     /// Whether some pointer arithmetic was given a limit that another path could change.
     pub explores_alu_limits: bool,
@@ -130,6 +132,7 @@ impl<'a> Env<'a> {
                     .contains(panal_uapi::Capabilities::BPF),
             current_subprogram: 0,
             recorder: None,
+            witness: None,
             next_id: 0,
             strict_alignment: request
                 .flags

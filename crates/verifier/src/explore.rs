@@ -335,9 +335,10 @@ pub fn run(env: &mut Env<'_>, mut st: State, slot: usize) -> Check {
     env.previous = usize::MAX;
     let mut print_state = true;
     loop {
-        let flow = match env.recorder {
-            None => path_step(env, &mut st, &mut print_state)?,
-            Some(_) => recorded_step(env, &mut st, &mut print_state)?,
+        let flow = match (&env.recorder, &env.witness) {
+            (None, None) => path_step(env, &mut st, &mut print_state)?,
+            (Some(_), _) => recorded_step(env, &mut st, &mut print_state)?,
+            (None, Some(_)) => witnessed_step(env, &mut st, &mut print_state)?,
         };
         match flow {
             Flow::To(next) => {
@@ -376,6 +377,17 @@ fn recorded_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> C
         }
     }
     flow
+}
+
+/// The same step when all that is known is noted.
+#[cold]
+fn witnessed_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check<Flow> {
+    let slot = env.slot;
+    let live = env.aux.get(slot).map_or(0, |aux| aux.live_regs);
+    if let Some(witness) = &mut env.witness {
+        witness.note(slot, live, st);
+    }
+    path_step(env, st, print_state)
 }
 
 /// Since 6.17 a mispredicted path that would do harm is no reason to refuse the program: a barrier

@@ -30,7 +30,9 @@ mod state;
 mod subprograms;
 mod transfer;
 mod verify;
+mod witness;
 
 pub use proof::{Access, BranchFact, CallFact, Fact, Proof, Region, Subprogram};
 pub use request::{MapDescription, Outcome, ProgramTypes, Request, Tied};
 pub use verify::verify;
+pub use witness::Witness;

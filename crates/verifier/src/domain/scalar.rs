@@ -94,7 +94,6 @@ impl Scalar {
     }
 
     /// Whether a number is a member.
-    #[cfg(test)]
     pub const fn contains(&self, v: u64) -> bool {
         self.bits.contains(v)
             && self.umin <= v

@@ -3,7 +3,8 @@
 //! The input is a seed for the generator of plausible programs (eight bytes), then changes to what
 //! it made: a program that is nearly right is what a verifier can be wrong about. What the verifier
 //! accepts runs on several packets and map contents. Each access must lie in a live object, to the
-//! byte; code proven dead must not be reached, and helpers must get what their signatures say.
+//! byte; code proven dead must not be reached, and helpers must get what their signatures say. At each
+//! step the registers must lie inside of a state in which verification came there.
 
 mod mutate;
 mod puzzle;
@@ -19,8 +20,8 @@ use panal_uapi::{
     kernel::ProgFlags,
     profile::{Limits, Profile},
 };
-use panal_verifier::{MapDescription, Proof, Request};
-use panal_vm::{Executable, Stop, Strict, Unobserved};
+use panal_verifier::{MapDescription, Proof, Request, Witness};
+use panal_vm::{Executable, Observer, Step, Stop, Strict};
 
 use world::{Objects, World};
 
@@ -39,10 +40,7 @@ pub fn sound(data: &[u8]) {
     };
     let mut slots = code.slots().to_vec();
     mutate::apply(&mut slots, changes);
-    let Some(proof) = prove(program.prog_type, &slots) else {
-        return;
-    };
-    run(&proof, seed);
+    prove_and_run(program.prog_type, &slots, seed);
 }
 
 /// Choices of a program that reckons: see `puzzle.rs`.
@@ -52,8 +50,39 @@ pub fn ranges(data: &[u8]) {
         return;
     };
     let mix = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    if let Some(proof) = prove(prog_type, &slots) {
-        run(&proof, data.iter().fold(0, mix));
+    prove_and_run(prog_type, &slots, data.iter().fold(0, mix));
+}
+
+fn prove_and_run(prog_type: ProgType, slots: &[panal_isa::Slot], seed: u64) {
+    if let Some(proof) = prove(prog_type, slots) {
+        let known = ask(prog_type, slots, Witness::of);
+        run(&proof, known.as_ref(), seed);
+    }
+}
+
+/// Holds the registers of a run against what verification knew.
+struct Inside<'a> {
+    known: Option<&'a Witness>,
+    last: Option<(u32, u32)>,
+    outside: Option<String>,
+}
+
+impl Observer for Inside<'_> {
+    fn step(&mut self, step: &Step<'_>) -> bool {
+        // An instruction may be several operations: only before the first is it what it was.
+        let here = Some((step.frame, step.slot));
+        let again = self.last == here;
+        self.last = here;
+        let Some(known) = self.known else {
+            return true;
+        };
+        let (slot, registers) = (step.slot as usize, &step.registers[..10]);
+        if again || known.allows(slot, registers) {
+            return true;
+        }
+        let text = known.text(slot);
+        self.outside = Some(format!("at {slot}: {registers:#x?} not among\n{text}"));
+        false
     }
 }
 
@@ -75,6 +104,16 @@ fn maps() -> Vec<MapDescription> {
 }
 
 fn prove(prog_type: ProgType, slots: &[panal_isa::Slot]) -> Option<Proof> {
+    ask(prog_type, slots, |request| {
+        panal_verifier::verify(request).result.ok()
+    })
+}
+
+fn ask<T>(
+    prog_type: ProgType,
+    slots: &[panal_isa::Slot],
+    question: impl FnOnce(&Request<'_>) -> Option<T>,
+) -> Option<T> {
     let profile = Profile {
         limits: Limits {
             processed: 100_000,
@@ -96,11 +135,11 @@ fn prove(prog_type: ProgType, slots: &[panal_isa::Slot]) -> Option<Proof> {
         log_level: 0,
         clock: None,
     };
-    panal_verifier::verify(&request).result.ok()
+    question(&request)
 }
 
 /// Runs a proven program on worlds of this seed.
-fn run(proof: &Proof, seed: u64) {
+fn run(proof: &Proof, known: Option<&Witness>, seed: u64) {
     let world = Rc::new(RefCell::new(World::new(proof.prog_type())));
     // A helper that the world does not have: nothing to be learnt.
     let Ok(executable) = Executable::new(proof, &*world.borrow()) else {
@@ -111,10 +150,14 @@ fn run(proof: &Proof, seed: u64) {
         let mut run = World::run(&world);
         let context = world.borrow().context();
         let mut guard = Strict(Objects(world.clone()));
-        let outcome =
-            executable.run_with(&mut run, [context, 0, 0, 0, 0], &mut guard, &mut Unobserved);
+        let mut inside = Inside {
+            known,
+            last: None,
+            outside: None,
+        };
+        let outcome = executable.run_with(&mut run, [context, 0, 0, 0, 0], &mut guard, &mut inside);
         let violation = world.borrow_mut().violation.take();
-        let fault = match (outcome, violation) {
+        let fault = match (outcome, violation.or(inside.outside)) {
             (_, Some(violation)) => violation,
             (Ok(_) | Err(Stop::Budget { .. }), None) => continue,
             (Err(stop), None) => stop.to_string(),
@@ -139,6 +182,7 @@ fn text(slots: &[panal_isa::Slot]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use panal_vm::Unobserved;
 
     /// Programs that nobody accepts would test nothing.
     #[test]
@@ -150,6 +194,31 @@ mod tests {
         });
         let accepted = accepted.count();
         assert!(accepted > 80, "only {accepted} of 200");
+    }
+
+    #[test]
+    fn registers_outside_of_what_is_known_are_noticed() {
+        let text = "r0 = *(u8 *)(r1 + 0)\nr0 &= 3\nr0 += 4\nexit";
+        let code = panal_isa::assemble(text, &mut ()).unwrap();
+        let known = ask(ProgType::SocketFilter, &code.slots, Witness::of).unwrap();
+        let with = |r0| known.allows(3, &[r0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(with(4) && with(7));
+        assert!(!with(3) && !with(8) && !with(1 << 32));
+        let mut inside = Inside {
+            known: Some(&known),
+            last: None,
+            outside: None,
+        };
+        let registers = &[8; 11];
+        let mut step = Step {
+            program: "t",
+            slot: 3,
+            registers,
+            frame: 0,
+        };
+        assert!(!inside.step(&step) && inside.outside.is_some());
+        step.slot = 0;
+        assert!(inside.step(&step), "nothing is known of what is not read");
     }
 
     /// The generator's careful programs need no proof: the world itself must not find fault.

@@ -1330,6 +1330,10 @@ typedef void (*btf_trace_xdp_cpumap_enqueue)(void *, int, unsigned int, unsigned
 
 typedef void (*btf_trace_xdp_devmap_xmit)(void *, const struct net_device *, const struct net_device *, int, int, int);
 
+struct bpf_iter_bits {
+	__u64 __opaque[2];
+};
+
 struct bpf_dynptr {
 	__u64 __opaque[2];
 };

@@ -21,6 +21,7 @@ use crate::{
     held::Held,
     host::Host,
     kernel::Shared,
+    kfuncs::BitSets,
     live::Live,
     objects::Program,
     packet::{self, Packet},
@@ -447,6 +448,7 @@ impl<'k> Session<'k> {
             clock,
             index_word: memory.words.address(),
             held: Held::default(),
+            bits: BitSets::default(),
         };
         run.host = (&raw mut host).cast::<c_void>();
         let outcome = if shared.config.checked {

@@ -1,6 +1,9 @@
 //! What a run carries beside its machine state: whose event it is, which packet, where it reports.
 
-use crate::{cpu::Paths, held::Held, kernel::Shared, objects::Program, packet::Packet, task::Task};
+use crate::{
+    cpu::Paths, held::Held, kernel::Shared, kfuncs::BitSets, objects::Program, packet::Packet,
+    task::Task,
+};
 
 /// The kernel's side of one run. Helpers reach it through the run.
 pub(crate) struct Host<'a> {
@@ -30,4 +33,6 @@ pub(crate) struct Host<'a> {
     pub index_word: u64,
     /// What the program has taken and must give back.
     pub held: Held,
+    /// Copies of the bits that it goes through.
+    pub bits: BitSets,
 }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use panal_btf::TypeId;
+use panal_btf::{Btf, TypeId};
 use panal_maps::{Arena, Handles, MapDef, ObjectArray};
 use panal_uapi::{
     AttachType, Errno, MapType, ProgType,
@@ -15,7 +15,10 @@ use panal_uapi::{
 use panal_verifier::MapDescription;
 use panal_vm::MapLink;
 
-use crate::objects::{BtfObject, Program};
+use crate::{
+    objects::{BtfObject, Program},
+    types::laid_out::Object,
+};
 
 /// A map.
 pub struct Map {
@@ -36,8 +39,30 @@ pub struct Map {
     owner: OnceLock<(ProgType, Option<AttachType>)>,
 }
 
-/// Where a map's header in the cage, which its handle points to, shows the map's id.
-pub(crate) const HEADER_ID: u64 = 16;
+/// Where a map's header in the cage, which its handle points to, has the map's id for the kernel
+/// itself: at its end.
+pub(crate) const HEADER_ID: u64 = Handles::HEADER as u64 - 4;
+
+/// What programs see of a map that look into it: `struct bpf_map` as the kernel's types lay it out.
+fn header(types: &Btf, def: &MapDef, id: u32) -> Vec<u8> {
+    let mut header = vec![0; Handles::HEADER];
+    if let Some(mut shown) = Object::new(types, "bpf_map") {
+        for (field, value) in [
+            ("map_type", def.map_type.number()),
+            ("key_size", def.key_size),
+            ("value_size", def.value_size),
+            ("max_entries", def.max_entries),
+            ("id", id),
+        ] {
+            // A kernel whose maps lack a field shows none.
+            let _ = shown.set(field, value.into());
+        }
+        let len = shown.bytes().len().min(HEADER_ID as usize);
+        header[..len].copy_from_slice(&shown.bytes()[..len]);
+    }
+    header[HEADER_ID as usize..].copy_from_slice(&id.to_ne_bytes());
+    header
+}
 
 /// A map before it has an id.
 pub(crate) struct NewMap {
@@ -47,6 +72,8 @@ pub(crate) struct NewMap {
     pub inner_def: Option<MapDef>,
     pub core: Arc<dyn panal_maps::Map>,
     pub handles: Arc<Handles>,
+    /// The kernel's types.
+    pub kernel_types: Arc<Btf>,
 }
 
 impl NewMap {
@@ -59,18 +86,9 @@ impl NewMap {
             inner_def,
             core,
             handles,
+            kernel_types,
         } = self;
-        let def = core.base().def();
-        let header: Vec<u8> = [
-            def.map_type.number(),
-            def.key_size,
-            def.value_size,
-            def.max_entries,
-            id,
-        ]
-        .into_iter()
-        .flat_map(u32::to_ne_bytes)
-        .collect();
+        let header = header(&kernel_types, core.base().def(), id);
         let handle = handles.insert(core.clone(), &header).unwrap_or(0);
         Map {
             id,

@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use panal_loader::Open;
+use panal_loader::{Loaded, Open};
+use panal_object::{Element, Origin};
 use panal_uapi::{
     ProgType,
     kernel::{Kernel, ProgFlags, TestRun},
@@ -90,16 +91,21 @@ impl Asked {
 
     /// Loads one program and runs it on 64 zero bytes, as the selftests' own runner does; one that is
     /// a system call's, on nothing.
-    fn execute(&self, kernel: &dyn Kernel, program: &str) -> Result<u32, String> {
+    /// With `filled`, maps are filled as that runner fills them.
+    fn execute(&self, kernel: &dyn Kernel, program: &str, filled: bool) -> Result<u32, String> {
         let bytes = std::fs::read(&self.path).map_err(|e| e.to_string())?;
         let mut open = Open::parse(&bytes, &self.file).map_err(|e| e.to_string())?;
         open.without_pins();
         self.prepare(&mut open, false);
         open.only(program).map_err(|e| e.to_string())?;
+        load_called(&mut open);
         let loaded = open
             .prepare(kernel)
             .and_then(|p| p.load())
             .map_err(|e| e.to_string())?;
+        if filled {
+            fill(&self.file, kernel, &loaded)?;
+        }
         let program = loaded.program(program).map_err(|e| e.to_string())?;
         let run = match program.plan.prog_type {
             Some(ProgType::Syscall) => TestRun::default(),
@@ -117,6 +123,38 @@ impl Asked {
             None => Ok(result.retval),
         }
     }
+}
+
+/// Loads what stands in the object's prog arrays from the start, too.
+fn load_called(open: &mut Open) {
+    let object = open.object().clone();
+    let called = |id| {
+        object.maps().iter().any(|map| match &map.origin {
+            Origin::Defined(elements) => elements.iter().any(|(_, e)| *e == Element::Program(id)),
+            _ => false,
+        })
+    };
+    for plan in open.programs_mut() {
+        plan.load |= called(plan.id);
+    }
+}
+
+/// Fills the maps that the selftests' own runner fills: a number of bytes, and a value so far in.
+fn fill(file: &str, kernel: &dyn Kernel, loaded: &Loaded) -> Result<(), String> {
+    let map = match file {
+        "verifier_array_access" => "map_array_ro",
+        "verifier_value_ptr_arith" => "map_array_48b",
+        _ => return Ok(()),
+    };
+    const WORDS: usize = 12;
+    let mut value = [0u32; WORDS];
+    value[0] = 7 * 4;
+    value[7] = 0xabcd_ef12;
+    let value: Vec<u8> = value.into_iter().flat_map(u32::to_ne_bytes).collect();
+    let map = loaded.map(map).map_err(|e| e.to_string())?;
+    kernel
+        .map_update(&map.fd, &[0; 4], &value, 0)
+        .map_err(|e| e.to_string())
 }
 
 fn both_accept(case: &Case) -> bool {
@@ -139,7 +177,7 @@ pub fn live(
     for ((program, linux_says), (_, panal_says)) in theirs.into_iter().zip(ours) {
         let mut case = asked.case(program, linux_says, panal_says);
         if both_accept(&case) && case.expected.retval.is_some() {
-            let run = |kernel| asked.execute(kernel, &case.program);
+            let run = |kernel| asked.execute(kernel, &case.program, true);
             case.returned = Some((run(linux), run(runner)));
         }
         cases.push(case);
@@ -170,12 +208,13 @@ pub fn recorded(
             },
         };
         let mut case = asked.case(program, linux_says, panal_says);
-        // What a run returns is compared where the selftest says what it should be.
+        // What a run returns is compared where the selftest says what it should be; the maps were
+        // empty then.
         if both_accept(&case)
             && let Some(retval) = answer.retval
             && case.expected.returns().is_some()
         {
-            case.returned = Some((Ok(retval), asked.execute(runner, &case.program)));
+            case.returned = Some((Ok(retval), asked.execute(runner, &case.program, false)));
         }
         cases.push(case);
     }

@@ -61,11 +61,17 @@ impl Case {
         self.linux.word() == "reject" && self.panal.word() == "accept"
     }
 
-    /// Whether a run returned another value than Linux's.
+    /// Whether a run returned another value than Linux's; of addresses, whether one is null and the
+    /// other is not.
     pub fn returned_otherwise(&self) -> bool {
-        self.returned
-            .as_ref()
-            .is_some_and(|(linux, panal)| linux.is_ok() && linux != panal)
+        let Some((Ok(linux), panal)) = &self.returned else {
+            return false;
+        };
+        match panal {
+            Err(_) => true,
+            Ok(panal) if self.expected.returns_pointer() => (*linux == 0) != (*panal == 0),
+            Ok(panal) => linux != panal,
+        }
     }
 
     /// The first text of the selftest that Panal's log lacks; `None` when all are there or none is

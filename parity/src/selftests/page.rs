@@ -75,7 +75,8 @@ impl Parts {
              clang-22 against the types of the kernel that is meant, asked of Panal under that kernel's profile.\n\
              The running kernel is asked itself (*live*); what Linux 6.12 said is *recorded*\n\
              (`parity/recorded/`), to a loader with every capability and to one without any (*unprivileged*);\n\
-             its types come from Debian's kernel package.\n\n",
+             its types come from Debian's kernel package. What a selftest calls a pointer (`POINTER_VALUE`) is\n\
+             compared for being null or not.\n\n",
         );
         for (which, part) in &self.0 {
             let name = which.name();

@@ -68,10 +68,19 @@ const FLAGS: &[(&str, u32)] = &[
     ("BPF_F_TEST_REG_INVARIANTS", 1 << 7),
 ];
 
-/// Return values that have names. (`POINTER_VALUE` means any.)
+/// What a selftest writes that returns an address, which it cannot know.
+const POINTER: &str = "POINTER_VALUE";
+
+/// Return values that have names.
 const RETURN_VALUES: &[(&str, i64)] = &[("INT_MIN", i32::MIN as i64), ("TEST_DATA_LEN", 64)];
 
 impl Expectation {
+    /// Whether the selftest says that an address is returned: kernels cannot return the same, only
+    /// null or not.
+    pub fn returns_pointer(&self) -> bool {
+        self.retval.as_deref() == Some(POINTER)
+    }
+
     /// The return value as a number; `None` where any will do.
     pub fn returns(&self) -> Option<u32> {
         let text = self.retval.as_deref()?;

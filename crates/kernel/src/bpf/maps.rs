@@ -159,6 +159,7 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
         inner: inner.as_ref().map(|map| map.describe()),
         core,
         handles: kernel.shared.handles.clone(),
+        kernel_types: kernel.shared.config.profile.btf.clone(),
     };
     let map = kernel.shared.maps.publish(|id| new.with_id(id));
     if map.handle == 0 {

@@ -11,7 +11,7 @@ mod format;
 mod map;
 mod numbers;
 mod print;
-mod probe;
+pub(crate) mod probe;
 mod redirect;
 mod ringbuf;
 mod skb;

@@ -96,7 +96,7 @@ fn user_string(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<usiz
     call.host().task.read_string(from, buffer)
 }
 
-fn kernel(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+pub(crate) fn kernel(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<(), Errno> {
     let read = call.read(from, buffer);
     read.map_err(|_| not_kernel_memory(from))
 }

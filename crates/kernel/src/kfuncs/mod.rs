@@ -3,6 +3,7 @@
 
 mod arena;
 mod dynptr;
+mod iter_bits;
 mod iter_num;
 mod sections;
 
@@ -30,7 +31,10 @@ fn int(result: Result<(), Errno>) -> u64 {
     u64::from(result.err().map_or(0, |errno| errno.as_return() as u32))
 }
 
+pub(crate) use iter_bits::BitSets;
+
 const TABLES: &[&[Kfunc]] = &[
+    iter_bits::TABLE,
     arena::TABLE,
     dynptr::TABLE,
     iter_num::TABLE,

@@ -10,6 +10,7 @@
 //! `verifier_*.c` and writes up agreement with the running kernel, and with Linux 6.12 as it
 //! answered once, to loaders with every capability and without any.
 //! `panal-parity objects FILE...` asks about every program of compiled objects.
+//! `panal-parity tools [--out FILE]` asks about every program of tools that distributions ship.
 //!
 //! Asking Linux needs bpf(2) with the right to load programs; without, "skipped: why" is said.
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ mod mutate;
 mod objects;
 mod selftests;
 mod shrink;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -36,6 +38,7 @@ const USAGE: &str =
     "usage: panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N]
                          [--seed S] [--show N] [--jobs N] [--json FILE]
        panal-parity objects FILE...
+       panal-parity tools [--out FILE]
        panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...
        panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]";
 
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
         Some((command, rest)) if command == "fuzz" => Ok(fuzz::run(rest, &linux)),
         Some((command, rest)) if command == "objects" => {
             verifying_as(&linux).map(|panal| objects::run(rest, &linux, &panal))
+        }
+        Some((command, rest)) if command == "tools" => {
+            verifying_as(&linux).map(|panal| tools::run(rest, &linux, &panal))
         }
         Some((command, rest)) if command == "mutate" => {
             verifying_as(&linux).map(|panal| mutate::run(rest, &linux, &panal))

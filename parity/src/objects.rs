@@ -73,7 +73,21 @@ pub fn verdicts_with(
 ) -> Result<Vec<(String, Verdict)>, String> {
     let bytes = fs::read(path).map_err(|e| e.to_string())?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut open = Open::parse(&bytes, &name).map_err(|e| e.to_string())?;
+    let said = verdicts_of(kernel, &bytes, &name, change)?;
+    Ok(said
+        .into_iter()
+        .map(|(plan, verdict)| (plan.name, verdict))
+        .collect())
+}
+
+/// The same for an object that was read.
+pub fn verdicts_of(
+    kernel: &dyn Kernel,
+    bytes: &[u8],
+    name: &str,
+    change: &dyn Fn(&mut Open),
+) -> Result<Vec<(ProgramPlan, Verdict)>, String> {
+    let mut open = Open::parse(bytes, name).map_err(|e| e.to_string())?;
     open.without_pins();
     for plan in open.programs_mut() {
         plan.log_level = LOG_STATS;
@@ -94,7 +108,7 @@ pub fn verdicts_with(
     };
     Ok(plans
         .iter()
-        .map(|plan| (plan.name.clone(), verdict(plan)))
+        .map(|plan| (plan.clone(), verdict(plan)))
         .collect())
 }
 

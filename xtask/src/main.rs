@@ -22,6 +22,7 @@ Commands:
   gallery   write the explanations of the gallery and docs/gallery.md anew
   bench     build and run the benchmarks: ratios against other tools, in one run
   parity    ask Linux and Panal about the verifier selftests, write docs/parity.md
+  objects   ask Linux and Panal about the programs of real tools, write docs/objects.md
   fuzz-parity [--seconds N] [--programs N] [--seed S] [--show N] [--jobs N]
               [--engine interp|jit|both] [--json FILE]
             ask Linux and Panal about generated programs, compare what they compute
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Some("gallery") => gallery::run(rest),
         Some("bench") => bench::run(rest),
         Some("parity") => parity::selftests(rest),
+        Some("objects") => parity::objects(rest),
         Some("fuzz-parity") => parity::fuzz(rest),
         Some("tools") => tools::run(rest),
         Some("help" | "--help" | "-h") => {

@@ -1,4 +1,4 @@
-//! `cargo xtask parity` and `cargo xtask fuzz-parity`: agreement with the running Linux kernel.
+//! `cargo xtask parity`, `objects` and `fuzz-parity`: agreement with the running Linux kernel.
 
 use crate::{
     run::{Done, cargo, root, run as execute},
@@ -26,6 +26,17 @@ pub fn selftests(args: &[String]) -> Done {
     let page = root().join("docs/parity.md").to_string_lossy().into_owned();
     let out = ["--out".to_owned(), page];
     ask("selftests", &[&out, args].concat())
+}
+
+/// Asks both kernels about the programs of real tools and writes docs/objects.md.
+pub fn objects(args: &[String]) -> Done {
+    tools::provide(true)?;
+    let page = root()
+        .join("docs/objects.md")
+        .to_string_lossy()
+        .into_owned();
+    let out = ["--out".to_owned(), page];
+    ask("tools", &[&out, args].concat())
 }
 
 /// Asks both kernels about generated programs.

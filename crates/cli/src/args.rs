@@ -182,7 +182,7 @@ pub enum ProfileCommand {
         /// The file to write
         #[arg(value_name = "FILE", default_value = "linux.profile")]
         file: PathBuf,
-        /// Leave the kernel's types out: a file of some 20 KB
+        /// Leave the kernel's types out: a file of some 6 KB
         #[arg(long)]
         without_types: bool,
     },

@@ -121,8 +121,9 @@ pub fn json(features: &Features) -> Value {
     })
 }
 
+/// A heading of a section that is not the first.
 fn heading(out: &mut impl Write, text: &str) -> Result<(), Problem> {
-    Ok(writeln!(out, "{}", Painted(HEADING, text))?)
+    Ok(writeln!(out, "\n{}", Painted(HEADING, text))?)
 }
 
 fn answer(out: &mut impl Write, what: &str, answer: &Answer) -> Result<(), Problem> {
@@ -150,7 +151,7 @@ fn answer(out: &mut impl Write, what: &str, answer: &Answer) -> Result<(), Probl
 pub fn print(out: &mut impl Write, features: &Features) -> Result<(), Problem> {
     let kernel = clean(&features.kernel);
     let capabilities = features.capabilities();
-    writeln!(out, "{kernel}, asked with {capabilities}\n")?;
+    writeln!(out, "{kernel}, asked with {capabilities}")?;
     if !features.sysctls.is_empty() || features.config.is_some() {
         heading(out, "System configuration")?;
         for (name, value) in &features.sysctls {
@@ -164,17 +165,16 @@ pub fn print(out: &mut impl Write, features: &Features) -> Result<(), Problem> {
         if features.config.is_none() {
             writeln!(out, "the kernel's configuration is not kept here")?;
         }
-        writeln!(out)?;
     }
     heading(out, "Program types")?;
     for (name, said) in in_order(prog_types(), &features.program_types) {
         answer(out, &format!("program type {name}"), said)?;
     }
-    heading(out, "\nMap types")?;
+    heading(out, "Map types")?;
     for (name, said) in in_order(map_types(), &features.map_types) {
         answer(out, &format!("map type {name}"), said)?;
     }
-    heading(out, "\nInstructions and verifier")?;
+    heading(out, "Instructions and verifier")?;
     for (name, said) in in_order(groups(), &features.instructions) {
         let what = InstructionGroup::from_name(name).map_or("", InstructionGroup::what);
         answer(out, &format!("{name} ({what})"), said)?;
@@ -182,7 +182,7 @@ pub fn print(out: &mut impl Write, features: &Features) -> Result<(), Problem> {
     for (name, said) in &features.verifier {
         answer(out, name, said)?;
     }
-    heading(out, "\nHelpers")?;
+    heading(out, "Helpers")?;
     for (name, said) in in_order(prog_types(), &features.helpers) {
         match said {
             Ok(names) if names.is_empty() => writeln!(out, "{name}: none")?,
@@ -195,15 +195,15 @@ pub fn print(out: &mut impl Write, features: &Features) -> Result<(), Problem> {
             Err(why) => writeln!(out, "{name}: could not tell: {}", clean(why))?,
         }
     }
-    heading(out, "\nAttach types")?;
+    heading(out, "Attach types")?;
     for (name, said) in &features.attach_types {
         answer(out, name, said)?;
     }
-    heading(out, "\nLinks")?;
+    heading(out, "Links")?;
     for (name, said) in &features.links {
         answer(out, name, said)?;
     }
-    heading(out, "\nKernel functions")?;
+    heading(out, "Kernel functions")?;
     for (name, function) in &features.kernel_functions {
         let flags = function.flags.join(" ");
         let name = if flags.is_empty() {

@@ -23,16 +23,30 @@ pub const STANDARD: &str = "-";
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     let failed = |error| Problem::file(path, "read", &error);
     // Opening a pipe would wait for its writer, and a device may have no end.
-    let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+    let meta = std::fs::metadata(path).map_err(failed)?;
+    let kind = meta.file_type();
     if !kind.is_file() && !kind.is_dir() && !is_open_pipe(path, kind) {
-        return Err(Problem::File {
-            path: path.display().to_string(),
-            action: "read",
-            reason: format!("it is {}, not a file", kind_name(kind)),
-        });
+        return Err(refused(
+            path,
+            format!("it is {}, not a file", kind_name(kind)),
+        ));
     }
-    let file = File::open(path).map_err(failed)?;
-    read_all(path, file)
+    if kind.is_file() && meta.len() > LARGEST_FILE {
+        return Err(too_large(path));
+    }
+    read_all(path, File::open(path).map_err(failed)?)
+}
+
+fn refused(path: &Path, reason: String) -> Problem {
+    Problem::File {
+        path: path.display().to_string(),
+        action: "read",
+        reason,
+    }
+}
+
+fn too_large(path: &Path) -> Problem {
+    refused(path, "larger than 1 GiB".to_owned())
 }
 
 /// What a shell hands over for `<(command)`: a pipe that has its writer already.
@@ -66,13 +80,7 @@ fn read_all(path: &Path, input: impl Read) -> Result<Vec<u8>, Problem> {
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        let path = path.display().to_string();
-        let reason = "larger than 1 GiB".to_owned();
-        return Err(Problem::File {
-            path,
-            action: "read",
-            reason,
-        });
+        return Err(too_large(path));
     }
     Ok(bytes)
 }

@@ -131,3 +131,57 @@ fn btf_of(kernel: &[u8]) -> Result<Vec<u8>, String> {
     let bytes = section.data().map_err(|e| e.to_string())?;
     Ok(bytes.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use panal_btf::KindTag;
+
+    use super::*;
+
+    /// Downloaded once; later runs find what was kept.
+    #[test]
+    fn the_types_come_out_of_debian_s_package() {
+        let btf = match linux_6_12() {
+            Ok(btf) => btf,
+            Err(why) => return println!("skipped: {why}"),
+        };
+        for (name, kind) in [
+            ("task_struct", KindTag::Struct),
+            ("bpf_prog_load", KindTag::Func),
+            // Came with Linux 6.11.
+            ("bpf_iter_bits_new", KindTag::Func),
+        ] {
+            assert!(btf.find(name, kind).is_some(), "{name}");
+        }
+        // Came with Linux 6.15.
+        assert!(btf.find("bpf_res_spin_lock", KindTag::Func).is_none());
+    }
+
+    /// A bzImage of one sector of setup, whose payload lies at this offset and is this long.
+    fn image(offset: u32, len: u32, payload: &[u8]) -> Vec<u8> {
+        let mut image = vec![0; 1024];
+        image[0x1f1] = 1;
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        image[0x248..0x24c].copy_from_slice(&offset.to_le_bytes());
+        image[0x24c..0x250].copy_from_slice(&len.to_le_bytes());
+        image.extend(payload);
+        image
+    }
+
+    #[test]
+    fn what_is_no_kernel_is_told() {
+        for (bytes, says) in [
+            (Vec::new(), "no bzImage"),
+            (vec![0; 4096], "no bzImage"),
+            (image(0, 5000, b"short"), "no bzImage"),
+            (image(u32::MAX, u32::MAX, b""), "no bzImage"),
+            (image(0, 5, b"short"), "zstd"),
+        ] {
+            let error = unpack(&bytes).expect_err(says);
+            assert!(error.contains(says), "{error}");
+        }
+        for bytes in [&b""[..], b"\x7fELF", &[0; 4096]] {
+            assert!(btf_of(bytes).is_err());
+        }
+    }
+}

@@ -49,6 +49,15 @@ impl Problem {
     }
 }
 
+/// The errno by name, as kernels' failures have it; other errors in their own words.
+#[cfg(target_os = "linux")]
+pub fn named(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => panal_uapi::Errno(number).to_string(),
+        None => reason(error),
+    }
+}
+
 /// The system's words without Rust's `(os error N)`.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();

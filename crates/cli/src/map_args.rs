@@ -10,7 +10,7 @@ use panal_btf::{
     value::{Literal, encode_untyped},
 };
 use panal_loader::{Loaded, LoadedMap, Open};
-use panal_uapi::{MapType, kernel::update};
+use panal_uapi::{Errno, MapType, kernel::update};
 
 use crate::{error::Problem, object::choices};
 
@@ -131,7 +131,13 @@ fn set(loaded: &Loaded<'_>, argument: &MapArg) -> Result<(), String> {
     loaded
         .kernel()
         .map_update(&map.fd, &key, &value, update::BPF_ANY)
-        .map_err(|failure| failure.to_string())
+        .map_err(|failure| match failure.errno {
+            Errno::E2BIG if map.plan.key_size > 0 => format!(
+                "{failure}: the map is full ({} elements), or the key is beyond its end",
+                map.plan.max_entries
+            ),
+            _ => failure.to_string(),
+        })
 }
 
 /// Finds the `:` between key and value: addresses and quoted text have some of their own.

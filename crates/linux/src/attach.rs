@@ -193,10 +193,7 @@ pub fn update(link: &Fd, prog: &Fd, expected: Option<&Fd>) -> Result<(), Failure
 
 fn update_hint(errno: Errno) -> &'static str {
     match errno {
-        Errno::EPERM => {
-            "the link has another program than expected, or this process lacks CAP_BPF \
-             and CAP_NET_ADMIN"
-        }
+        Errno::EPERM => "the link has another program than expected",
         Errno::EINVAL => "links of this kind keep their program, or the programs differ in type",
         Errno::ENOLINK => "the link is detached: what it was attached to is gone",
         Errno::EBADF => "this attachment is not a link",

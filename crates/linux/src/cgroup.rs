@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::janitor::Janitor;
+use crate::{janitor::Janitor, sys::io_errno};
 
 /// A cgroup (version 2) below that of this process. It is removed when this is dropped, and also if
 /// this process is killed: as soon as no process is left in it.
@@ -74,7 +74,15 @@ impl Drop for Cgroup {
 }
 
 fn with_path(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    let errno = io_errno(error);
+    let what = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            ": the directory is somebody else's: run panal as root, or in a cgroup of your own \
+             (systemd-run --user --scope -p Delegate=yes panal ...)"
+        }
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("{}: {errno}{what}", path.display()))
 }
 
 /// The directory of this process's cgroup.

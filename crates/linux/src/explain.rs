@@ -1,7 +1,7 @@
 //! Why an attachment failed, beyond the errno: what this kernel lacks, which right is missing, or
 //! what is wrong with the request; and what to do.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use panal_btf::{Btf, Kind, KindTag};
 use panal_uapi::{
@@ -9,7 +9,10 @@ use panal_uapi::{
     kernel::{AttachTarget, Failure, Kernel, XdpMode},
 };
 
-use crate::{LinuxKernel, foreign::is_cgroup2};
+use crate::{LinuxKernel, foreign::is_cgroup2, rights};
+
+/// What a failure's detail has when the missing right, or what to do, is named in it.
+const TOLD: &str = "tracing file system";
 
 /// A feature that a kernel may lack: the function that it consists of, and who has it.
 struct Feature {
@@ -126,7 +129,11 @@ pub fn explain(
         .flatten();
     let reason = match (lacking, failure.errno) {
         (Some(lacking), _) => lacking,
-        (None, Errno::EPERM | Errno::EACCES) => refused(target),
+        // What was found out already is the reason.
+        (None, Errno::EPERM | Errno::EACCES) if failure.detail.contains(TOLD) => String::new(),
+        (None, errno @ (Errno::EPERM | Errno::EACCES)) => {
+            rights::refused(target, attach_type, errno)
+        }
         (None, errno) => mistake(target, attach_type, errno).to_owned(),
     };
     if !reason.is_empty() {
@@ -181,45 +188,6 @@ fn has_attach_type(types: &Btf, name: &str) -> bool {
         Some(Kind::Enum { values, .. }) => values.iter().any(|v| &*v.name == name),
         _ => true,
     }
-}
-
-/// Why the right is missing.
-fn refused(target: &AttachTarget) -> String {
-    const CAP_NET_ADMIN: u32 = 12;
-    const CAP_NET_RAW: u32 = 13;
-    const CAP_BPF: u32 = 39;
-    let all = [
-        (CAP_BPF, "CAP_BPF"),
-        (CAP_NET_ADMIN, "CAP_NET_ADMIN"),
-        (CAP_NET_RAW, "CAP_NET_RAW"),
-    ];
-    let held = effective_capabilities();
-    let missing: Vec<_> = all
-        .iter()
-        .filter(|(bit, _)| held & 1 << bit == 0)
-        .map(|(_, name)| *name)
-        .collect();
-    match (&missing[..], target) {
-        ([], AttachTarget::Cgroup { .. }) => {
-            "a cgroup above, or this one, has a program that allows no others: detach it, or take \
-             another cgroup"
-                .to_owned()
-        }
-        ([], AttachTarget::Socket(_) | AttachTarget::ReuseportGroup(_)) => {
-            "the socket's filter is locked (SO_LOCK_FILTER)".to_owned()
-        }
-        ([], _) => "the kernel refuses it even with all capabilities (lockdown, LSM?)".to_owned(),
-        (missing, _) => format!("this process lacks {}: be root", missing.join(", ")),
-    }
-}
-
-/// `CapEff` of this thread.
-pub fn effective_capabilities() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    text.lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0)
 }
 
 /// What is wrong with the request, or in its way.

@@ -23,6 +23,7 @@ mod netlink;
 mod perf;
 mod probes;
 mod programs;
+mod rights;
 mod sys;
 mod tracefs;
 mod undo;

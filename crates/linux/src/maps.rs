@@ -10,7 +10,7 @@ use panal_uapi::{
 use crate::{
     inspect::FdInfo,
     kernel::possible_cpus,
-    programs,
+    rights,
     sys::{bpf, failure, into_fd},
 };
 
@@ -49,7 +49,7 @@ pub fn create(spec: &MapSpec) -> Result<Fd, Failure> {
     };
     result.map(into_fd).map_err(|errno| {
         let why = match errno {
-            Errno::EPERM => programs::missing_rights(&[(programs::CAP_BPF, "CAP_BPF")]),
+            Errno::EPERM => rights::missing_for_bpf(rights::of_map(spec.map_type)),
             _ => None,
         };
         let why = why.map_or_else(String::new, |why| format!(": {why}"));

@@ -114,8 +114,9 @@ pub fn open_probe(
 pub fn refused(errno: Errno, what: &str) -> Failure {
     let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
     let why = match errno {
+        // Which right is missing is told by what was to be attached.
         Errno::EACCES | Errno::EPERM => format!(
-            "{what}: perf_event_open wants CAP_PERFMON (kernel.perf_event_paranoid is {})",
+            "{what}: perf_event_open (kernel.perf_event_paranoid is {})",
             paranoid.unwrap_or_default().trim()
         ),
         Errno::ENOENT | Errno::EOPNOTSUPP | Errno::ENODEV => {

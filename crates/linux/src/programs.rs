@@ -1,6 +1,6 @@
 //! Programs: BTF and program load with the verifier's log, test runs.
 
-use std::{collections::HashMap, fs, time::Instant};
+use std::{collections::HashMap, time::Instant};
 
 use panal_uapi::{
     AttachType, Command, Errno, ProgType,
@@ -14,7 +14,7 @@ use panal_uapi::{
 };
 
 use crate::{
-    explain::effective_capabilities,
+    rights,
     sys::{bpf, c_string, failure, into_fd},
 };
 
@@ -253,61 +253,17 @@ fn not_tried(errno: Errno, attr: &ProgLoad) -> LoadError {
 }
 
 /// Number of the capability that most of bpf(2) wants.
-pub const CAP_BPF: u32 = 39;
-
-/// Which of these capabilities this process lacks, and what to do; `None` when it has all.
-pub fn missing_rights(wanted: &[(u32, &str)]) -> Option<String> {
-    const CAP_SYS_ADMIN: u32 = 21;
-    let held = effective_capabilities();
-    let has = |bit: u32| held & 1 << bit != 0;
-    let missing: Vec<_> = wanted
-        .iter()
-        .filter(|(bit, _)| !has(*bit) && !has(CAP_SYS_ADMIN))
-        .map(|(_, name)| *name)
-        .collect();
-    if missing.is_empty() {
-        return None;
-    }
-    let setting = fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled");
-    let setting = setting.map_or_else(
-        |_| String::new(),
-        |value| format!(" (kernel.unprivileged_bpf_disabled is {})", value.trim()),
-    );
-    Some(format!(
-        "this process lacks {}{setting}: run it as root, or give it what it lacks",
-        missing.join(" and ")
-    ))
-}
 
 /// Which right is missing to load such a program; or that none is.
 fn forbidden(attr: &ProgLoad) -> String {
-    const CAP_NET_ADMIN: u32 = 12;
-    const CAP_PERFMON: u32 = 38;
-    use ProgType::*;
     let prog_type = ProgType::from_number(attr.prog_type);
-    let second = match prog_type {
-        Some(
-            Kprobe
-            | Tracepoint
-            | PerfEvent
-            | RawTracepoint
-            | RawTracepointWritable
-            | Tracing
-            | Lsm
-            | Ext,
-        ) => Some((CAP_PERFMON, "CAP_PERFMON")),
-        Some(SocketFilter | CgroupSkb | Syscall) | None => None,
-        Some(_) => Some((CAP_NET_ADMIN, "CAP_NET_ADMIN")),
-    };
-    let wanted: Vec<_> = [Some((CAP_BPF, "CAP_BPF")), second]
-        .into_iter()
-        .flatten()
-        .collect();
-    if let Some(missing) = missing_rights(&wanted) {
+    if let Some(missing) = rights::missing_for_bpf(rights::of_program(prog_type)) {
         return missing;
     }
     let kind = attr.expected_attach_type;
-    let kind = AttachType::from_number(kind).filter(|_| kind != 0);
+    // Of struct_ops it is the number of a member.
+    let named = kind != 0 && prog_type != Some(ProgType::StructOps);
+    let kind = AttachType::from_number(kind).filter(|_| named);
     let kind = kind.map_or_else(
         || prog_type.map_or_else(String::new, |ty| ty.to_string()),
         |kind| kind.to_string(),

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, Write},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -18,7 +18,10 @@ use panal_uapi::{
     section::matches,
 };
 
-use crate::sys::{failure, io_errno};
+use crate::{
+    rights,
+    sys::{failure, io_errno},
+};
 
 /// Where distributions mount it, newest first.
 const PLACES: &[&str] = &["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -69,6 +72,26 @@ fn detached() -> io::Result<OwnedFd> {
     }
 }
 
+/// Why there is no tracing file system, and what to do.
+fn not_mounted() -> String {
+    let why = rights::missing(&[rights::SYS_ADMIN]);
+    let why = why.map_or_else(String::new, |why| format!(": {why}; or"));
+    format!(
+        "the tracing file system is not mounted, and cannot be{why} as root, mount -t tracefs \
+         tracefs /sys/kernel/tracing"
+    )
+}
+
+/// Why a file of it cannot be read, and what to do.
+fn not_readable(path: &Path) -> String {
+    let why = rights::missing(&[rights::DAC_READ_SEARCH]);
+    let why = why.unwrap_or_else(|| "a policy forbids it".to_owned());
+    format!(
+        "{}: the tracing file system is root's alone: {why}",
+        path.display()
+    )
+}
+
 /// The number of a tracepoint, for perf_event_open(2).
 pub fn tracepoint_id(category: &str, name: &str) -> Result<u64, Failure> {
     let wrong = |errno, detail: String| failure(Command::LinkCreate, errno, detail);
@@ -79,17 +102,14 @@ pub fn tracepoint_id(category: &str, name: &str) -> Result<u64, Failure> {
             format!("no tracepoint is called {category}/{name}"),
         ));
     }
-    let root = root().map_err(|e| {
-        let detail = "the tracing file system is not mounted, and cannot be: \
-             as root, mount -t tracefs tracefs /sys/kernel/tracing";
-        wrong(io_errno(&e), detail.into())
-    })?;
+    let root = root().map_err(|e| wrong(io_errno(&e), not_mounted()))?;
     let path = root.join("events").join(category).join(name).join("id");
     let text = fs::read_to_string(&path).map_err(|e| {
-        wrong(
-            io_errno(&e),
-            format!("this kernel has no tracepoint {category}/{name}"),
-        )
+        let why = match e.kind() {
+            io::ErrorKind::PermissionDenied => not_readable(&path),
+            _ => format!("this kernel has no tracepoint {category}/{name}"),
+        };
+        wrong(io_errno(&e), why)
     })?;
     text.trim()
         .parse()
@@ -98,16 +118,18 @@ pub fn tracepoint_id(category: &str, name: &str) -> Result<u64, Failure> {
 
 /// Names of the kernel functions that can be traced and match a pattern with `*` and `?`.
 pub fn functions(pattern: &str) -> Result<Vec<String>, Failure> {
-    let wrong = |e: io::Error, what: &str| failure(Command::LinkCreate, io_errno(&e), what);
-    let root = root().map_err(|e| wrong(e, "the tracing file system"))?;
-    let text = fs::read_to_string(root.join("available_filter_functions"));
+    let wrong = |e: io::Error, what: String| failure(Command::LinkCreate, io_errno(&e), what);
+    let root = root().map_err(|e| wrong(e, not_mounted()))?;
+    let path = root.join("available_filter_functions");
+    let text = fs::read_to_string(&path);
     let text = text.map_err(|e| match e.kind() {
+        io::ErrorKind::PermissionDenied => wrong(e, not_readable(&path)),
         io::ErrorKind::NotFound => failure(
             Command::LinkCreate,
             Errno::EOPNOTSUPP,
             "this kernel does not tell its functions (it was built without CONFIG_FUNCTION_TRACER)",
         ),
-        _ => wrong(e, "reading available_filter_functions"),
+        _ => wrong(e, "reading available_filter_functions".to_owned()),
     })?;
     // `name`, or `name [module]`
     let mut names: Vec<String> = text

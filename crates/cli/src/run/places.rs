@@ -18,7 +18,7 @@ use panal_uapi::{
 
 use super::Running;
 use crate::{
-    error::{Problem, reason},
+    error::{Problem, named},
     load,
     object::choices,
     output,
@@ -46,7 +46,14 @@ pub fn enter(arguments: &PlaceArgs) -> Result<(), Problem> {
     panal_linux::enter_network_namespace(name).map_err(|error| {
         let reason = match error.kind() {
             io::ErrorKind::NotFound => "there is none (`ip netns` lists them)".to_owned(),
-            _ => reason(&error),
+            io::ErrorKind::PermissionDenied => format!(
+                "{}: entering a network namespace takes CAP_SYS_ADMIN: run it as root",
+                named(&error)
+            ),
+            io::ErrorKind::InvalidInput => {
+                format!("{}: it is no network namespace", named(&error))
+            }
+            _ => named(&error),
         };
         Problem::Asked(format!("--netns {name}: {reason}"))
     })
@@ -89,14 +96,14 @@ pub fn find(arguments: &PlaceArgs, cgroup: Option<&Path>) -> Result<Named, Probl
         .collect::<Result<_, Problem>>()?;
     let indexes: Vec<u32> = interfaces.iter().map(|(index, _)| *index).collect();
     let watch = InterfaceWatch::new(&indexes)
-        .map_err(|e| Problem::Asked(format!("a netlink socket: {}", reason(&e))))?;
+        .map_err(|e| Problem::Asked(format!("a netlink socket: {}", named(&e))))?;
     let sockets: Vec<_> = arguments
         .sockets
         .iter()
         .map(socket)
         .collect::<Result<_, _>>()?;
     let net_namespace = network_namespace()
-        .map_err(|e| Problem::Asked(format!("the network namespace: {}", reason(&e))))?;
+        .map_err(|e| Problem::Asked(format!("the network namespace: {}", named(&e))))?;
     let places = Places {
         interfaces: indexes,
         way: way(arguments)?,
@@ -214,7 +221,12 @@ fn socket(socket: &SocketArg) -> Result<ForeignSocket, Problem> {
         let reason = match error.raw_os_error().map(panal_uapi::Errno) {
             Some(panal_uapi::Errno::ESRCH) => "there is no such process".to_owned(),
             Some(panal_uapi::Errno::EBADF) => "the process has no such descriptor".to_owned(),
-            _ => reason(&error),
+            Some(panal_uapi::Errno::EPERM) => format!(
+                "{}: taking a copy of its descriptor takes the right to trace the process \
+                 (CAP_SYS_PTRACE): run it as root",
+                named(&error)
+            ),
+            _ => named(&error),
         };
         Problem::Asked(format!("--socket {pid}:{fd}: {reason}"))
     })

@@ -112,7 +112,7 @@ fn has_ended(process: &OwnedFd) -> bool {
 }
 
 fn failed(what: &str, error: &io::Error) -> Problem {
-    Problem::Asked(format!("{what}: {}", crate::error::reason(error)))
+    Problem::Asked(format!("{what}: {}", crate::error::named(error)))
 }
 
 /// A command that waits to be let go, in a cgroup of its own.

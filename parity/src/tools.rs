@@ -338,10 +338,7 @@ fn page(said: &[Said], kernel: &str) -> String {
     page
 }
 
-fn each<'s>(
-    said: &'s [Said],
-    wanted: fn(&Program) -> bool,
-) -> impl Iterator<Item = (&'s str, &'s Program)> {
+fn each(said: &[Said], wanted: fn(&Program) -> bool) -> impl Iterator<Item = (&str, &Program)> {
     said.iter().flat_map(move |object| {
         let own = object.programs().iter().filter(move |p| wanted(p));
         own.map(|program| (object.name.as_str(), program))

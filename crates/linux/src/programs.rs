@@ -252,8 +252,6 @@ fn not_tried(errno: Errno, attr: &ProgLoad) -> LoadError {
     LoadError::Failed(failure(Command::ProgLoad, errno, detail))
 }
 
-/// Number of the capability that most of bpf(2) wants.
-
 /// Which right is missing to load such a program; or that none is.
 fn forbidden(attr: &ProgLoad) -> String {
     let prog_type = ProgType::from_number(attr.prog_type);

@@ -26,7 +26,7 @@ use crate::{
     objects::Program,
     packet::{self, Packet},
     program_types,
-    task::{Caller, Task},
+    task::{Caller, ShownCaller, Task},
 };
 
 /// Bytes of the buffer for contexts that are plain bytes: what a syscall program may have.
@@ -367,8 +367,16 @@ impl<'k> Session<'k> {
     /// Runs a program as often as a test run asks for, over the packet or context that was loaded.
     pub(crate) fn repeat(&mut self, program: &Program, repeat: u32) -> TestRunResult {
         let repeat = repeat.max(1);
-        let mut setting = Setting::packet();
-        setting.packet = packet_use(program);
+        let packet = packet_use(program);
+        // Programs on packets know nothing of tasks.
+        let caller = (packet == PacketUse::None).then(|| ShownCaller::place(self));
+        let setting = Setting {
+            task: caller
+                .as_ref()
+                .map_or(&Caller as &dyn Task, |caller| caller),
+            packet,
+            ..Setting::packet()
+        };
         let mut result = TestRunResult {
             interpreted: program.interpreted().map(str::to_owned),
             ..TestRunResult::default()
@@ -391,6 +399,9 @@ impl<'k> Session<'k> {
                     break;
                 }
             }
+        }
+        if caller.is_some() {
+            self.clear();
         }
         program.counters.runs.fetch_add(done, Ordering::Relaxed);
         let total = begin.elapsed().as_nanos() as u64;

@@ -116,6 +116,68 @@ impl Task for Caller {
     }
 }
 
+/// The same with a `task_struct` that programs can follow.
+pub(crate) struct ShownCaller {
+    object: u64,
+}
+
+impl ShownCaller {
+    /// Puts its `task_struct` into the cage, until the session is cleared.
+    pub fn place(session: &mut crate::Session<'_>) -> Self {
+        use crate::types::task::TaskStruct;
+        use std::mem::{align_of, offset_of};
+        let mut bytes = vec![0; size_of::<TaskStruct>()];
+        let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
+        put(offset_of!(TaskStruct, pid), &Caller.tid().to_ne_bytes());
+        put(offset_of!(TaskStruct, tgid), &Caller.tgid().to_ne_bytes());
+        put(offset_of!(TaskStruct, comm), &Caller.comm());
+        let at = session.next_place(align_of::<TaskStruct>());
+        put(offset_of!(TaskStruct, group_leader), &at.to_ne_bytes());
+        let object = session.place(&bytes, align_of::<TaskStruct>());
+        ShownCaller {
+            object: object.unwrap_or(0),
+        }
+    }
+}
+
+impl Task for ShownCaller {
+    fn tgid(&self) -> u32 {
+        Caller.tgid()
+    }
+
+    fn tid(&self) -> u32 {
+        Caller.tid()
+    }
+
+    fn parent_tgid(&self) -> u32 {
+        Caller.parent_tgid()
+    }
+
+    fn uid(&self) -> u32 {
+        Caller.uid()
+    }
+
+    fn gid(&self) -> u32 {
+        Caller.gid()
+    }
+
+    fn comm(&self) -> [u8; 16] {
+        Caller.comm()
+    }
+
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+        Caller.read(address, buffer)
+    }
+
+    fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        Caller.write(address, bytes)
+    }
+
+    fn object(&self) -> u64 {
+        self.object
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

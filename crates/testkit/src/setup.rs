@@ -134,6 +134,16 @@ pub fn told(error: LoadError) -> String {
     }
 }
 
+/// Loads a program that must be accepted from its text, into any kernel.
+///
+/// # Panics
+/// When it is not accepted.
+pub fn loaded(kernel: &dyn Kernel, prog_type: ProgType, text: &str, maps: &Maps) -> Fd {
+    let loaded = kernel.prog_load(&program(prog_type, text, maps));
+    let loaded = loaded.unwrap_or_else(|error| panic!("{}: {}", kernel.name(), told(error)));
+    loaded.fd
+}
+
 /// Loads into Panal's kernel a program that must be accepted.
 ///
 /// # Panics

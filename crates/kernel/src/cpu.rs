@@ -4,6 +4,7 @@
 use std::{
     cell::Cell,
     ffi::c_void,
+    ptr::NonNull,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -23,6 +24,7 @@ use crate::{
     kernel::Shared,
     kfuncs::BitSets,
     live::Live,
+    maps::Map,
     objects::Program,
     packet::{self, Packet},
     program_types,
@@ -301,8 +303,33 @@ impl<'k> Session<'k> {
             returned,
             retval: event.retval,
             packet: PacketUse::None,
+            callback: None,
         };
         self.counted(program, &setting)
+    }
+
+    /// The eight bytes at an address of the cage.
+    pub(crate) fn word(&self, address: u64) -> Option<u64> {
+        let cage = &self.shared.map_host.cage;
+        let at = NonNull::new(address as *mut u8).filter(|_| cage.contains(address, 8))?;
+        let mut word = [0; 8];
+        // SAFETY: inside the cage, all of which is mapped.
+        unsafe { bytes::read(at, &mut word) };
+        Some(u64::from_ne_bytes(word))
+    }
+
+    /// Calls a function of a program for an element of a map, whose value lies at an address.
+    pub(crate) fn run_callback(&mut self, program: &Program, function: u64, map: &Map, value: u64) {
+        let words = &self.memory().words;
+        let key = map.key_of(value).unwrap_or_else(|index| {
+            // SAFETY: the block has room for a word, and is this CPU's.
+            unsafe { bytes::write(words.pointer(), &index.to_ne_bytes()) };
+            words.address()
+        });
+        let mut setting = Setting::packet();
+        setting.packet = PacketUse::None;
+        setting.callback = Some((function, [map.handle, key, value, 0, 0]));
+        self.start(program, &setting);
     }
 
     /// Runs a program over the packet that was loaded.
@@ -448,6 +475,7 @@ impl<'k> Session<'k> {
         let mut host = Host {
             kernel: shared,
             program,
+            running: program.id,
             task: setting.task,
             cookie: setting.cookie,
             function_ip: setting.function_ip,
@@ -457,12 +485,15 @@ impl<'k> Session<'k> {
             packet: (setting.packet != PacketUse::None).then_some(&mut memory.packet),
             paths: &memory.paths,
             clock,
-            index_word: memory.words.address(),
+            // A callback's own key may stand in the first.
+            index_word: memory.words.address() + 8,
             held: Held::default(),
             bits: BitSets::default(),
         };
         run.host = (&raw mut host).cast::<c_void>();
-        let outcome = if shared.config.checked {
+        let outcome = if let Some((function, args)) = setting.callback {
+            executable.run_function(&mut run, function, args)
+        } else if shared.config.checked {
             let region = |block: &Block, len: usize| (block.address(), len as u64);
             let live = Live {
                 host: &raw const host,
@@ -499,6 +530,8 @@ struct Setting<'a> {
     returned: bool,
     retval: i32,
     packet: PacketUse,
+    /// Only this function of the program is called, with these arguments.
+    callback: Option<(u64, [u64; 5])>,
 }
 
 /// How programs of a type see the packet.
@@ -522,6 +555,7 @@ impl Setting<'static> {
             returned: false,
             retval: 0,
             packet: PacketUse::Context,
+            callback: None,
         }
     }
 }

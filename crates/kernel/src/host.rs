@@ -11,6 +11,8 @@ pub(crate) struct Host<'a> {
     pub kernel: &'a Shared,
     /// The program that was started; a tail call does not change it.
     pub program: &'a Program,
+    /// Id of the program that runs: after a tail call, that one.
+    pub running: u32,
     /// The current task.
     pub task: &'a dyn Task,
     /// Number given when the program was attached.

@@ -19,6 +19,7 @@ use crate::{
     maps::Map,
     objects::{Attachment, BtfObject, Link, Program, StatsUsers},
     pins::Pins,
+    timers::Timers,
     trace_log::{TraceLine, TraceLog},
 };
 
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) map_host: MapHost,
     pub(crate) handles: Arc<Handles>,
     pub(crate) cpu_memories: CpuMemories,
+    pub(crate) timers: Arc<Timers>,
 }
 
 pub(crate) struct Config {
@@ -145,7 +147,7 @@ impl Builder {
             caged: self.caged,
             checked: self.checked,
         };
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|shared| Shared {
             config,
             fds: Arc::default(),
             maps: Ids::default(),
@@ -159,10 +161,9 @@ impl Builder {
             cpu_memories: CpuMemories::new(cage, cpus),
             map_host,
             handles: Arc::new(handles),
-        };
-        Ok(PanalKernel {
-            shared: Arc::new(shared),
-        })
+            timers: Arc::new(Timers::new(shared.clone())),
+        });
+        Ok(PanalKernel { shared })
     }
 }
 

@@ -25,6 +25,7 @@ mod program_types;
 mod skb_room;
 mod socket_mirror;
 mod tag;
+mod timers;
 mod trace_log;
 
 pub mod hooks;

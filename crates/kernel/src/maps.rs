@@ -17,6 +17,7 @@ use panal_vm::MapLink;
 
 use crate::{
     objects::{BtfObject, Program},
+    timers::Timers,
     types::laid_out::Object,
 };
 
@@ -33,6 +34,9 @@ pub struct Map {
     /// What programs hold in a register when they hold the map.
     pub(crate) handle: u64,
     pub(crate) handles: Arc<Handles>,
+    /// Where a value's timer stands.
+    timer: Option<u32>,
+    timers: Arc<Timers>,
     /// Descriptors and pins that hold it, beside programs.
     users: AtomicU32,
     /// Which programs a prog array takes: those like the first that it met.
@@ -74,6 +78,9 @@ pub(crate) struct NewMap {
     pub handles: Arc<Handles>,
     /// The kernel's types.
     pub kernel_types: Arc<Btf>,
+    /// Where a value's timer stands.
+    pub timer: Option<u32>,
+    pub timers: Arc<Timers>,
 }
 
 impl NewMap {
@@ -87,6 +94,8 @@ impl NewMap {
             core,
             handles,
             kernel_types,
+            timer,
+            timers,
         } = self;
         let header = header(&kernel_types, core.base().def(), id);
         let handle = handles.insert(core.clone(), &header).unwrap_or(0);
@@ -99,6 +108,8 @@ impl NewMap {
             core,
             handle,
             handles,
+            timer,
+            timers,
             users: AtomicU32::new(0),
             owner: OnceLock::new(),
         }
@@ -107,6 +118,9 @@ impl NewMap {
 
 impl Drop for Map {
     fn drop(&mut self) {
+        if self.timer.is_some() {
+            self.timers.forget_map(self);
+        }
         self.handles.remove(self.handle);
     }
 }
@@ -224,6 +238,40 @@ impl Map {
         }
     }
 
+    /// Changes an element; its timers go if that worked.
+    pub(crate) fn replacing<T>(
+        &self,
+        key: &[u8],
+        act: impl FnOnce() -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        match self.timer {
+            None => act(),
+            Some(_) => self.timers.replacing(&*self.core, key, act),
+        }
+    }
+
+    /// Where a value's timer stands.
+    pub(crate) fn timer(&self) -> Option<u32> {
+        self.timer
+    }
+
+    /// Whether user space holds it, by a descriptor or a pin.
+    pub(crate) fn is_used(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 0
+    }
+
+    /// The key of an element, where it lies by itself: before its value. `None`: it is an index,
+    /// which is told.
+    pub(crate) fn key_of(&self, value: u64) -> Result<u64, u32> {
+        let def = self.core.base().def();
+        match self.core.direct_values() {
+            Some((first, stride, _)) => {
+                Err((value.wrapping_sub(first) / u64::from(stride.max(1))) as u32)
+            }
+            None => Ok(value.wrapping_sub(u64::from(def.key_size).next_multiple_of(8))),
+        }
+    }
+
     /// Whether a prog array takes programs of this kind: those like the first that used it or was
     /// put into it.
     pub(crate) fn takes(&self, program: &Program) -> bool {
@@ -279,6 +327,9 @@ impl Drop for UserMap {
     /// and both would stay for ever.
     fn drop(&mut self) {
         let was_last = self.map.users.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last && self.map.timer.is_some() {
+            self.map.timers.forget_map(&self.map);
+        }
         if was_last
             && self.map.map_type() == MapType::ProgArray
             && let Some(array) = self.map.core.as_any().downcast_ref::<ObjectArray>()

@@ -112,7 +112,7 @@ fn walk(map: &Map, from: Option<&[u8]>, count: u32, delete: bool) -> Result<Batc
     }
     // What was handed out is deleted after the walk: the way goes by keys that are there.
     for key in deleted {
-        match syscall::delete(core, &key) {
+        match map.replacing(&key, || syscall::delete(core, &key)) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(errno),
         }
@@ -172,7 +172,7 @@ pub(super) fn delete(kernel: &PanalKernel, fd: &Fd, keys: &[u8]) -> Result<u32, 
     let key_size = map.core.base().def().key_size as usize;
     let mut deleted = 0;
     for key in keys.chunks_exact(key_size) {
-        match syscall::delete(&*map.core, key) {
+        match map.replacing(key, || syscall::delete(&*map.core, key)) {
             Ok(()) => deleted += 1,
             Err(Errno::ENOENT) => break,
             Err(errno) => return Err(wrong(errno)),

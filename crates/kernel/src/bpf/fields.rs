@@ -8,7 +8,7 @@ use panal_uapi::MapType;
 const SPECIAL: [(&str, u32, Holders); 9] = [
     (SPIN_LOCK, 4, Holders::Locks),
     ("bpf_res_spin_lock", 4, Holders::Locks),
-    ("bpf_timer", 16, Holders::Timers),
+    (TIMER, 16, Holders::Timers),
     ("bpf_wq", 16, Holders::Timers),
     ("bpf_list_head", 16, Holders::Timers),
     ("bpf_list_node", 24, Holders::Any),
@@ -18,6 +18,7 @@ const SPECIAL: [(&str, u32, Holders); 9] = [
 ];
 
 const SPIN_LOCK: &str = "bpf_spin_lock";
+const TIMER: &str = "bpf_timer";
 
 /// Which maps' values may have a field (`map_check_btf`).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub(super) struct Fields {
     pub fields: Vec<SpecialField>,
     /// Offset of the spin lock.
     pub spin_lock: Option<u32>,
+    /// Offset of the timer.
+    pub timer: Option<u32>,
     /// What they are, and who may have that.
     holders: Vec<(&'static str, Holders)>,
 }
@@ -100,8 +103,10 @@ fn visit(btf: &Btf, id: TypeId, offset: u32, depth: u32, found: &mut Fields) {
             let special = SPECIAL.iter().find(|(name, ..)| **name == *ty.name);
             if let Some(&(name, size, holders)) = special {
                 found.holders.push((name, holders));
-                if name == SPIN_LOCK {
-                    found.spin_lock.get_or_insert(offset);
+                match name {
+                    SPIN_LOCK => _ = found.spin_lock.get_or_insert(offset),
+                    TIMER => _ = found.timer.get_or_insert(offset),
+                    _ => {}
                 }
                 found.fields.push(SpecialField { offset, size });
                 return;

@@ -160,6 +160,8 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
         core,
         handles: kernel.shared.handles.clone(),
         kernel_types: kernel.shared.config.profile.btf.clone(),
+        timer: special.timer,
+        timers: kernel.shared.timers.clone(),
     };
     let map = kernel.shared.maps.publish(|id| new.with_id(id));
     if map.handle == 0 {
@@ -288,7 +290,7 @@ pub(super) fn update(
 
 pub(super) fn delete(kernel: &PanalKernel, map: &Fd, key: &[u8]) -> Result<bool, Failure> {
     let map = to_write(kernel, map, "BPF_MAP_DELETE_ELEM", key)?;
-    match syscall::delete(&*map.core, key) {
+    match map.replacing(key, || syscall::delete(&*map.core, key)) {
         Ok(()) => Ok(true),
         Err(Errno::ENOENT) => Ok(false),
         Err(errno) => Err(in_map("BPF_MAP_DELETE_ELEM", &map)(errno)),
@@ -306,7 +308,8 @@ pub(super) fn lookup_and_delete(
     may_read(&user, COMMAND)?;
     may_write(&user, COMMAND)?;
     let map = user.map();
-    match syscall::lookup_and_delete(&*map.core, key, flags) {
+    let taken = map.replacing(key, || syscall::lookup_and_delete(&*map.core, key, flags));
+    match taken {
         Ok(value) => Ok(Some(value)),
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(in_map(COMMAND, map)(errno)),

@@ -35,7 +35,9 @@ pub(super) fn update(kernel: &PanalKernel, entry: &Entry<'_>) -> Result<(), Errn
             entry.set_socket(kernel)
         }
         MapType::Sockmap | MapType::Sockhash => entry.set_socket(kernel),
-        _ => syscall::update(&*entry.map.core, entry.key, entry.value, entry.flags),
+        _ => entry.map.replacing(entry.key, || {
+            syscall::update(&*entry.map.core, entry.key, entry.value, entry.flags)
+        }),
     }
 }
 

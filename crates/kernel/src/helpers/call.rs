@@ -137,6 +137,12 @@ impl<'c> Call<'c> {
         unsafe { (*self.run).cpu }
     }
 
+    /// The kernel.
+    pub fn kernel(&self) -> &'c Shared {
+        // SAFETY: the host outlives the call, and what it says of the kernel never changes.
+        unsafe { (*self.host).kernel }
+    }
+
     /// The run's host.
     pub fn host(&mut self) -> &mut Host<'c> {
         // SAFETY: the host outlives the call, and callbacks, which use it too, run only where the

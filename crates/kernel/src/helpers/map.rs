@@ -70,15 +70,30 @@ fn map_update_elem(call: &mut Call<'_>) -> Result<(), Errno> {
     let (key_size, value_size) = (def.key_size as usize, def.value_size as usize);
     with_copy(call, call.arg(1), key_size, |key| {
         with_copy(call, call.arg(2), value_size, |value| {
-            map.update(key, value, flags, cpu)
+            replacing(call, map, key, || map.update(key, value, flags, cpu))
         })?
     })?
+}
+
+/// Changes an element; its timers go if that worked.
+fn replacing(
+    call: &Call<'_>,
+    map: &dyn panal_maps::Map,
+    key: &[u8],
+    act: impl FnOnce() -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    if map.base().def().fields.is_empty() {
+        return act();
+    }
+    call.kernel().timers.replacing(map, key, act)
 }
 
 fn map_delete_elem(call: &mut Call<'_>) -> Result<(), Errno> {
     let map = call.map(0)?;
     let size = map.base().def().key_size as usize;
-    with_copy(call, call.arg(1), size, |key| map.delete(key))?
+    with_copy(call, call.arg(1), size, |key| {
+        replacing(call, map, key, || map.delete(key))
+    })?
 }
 
 fn map_push_elem(call: &mut Call<'_>) -> Result<(), Errno> {

@@ -21,6 +21,7 @@ mod storage;
 pub(crate) mod tail_call;
 mod task;
 pub(crate) mod time;
+mod timer;
 mod trace;
 mod xdp;
 
@@ -47,6 +48,7 @@ const TABLES: &[&[Implementation]] = &[
     storage::TABLE,
     task::TABLE,
     time::TABLE,
+    timer::TABLE,
     trace::TABLE,
     xdp::TABLE,
 ];

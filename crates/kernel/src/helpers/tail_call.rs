@@ -17,17 +17,18 @@ pub(crate) unsafe extern "C" fn target(
 ) -> *const Executable {
     // SAFETY: the caller's promise; nobody uses the host during the call. Runs are on a CPU until
     // they end, so map, object and program live that long.
-    let program = unsafe {
-        let host = &*(*run).host.cast::<Host<'_>>();
-        host.kernel
-            .handles
-            .get(map)
-            .and_then(|map| find(map, index as u32))
+    let (host, program) = unsafe {
+        let host = &mut *(*run).host.cast::<Host<'_>>();
+        let map = host.kernel.handles.get(map);
+        (host, map.and_then(|map| find(map, index as u32)))
     };
-    match program.and_then(|program| program.executable.as_ref()) {
-        Some(executable) => executable,
-        None => std::ptr::null(),
-    }
+    let Some((program, executable)) =
+        program.and_then(|program| Some((program, program.executable.as_ref()?)))
+    else {
+        return std::ptr::null();
+    };
+    host.running = program.id;
+    executable
 }
 
 /// # Safety

@@ -39,6 +39,7 @@
 //!                                         the file's cases
 //! try p size=4 -> 0 packet 0011           loads such a text with 4 for `$size` and runs it: what it returns,
 //!                                         and the packet if it has changed
+//! wait 50                                 milliseconds, for timers
 //! like NAME                               maps, settings and program of an earlier case of the file,
 //!                                         loaded and not run
 //! ret -> 2                                what it returned; or the errno of a run that was refused

@@ -79,6 +79,10 @@ pub fn apply(world: &mut World<'_>, words: &[&str], block: &str) -> Result<Optio
             settings.run.cpu = number(n)? as u32;
             done()
         }
+        ["wait", n] => {
+            std::thread::sleep(std::time::Duration::from_millis(number(n)? as u64));
+            done()
+        }
         ["prog"] => {
             let fd = load(world, block)?.map_err(told)?;
             run(world, &fd);

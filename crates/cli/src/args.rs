@@ -250,6 +250,7 @@ const RUN_EXAMPLES: &str = "Examples:
   panal run examples/firewall.bpf.o --pcap in.pcap --out out.pcap --map blocklist4=203.0.113.0/24:0
   sudo panal run --kernel linux examples/opensnoop.bpf.o -- ls /etc
   sudo panal run --kernel linux examples/syscall_latency.bpf.o --pid 4711 --duration 10
+  panal run orders.bpf.o --feed orders=orders.txt -- ./shop
   sudo panal run --kernel linux examples/firewall.bpf.o --interface eth0 --map 'limits=0:{rate=100,burst=20}'
 
 Records of ring buffers and perf buffers are printed as they come, as a table: their type is the

@@ -321,6 +321,43 @@ fn all_of_a_name_are_dumped_with_headings() {
     }
 }
 
+/// The current directory completes a path, as it does on Linux: an instance has another one.
+#[test]
+fn a_relative_path_begins_at_the_current_directory() {
+    for on in settings("relative") {
+        let folder = &on.scratch.0;
+        let run = |arguments: &[&str]| {
+            let kernel = if on.linux { "linux" } else { "panal" };
+            let mut command = on.command(PANAL);
+            if on.linux {
+                // Within the mount namespace, where the file system is.
+                let script = format!("cd {} && exec \"$@\"", folder.display());
+                command = on.command("sh");
+                command.args(["-c", &script, "sh", PANAL]);
+            }
+            let output = command
+                .args(arguments)
+                .args(["--kernel", kernel])
+                .env("XDG_RUNTIME_DIR", folder)
+                .current_dir(folder)
+                .output()
+                .expect("panal runs");
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {errors}");
+            String::from_utf8(output.stdout).expect("text")
+        };
+        let object = firewall();
+        run(&["prog", "load", &object, "relative_fw"]);
+        let whole = folder.join("relative_fw").display().to_string();
+        let shown = on.json(&["prog", "show", "pinned", &whole]);
+        assert_eq!(shown["name"], "firewall");
+        let listed = run(&["prog", "show", "pinned", "./relative_fw", "--bpffs"]);
+        assert!(listed.contains(&format!("pinned {whole}")), "{listed}");
+        run(&["prog", "unpin", "relative_fw"]);
+        on.refused(&["prog", "show", "pinned", &whole], "");
+    }
+}
+
 #[test]
 fn an_error_is_told_once() {
     for on in settings("once") {

@@ -313,3 +313,71 @@ fn no_such_cgroup(target: &AttachTarget) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use panal_btf::EnumValue;
+    use panal_uapi::kernel::Order;
+
+    use super::*;
+
+    /// A kernel with these attach types and no function at all.
+    fn old_kernel(attach_types: &[&str]) -> LinuxKernel {
+        let mut types = panal_btf::Builder::new();
+        let values = attach_types.iter().zip(0..).map(|(name, value)| EnumValue {
+            name: (*name).into(),
+            value,
+        });
+        let kind = Kind::Enum {
+            size: 4,
+            signed: false,
+            wide: false,
+            values: values.collect(),
+        };
+        types.add("bpf_attach_type", kind);
+        LinuxKernel::with_types(types.finish().expect("valid"))
+    }
+
+    fn said(kernel: &LinuxKernel, attach_type: AttachType, target: &AttachTarget) -> String {
+        let failure = Failure {
+            command: "BPF_LINK_CREATE",
+            errno: Errno::EINVAL,
+            detail: String::new(),
+        };
+        explain(kernel, Some(attach_type), target, failure).to_string()
+    }
+
+    #[test]
+    fn what_an_old_kernel_lacks_is_told_with_what_to_do() {
+        let interface = AttachTarget::Interface {
+            index: 1,
+            mode: XdpMode::Auto,
+            order: Order::default(),
+        };
+        let cgroup = AttachTarget::Cgroup {
+            path: "/".to_owned(),
+            order: Order::default(),
+        };
+        let old = old_kernel(&["BPF_XDP", "BPF_CGROUP_INET_INGRESS"]);
+        for (attach_type, target, says) in [
+            (
+                AttachType::Xdp,
+                &interface,
+                "this kernel has no XDP links (they came with Linux 5.9, CONFIG_NET); attach by netlink",
+            ),
+            (
+                AttachType::CgroupInetIngress,
+                &cgroup,
+                "this kernel has no BPF on cgroups (they came with Linux 5.7, CONFIG_CGROUP_BPF)",
+            ),
+            (AttachType::TcxIngress, &interface, "has no BPF_TCX_INGRESS"),
+        ] {
+            let text = said(&old, attach_type, target);
+            assert!(
+                text.starts_with("BPF_LINK_CREATE: EINVAL (invalid argument): "),
+                "{text}"
+            );
+            assert!(text.contains(says), "{says:?} in {text}");
+        }
+    }
+}

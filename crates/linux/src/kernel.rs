@@ -94,6 +94,14 @@ impl LinuxKernel {
         LinuxKernel::default()
     }
 
+    /// One whose types are known to be these.
+    #[cfg(test)]
+    pub fn with_types(types: Btf) -> Self {
+        let kernel = LinuxKernel::default();
+        let _ = kernel.btf.set(Arc::new(types));
+        kernel
+    }
+
     /// Waits until a buffer that was read before has records again, one of the other descriptors
     /// is readable, or the time is over.
     pub fn wait(&self, others: &[RawFd], most: Option<Duration>) -> io::Result<()> {

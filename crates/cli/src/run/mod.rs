@@ -95,6 +95,8 @@ fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     }
     let mut running = Running::load(open, &kernel, file, arguments)?;
     running.printing = Some(&kernel);
+    // What is fed is there before the first event.
+    running.drain();
     for program in kernel.programs() {
         if let Some(why) = program.interpreted() {
             output::note(&format_args!("{} is interpreted: {why}", program.name()));

@@ -29,16 +29,21 @@ pub fn tests() -> Vec<Trial> {
         trial("what_was_not_taken_is_told", not_taken),
         trial("standard_input_is_read_as_it_comes", standard_input),
         trial("what_is_no_record_is_told", no_records),
+        trial("a_wake_up_opens_no_files", no_files),
     ]
 }
 
 /// The program takes what is there whenever the command asks for its own priority.
 fn run(feed: &str, command: &[&str]) -> Option<Run> {
+    run_on("linux", feed, command)
+}
+
+fn run_on(kernel: &str, feed: &str, command: &[&str]) -> Option<Run> {
     let words = [
         "run",
         OBJECT,
         "--kernel",
-        "linux",
+        kernel,
         "--json",
         "--program",
         "on_orders",
@@ -47,7 +52,7 @@ fn run(feed: &str, command: &[&str]) -> Option<Run> {
         "--",
     ];
     let run = panal(&[&words[..], command].concat());
-    let lacks = ["EPERM", "EOPNOTSUPP", "cgroup:"];
+    let lacks = ["EPERM", "EOPNOTSUPP", "a cgroup for the command"];
     if run.code == Some(2) && lacks.iter().any(|lack| run.stderr.contains(lack)) {
         println!("skipped: {}", run.stderr.trim_end());
         return None;
@@ -60,20 +65,18 @@ fn lines() {
         "orders.txt",
         b"{number: 7, port: 80, name: \"web\"}\n\n  {number: 8}  \nhex:09000000350061620000000000000000\n",
     );
-    let Some(run) = run(&format!("orders={file}"), &["sh", "-c", "nice >/dev/null"]) else {
-        return;
-    };
-    assert_eq!((run.code, &*run.stderr), (Some(0), ""));
-    let seen: Vec<_> = run
-        .json()
-        .into_iter()
-        .map(|mut line| line["event"].take())
-        .collect();
-    let event = |number, port, name| json!({"number": number, "port": port, "name": name});
-    assert_eq!(
-        seen,
-        [event(7, 80, "web"), event(8, 0, ""), event(9, 53, "ab")]
-    );
+    for kernel in ["panal", "linux"] {
+        let feed = format!("orders={file}");
+        let Some(run) = run_on(kernel, &feed, &["sh", "-c", "nice >/dev/null"]) else {
+            continue;
+        };
+        assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{kernel}");
+        let lines = run.json().into_iter();
+        let seen: Vec<_> = lines.map(|mut line| line["event"].take()).collect();
+        let event = |number, port, name| json!({"number": number, "port": port, "name": name});
+        let expected = [event(7, 80, "web"), event(8, 0, ""), event(9, 53, "ab")];
+        assert_eq!(seen, expected, "{kernel}");
+    }
 }
 
 /// 4096 bytes hold 170 records of 16 bytes with their headers.
@@ -192,4 +195,45 @@ fn no_records() {
         let run = panal(&[&words[..], &[feed, "--", "true"]].concat());
         assert!(run.problem().contains(says), "{}", run.stderr);
     }
+}
+
+/// What a map is, is asked once, not at each of a buffer's wake-ups.
+fn no_files() {
+    let trace = scratch("wake-ups.strace", b"");
+    let script = "for i in 1 2 3 4 5 6 7 8 9 10; do : </etc/hostname; sleep 0.02; done";
+    let run = Command::new("strace")
+        .args([
+            "-e",
+            "trace=open,openat,poll",
+            "-o",
+            &trace,
+            env!("CARGO_BIN_EXE_panal"),
+        ])
+        .args([
+            "run",
+            "examples/opensnoop.bpf.o",
+            "--kernel",
+            "linux",
+            "--json",
+            "--",
+        ])
+        .args(["sh", "-c", script])
+        .current_dir(root())
+        .output();
+    let output = match run {
+        Ok(output) if output.status.success() => output,
+        Ok(output) => {
+            return println!(
+                "skipped: {}",
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            );
+        }
+        Err(error) => return println!("skipped: strace: {error}"),
+    };
+    let records = String::from_utf8_lossy(&output.stdout).lines().count();
+    assert!(records >= 10, "{records}");
+    let calls = std::fs::read_to_string(&trace).expect("written");
+    let count = |name: &str| calls.lines().filter(|line| line.contains(name)).count();
+    assert!(count("poll(") >= 10, "{calls}");
+    assert_eq!(count("fdinfo"), 0, "{calls}");
 }

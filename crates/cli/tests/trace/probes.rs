@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use libtest_mimic::Trial;
@@ -50,8 +51,12 @@ pub fn path() -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("probed");
     std::fs::create_dir_all(&folder).expect("a directory");
     let own = std::env::current_exe().expect("readable");
-    // Another test may have made it.
-    let _ = symlink(own, folder.join("panal-probed"));
+    // Another run may have left one, of another binary; another test may use it now.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let new = folder.join(format!("new-{}-{number}", std::process::id()));
+    symlink(own, &new).expect("a link");
+    std::fs::rename(new, folder.join("panal-probed")).expect("renamed");
     let before = std::env::var("PATH").unwrap_or_default();
     format!("{}:{before}", folder.display())
 }
@@ -68,7 +73,7 @@ fn run(program: &str, rest: &[&str]) -> Option<Run> {
         program,
     ];
     let run = panal_with(&[&words[..], rest].concat(), &[("PATH", &path())], b"");
-    let lacks = ["EPERM", "EOPNOTSUPP", "cgroup"];
+    let lacks = ["EPERM", "EOPNOTSUPP", "a cgroup for the command"];
     if run.code == Some(2) && lacks.iter().any(|lack| run.stderr.contains(lack)) {
         println!("skipped: {}", run.stderr.trim_end());
         return None;

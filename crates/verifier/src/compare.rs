@@ -250,7 +250,7 @@ fn is_ignored(t: SlotType, rules: Rules) -> bool {
 }
 
 fn stacks(old: &Stack, new: &Stack, precise: u64, exactness: Exactness, ids: &mut Ids<'_>) -> bool {
-    let is_exact = exactness == Exactness::Exact;
+    let same_types = exactness != Exactness::NotExact;
     let mut index = 0;
     for (a, b) in old.pieces().zip(new.pieces()) {
         let shared = a.zip(b).is_some_and(|(a, b)| core::ptr::eq(a, b));
@@ -263,7 +263,7 @@ fn stacks(old: &Stack, new: &Stack, precise: u64, exactness: Exactness, ids: &mu
             let is_there = index < new.len();
             let bit = 1 << (index & 63);
             index += 1;
-            if is_exact && (!is_there || a.types != b.types) {
+            if same_types && (!is_there || a.types != b.types) {
                 return false;
             }
             // What is the same covers itself; only ids must be told.

@@ -4,14 +4,21 @@ use panal_btf::{Builder, Kind, KindTag, Linkage, TypeId};
 use panal_isa::{AluOp, CallTarget, Code, Imm64, Instruction, Operand, Reg, Size, Slot, Width};
 use panal_uapi::{
     AttachType, Errno, MapType, ProgType,
-    kernel::{Fd, FuncInfo, Kernel, LoadError, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun},
+    kernel::{
+        Failure, Fd, FuncInfo, Kernel, LoadError, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun,
+    },
 };
 
 use crate::{
     generate::WIDE_MAPS,
     objects::last_words,
-    program::{KFUNCS, Program, Role},
+    program::{Flattened, KFUNCS, Program, Role},
 };
+
+/// Errors and figures only (`BPF_LOG_STATS`): a log of every instruction costs most of the time.
+const QUIET: u32 = 4;
+/// Every instruction.
+const LOUD: u32 = 2;
 
 /// What a kernel says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,12 +177,10 @@ fn map_spec(name: &str, map_type: MapType, sizes: [u32; 3]) -> MapSpec {
 }
 
 /// The generator's map of this index.
-fn create(kernel: &dyn Kernel, index: usize) -> Result<Fd, String> {
+fn create(kernel: &dyn Kernel, index: usize) -> Result<Fd, Failure> {
     let shape = WIDE_MAPS[index];
     let sizes = [shape.key_size, shape.value_size, shape.max_entries];
-    kernel
-        .map_create(&map_spec(&format!("map{index}"), shape.map_type, sizes))
-        .map_err(|e| format!("{}: {e}", shape.map_type))
+    kernel.map_create(&map_spec(&format!("map{index}"), shape.map_type, sizes))
 }
 
 fn prog_spec(prog_type: ProgType, code: Vec<Slot>) -> ProgSpec {
@@ -190,8 +195,7 @@ fn prog_spec(prog_type: ProgType, code: Vec<Slot>) -> ProgSpec {
         } else {
             ProgFlags::empty()
         },
-        // Errors and figures only (`BPF_LOG_STATS`): a log of every instruction costs most of the time.
-        log_level: 4,
+        log_level: QUIET,
         ..ProgSpec::new("generated", prog_type, code)
     }
 }
@@ -265,7 +269,7 @@ impl<'k> Judge<'k> {
             .map_err(|e| e.to_string())?;
         let (mut maps, mut drains) = (Vec::new(), Vec::new());
         for (index, shape) in WIDE_MAPS.iter().enumerate() {
-            let map = create(kernel, index)?;
+            let map = create(kernel, index).map_err(|e| format!("{}: {e}", shape.map_type))?;
             drains.push(if is_queue(shape.map_type) {
                 let spec = prog_spec(ProgType::SocketFilter, drain(&map, &drained));
                 let loaded = kernel.prog_load(&spec);
@@ -303,14 +307,68 @@ impl<'k> Judge<'k> {
             return Answer::Failed("jumps too far".into());
         };
         let used = used_maps(&flattened.code);
+        match self.load(program, &flattened, QUIET) {
+            Ok(_) if !run => Answer::Accepted(Vec::new()),
+            Ok(prog) => match self.run_all(&prog, program.prog_type, &used) {
+                Ok(outcomes) => Answer::Accepted(outcomes),
+                Err(why) => Answer::Failed(why),
+            },
+            // Not a verdict: the kernel says so itself.
+            Err(LoadError::Rejected { log, .. }) if log.contains("verifier bug:") => {
+                Answer::Failed(last_words(&log))
+            }
+            Err(LoadError::Rejected { errno, log, .. }) => {
+                Answer::Rejected(errno, last_words(&log))
+            }
+            Err(LoadError::Failed(failure)) => Answer::Failed(failure.to_string()),
+        }
+    }
+
+    /// The verifier's log of every instruction, when it rejects.
+    pub fn log(&self, program: &Program) -> Option<String> {
+        match self.load(program, &program.flattened()?, LOUD) {
+            Err(LoadError::Rejected { log, .. }) => Some(log),
+            _ => None,
+        }
+    }
+
+    /// Whether the kernel proves that no run comes to the instruction at this slot: it accepts what
+    /// is allowed nowhere there.
+    pub fn proves_dead(&self, program: &Program, slot: usize) -> bool {
+        let Some(mut flattened) = program.flattened() else {
+            return false;
+        };
+        let code = flattened.code.iter().map(|(at, instruction)| {
+            if at == slot && instruction.slots() == 1 {
+                // Above the frame.
+                Instruction::Store {
+                    size: Size::DW,
+                    base: Reg::R10,
+                    offset: 0,
+                    src: Operand::Imm(0),
+                }
+            } else {
+                *instruction
+            }
+        });
+        let code = Code::from_instructions(code);
+        let changed = code.slots() != flattened.code.slots();
+        flattened.code = code;
+        changed && self.load(program, &flattened, QUIET).is_ok()
+    }
+
+    fn load(
+        &self,
+        program: &Program,
+        flattened: &Flattened,
+        log_level: u32,
+    ) -> Result<Fd, LoadError> {
+        let used = used_maps(&flattened.code);
         let mut own_maps = Vec::new();
         for &index in &used {
             // An array of programs belongs to the type of its first user for good.
             own_maps.push(match WIDE_MAPS[index].map_type {
-                MapType::ProgArray => match create(self.kernel, index) {
-                    Ok(map) => Some(map),
-                    Err(why) => return Answer::Failed(why),
-                },
+                MapType::ProgArray => Some(create(self.kernel, index).map_err(LoadError::Failed)?),
                 _ => None,
             });
         }
@@ -320,6 +378,7 @@ impl<'k> Judge<'k> {
         };
         let fd = |index: u32| map(index).map_or(-1, Fd::number);
         let mut spec = prog_spec(program.prog_type, self.linked(&flattened.code, &fd));
+        spec.log_level = log_level;
         if program.functions.len() > 1 {
             spec.btf = Some(self.btf.clone());
             let roles = flattened.starts.iter().zip(&program.roles);
@@ -334,21 +393,7 @@ impl<'k> Judge<'k> {
                 })
                 .collect();
         }
-        match self.kernel.prog_load(&spec) {
-            Ok(_) if !run => Answer::Accepted(Vec::new()),
-            Ok(loaded) => match self.run_all(&loaded.fd, program.prog_type, &used) {
-                Ok(outcomes) => Answer::Accepted(outcomes),
-                Err(why) => Answer::Failed(why),
-            },
-            // Not a verdict: the kernel says so itself.
-            Err(LoadError::Rejected { log, .. }) if log.contains("verifier bug:") => {
-                Answer::Failed(last_words(&log))
-            }
-            Err(LoadError::Rejected { errno, log, .. }) => {
-                Answer::Rejected(errno, last_words(&log))
-            }
-            Err(LoadError::Failed(failure)) => Answer::Failed(failure.to_string()),
-        }
+        Ok(self.kernel.prog_load(&spec)?.fd)
     }
 
     /// The code with this kernel's maps and functions.

@@ -3,7 +3,8 @@
 //! `panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N] [--seed S] [--show N]
 //! [--jobs N] [--json FILE]` generates programs: verdict, return value, packet and maps must agree,
 //! whichever engine runs Panal's. Disagreements are shrunk to minimal texts at the end; the seed that
-//! is told goes on where a run ended. Exit code 1 after a false accept or another result.
+//! is told goes on where a run ended. Exit code 1 after a false accept or another result. `--again FILE`
+//! asks again about what a run's JSON lists; `panal-parity write-up FILE docs/parity.md` records it.
 //! `panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...` asks about the same programs with
 //! an instruction or two changed.
 //! `panal-parity selftests [--live|--recorded|--unprivileged] [--out FILE] [NAME...]` compiles the Linux selftests'
@@ -36,7 +37,8 @@ use panal_uapi::{
 
 const USAGE: &str =
     "usage: panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N]
-                         [--seed S] [--show N] [--jobs N] [--json FILE]
+                         [--seed S] [--show N] [--jobs N] [--json FILE] [--again FILE]
+       panal-parity write-up RUN.json PAGE
        panal-parity objects FILE...
        panal-parity tools [--out FILE]
        panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let linux = LinuxKernel::new();
     let done = match args.split_first() {
         Some((command, rest)) if command == "fuzz" => Ok(fuzz::run(rest, &linux)),
+        Some((command, rest)) if command == "write-up" => Ok(fuzz::page::run(rest)),
         Some((command, rest)) if command == "objects" => {
             verifying_as(&linux).map(|panal| objects::run(rest, &linux, &panal))
         }

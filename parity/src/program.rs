@@ -188,6 +188,25 @@ impl Program {
         })
     }
 
+    /// Whether a function that is called back has a loop that may not end: walking such loops,
+    /// Linux 6.18's verifier follows a register into a frame that is not there, and the kernel
+    /// kills the thread that asked.
+    pub fn endangers_linux(&self) -> bool {
+        fn has_loop(items: &[Item]) -> bool {
+            items.iter().any(|item| match item {
+                Item::MayLoop { .. } | Item::Iterate { .. } => true,
+                Item::If {
+                    then, otherwise, ..
+                } => has_loop(then) || has_loop(otherwise),
+                Item::Loop { body, .. } => has_loop(body),
+                Item::Group(parts) | Item::Whole(parts) => has_loop(parts),
+                _ => false,
+            })
+        }
+        let mut functions = self.functions.iter().zip(&self.roles);
+        functions.any(|(body, role)| *role == Role::Callback && has_loop(body))
+    }
+
     /// Assembly text with one instruction a line.
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -164,3 +164,29 @@ fn repeated(body: &[Item], with: impl Fn(Vec<Item>) -> Item) -> Vec<Vec<Item>> {
     let smaller = variants(body).into_iter().map(|body| vec![with(body)]);
     std::iter::once(body.to_vec()).chain(smaller).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate;
+
+    #[test]
+    fn a_program_shrinks_to_what_matters() {
+        // What matters: a lookup in a map.
+        let matters = |program: &Program| program.text().lines().any(|l| l.ends_with("call 1"));
+        let large = (1..)
+            .map(generate::wide)
+            .find(|program| matters(program) && program.size() > 60)
+            .expect("seeds do not end");
+        let small = shrink(&large, &mut |candidate| matters(candidate));
+        assert!(matters(&small));
+        assert!(small.size() <= 3, "{}", small.text());
+    }
+
+    #[test]
+    fn what_fits_nothing_smaller_stays() {
+        let program = generate::wide(1);
+        let same = shrink(&program, &mut |_| false);
+        assert_eq!(same.text(), program.text());
+    }
+}

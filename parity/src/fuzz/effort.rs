@@ -15,6 +15,8 @@ pub struct Effort {
     /// Threads.
     pub jobs: usize,
     pub json: Option<String>,
+    /// A run's JSON: its disagreements are asked again, nothing else is.
+    pub again: Option<String>,
 }
 
 impl Effort {
@@ -28,6 +30,7 @@ impl Effort {
             show: 5,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             json: None,
+            again: None,
         };
         let mut rest = args.iter();
         while let Some(flag) = rest.next() {
@@ -55,10 +58,45 @@ impl Effort {
                     0 => return Err("--jobs wants at least 1".to_owned()),
                     jobs => effort.jobs = jobs.min(256) as usize,
                 },
+                "--again" => effort.again = Some(value()?.clone()),
                 "--json" => effort.json = Some(value()?.clone()),
                 other => return Err(format!("no such option: {other}")),
             }
         }
         Ok(effort)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<Effort, String> {
+        let args: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+        Effort::parse(&args)
+    }
+
+    #[test]
+    fn what_is_wrong_with_options_is_said() {
+        for (words, why) in [
+            ("--seconds", "--seconds wants a value"),
+            ("--seconds soon", "--seconds wants a number, not soon"),
+            (
+                "--engine gpu",
+                "--engine wants interp, jit or both, not gpu",
+            ),
+            ("--jobs 0", "--jobs wants at least 1"),
+            ("--fast yes", "no such option: --fast"),
+        ] {
+            assert_eq!(parse(words), Err(why.to_owned()), "{words}");
+        }
+    }
+
+    #[test]
+    fn options_are_taken() {
+        let effort = parse("--engine jit --seed 7 --programs 3 --jobs 2 --json out").unwrap();
+        assert_eq!(effort.engines, [Engine::MachineCode]);
+        assert_eq!((effort.seed, effort.programs, effort.jobs), (7, Some(3), 2));
+        assert_eq!(effort.json.as_deref(), Some("out"));
     }
 }

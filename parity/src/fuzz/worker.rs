@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use panal_kernel::{Engine, PanalKernel, own_profile};
 use panal_uapi::kernel::Kernel;
 
-use super::difference::{Difference, gave_up};
+use super::difference::{Difference, gave_up, rejected_slot};
 use crate::{
     ask::{Answer, Judge},
     function, generate,
@@ -57,6 +57,8 @@ pub struct Bench<'k> {
 pub struct Asked {
     /// Verification would take long, and it was left out.
     pub skipped: bool,
+    /// Linux's verifier might crash, and it was left out.
+    pub dangerous: bool,
     /// Linux accepted it.
     pub accepted: bool,
     /// Its results were compared.
@@ -94,11 +96,16 @@ impl<'k> Bench<'k> {
         let program = generate::wide(seed);
         let mut asked = Asked {
             skipped: false,
+            dangerous: false,
             accepted: false,
             compared: false,
             difference: None,
         };
         let whole = catch_unwind(AssertUnwindSafe(|| {
+            if program.endangers_linux() {
+                asked.dangerous = true;
+                return None;
+            }
             if !all
                 && !seed.is_multiple_of(HEAVY_ASKED)
                 && gave_up(&self.sieve.ask(&program, false))
@@ -111,11 +118,39 @@ impl<'k> Bench<'k> {
             asked.accepted = matches!(theirs, Answer::Accepted(_));
             asked.compared = asked.accepted && comparable;
             self.panals.iter().find_map(|(_, panal)| {
-                Difference::between(&theirs, &panal.ask(&program, comparable))
+                let ours = panal.ask(&program, comparable);
+                self.kind(&program, panal, &theirs, &ours)
             })
         }));
         asked.difference = whole.unwrap_or(Some(Difference::Panic));
         asked
+    }
+
+    /// How answers differ; for what only Panal accepts, whether it knows more.
+    fn kind(
+        &self,
+        program: &Program,
+        panal: &Judge<'_>,
+        theirs: &Answer,
+        ours: &Answer,
+    ) -> Option<Difference> {
+        let kind = Difference::between(theirs, ours)?;
+        let more_precise = kind == Difference::FalseAccept
+            && self
+                .linux
+                .log(program)
+                .and_then(|log| rejected_slot(&log))
+                .is_some_and(|slot| panal.proves_dead(program, slot));
+        Some(if more_precise {
+            Difference::MorePrecise
+        } else {
+            kind
+        })
+    }
+
+    /// Linux's and an engine's log of every instruction, of those that reject.
+    pub fn logs(&self, program: &Program, which: usize) -> [Option<String>; 2] {
+        [self.linux.log(program), self.panals[which].1.log(program)]
     }
 
     /// The first engine that answers otherwise, and how.
@@ -127,7 +162,7 @@ impl<'k> Bench<'k> {
     pub fn differs(&self, program: &Program, which: usize) -> Option<Difference> {
         let asked = catch_unwind(AssertUnwindSafe(|| {
             let (theirs, ours) = self.answers(program, which);
-            Difference::between(&theirs, &ours)
+            self.kind(program, &self.panals[which].1, &theirs, &ours)
         }));
         asked.unwrap_or(Some(Difference::Panic))
     }

@@ -90,6 +90,8 @@ impl Parts {
             own_expectations(&mut page, part);
         }
         page.push('\n');
+        page.push_str(&crate::fuzz::page::of_recorded());
+        page.push_str("\n## By file\n\n");
         by_file(&mut page, self);
         for (which, part) in &self.0 {
             if let Ok(part) = part {

@@ -1342,6 +1342,10 @@ struct bpf_iter_num {
 	__u64 __opaque[1];
 };
 
+struct bpf_wq {
+	__u64 __opaque[2];
+};
+
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute pop
 #endif

@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) handles: Arc<Handles>,
     pub(crate) cpu_memories: CpuMemories,
     pub(crate) timers: Arc<Timers>,
+    pub(crate) works: Arc<Timers>,
 }
 
 pub(crate) struct Config {
@@ -161,7 +162,8 @@ impl Builder {
             cpu_memories: CpuMemories::new(cage, cpus),
             map_host,
             handles: Arc::new(handles),
-            timers: Arc::new(Timers::new(shared.clone())),
+            timers: Arc::new(Timers::new(shared.clone(), "panal-timers")),
+            works: Arc::new(Timers::new(shared.clone(), "panal-work")),
         });
         Ok(PanalKernel { shared })
     }

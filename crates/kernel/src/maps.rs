@@ -37,6 +37,9 @@ pub struct Map {
     /// Where a value's timer stands.
     timer: Option<u32>,
     timers: Arc<Timers>,
+    /// Where a value's work stands.
+    work: Option<u32>,
+    works: Arc<Timers>,
     /// Descriptors and pins that hold it, beside programs.
     users: AtomicU32,
     /// Which programs a prog array takes: those like the first that it met.
@@ -81,6 +84,9 @@ pub(crate) struct NewMap {
     /// Where a value's timer stands.
     pub timer: Option<u32>,
     pub timers: Arc<Timers>,
+    /// Where a value's work stands.
+    pub work: Option<u32>,
+    pub works: Arc<Timers>,
 }
 
 impl NewMap {
@@ -96,6 +102,8 @@ impl NewMap {
             kernel_types,
             timer,
             timers,
+            work,
+            works,
         } = self;
         let header = header(&kernel_types, core.base().def(), id);
         let handle = handles.insert(core.clone(), &header).unwrap_or(0);
@@ -110,6 +118,8 @@ impl NewMap {
             handles,
             timer,
             timers,
+            work,
+            works,
             users: AtomicU32::new(0),
             owner: OnceLock::new(),
         }
@@ -118,9 +128,7 @@ impl NewMap {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        if self.timer.is_some() {
-            self.timers.forget_map(self);
-        }
+        self.forget_timers();
         self.handles.remove(self.handle);
     }
 }
@@ -244,9 +252,24 @@ impl Map {
         key: &[u8],
         act: impl FnOnce() -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        match self.timer {
-            None => act(),
-            Some(_) => self.timers.replacing(&*self.core, key, act),
+        if self.timer.is_none() && self.work.is_none() {
+            return act();
+        }
+        let works = || self.works.replacing(&*self.core, key, act);
+        self.timers.replacing(&*self.core, key, works)
+    }
+
+    /// Where a value's work stands.
+    pub(crate) fn work(&self) -> Option<u32> {
+        self.work
+    }
+
+    fn forget_timers(&self) {
+        if self.timer.is_some() {
+            self.timers.forget_map(self);
+        }
+        if self.work.is_some() {
+            self.works.forget_map(self);
         }
     }
 
@@ -327,8 +350,8 @@ impl Drop for UserMap {
     /// and both would stay for ever.
     fn drop(&mut self) {
         let was_last = self.map.users.fetch_sub(1, Ordering::AcqRel) == 1;
-        if was_last && self.map.timer.is_some() {
-            self.map.timers.forget_map(&self.map);
+        if was_last {
+            self.map.forget_timers();
         }
         if was_last
             && self.map.map_type() == MapType::ProgArray

@@ -1,4 +1,5 @@
-//! Timers in map values: which are armed, and the thread that calls their functions.
+//! Timers and work in map values: what is armed, and the threads that call their functions. Work is
+//! a timer that fires at once.
 //!
 //! A value holds a number by which the kernel knows its timer; the number counts only at that
 //! address, so that a value which was copied or reused has no timer. What a timer belongs to is
@@ -92,6 +93,8 @@ impl Common {
 pub(crate) struct Timers {
     common: Arc<Common>,
     kernel: Weak<Shared>,
+    /// Of its thread.
+    name: &'static str,
 }
 
 /// Something that is about to call a timer's function.
@@ -100,13 +103,16 @@ struct Fired {
     callback: Callback,
     map: Arc<Map>,
     value: u64,
+    offset: u32,
 }
 
 impl Timers {
-    pub fn new(kernel: Weak<Shared>) -> Self {
+    /// Those of a kernel whose functions a thread of this name calls.
+    pub fn new(kernel: Weak<Shared>, name: &'static str) -> Self {
         Timers {
             common: Arc::default(),
             kernel,
+            name,
         }
     }
 
@@ -272,7 +278,7 @@ impl Timers {
     /// Starts the thread; false when the system gives none.
     fn serve(&self) -> bool {
         let (common, kernel) = (self.common.clone(), self.kernel.clone());
-        let thread = thread::Builder::new().name("panal-timers".to_owned());
+        let thread = thread::Builder::new().name(self.name.to_owned());
         thread.spawn(move || serve(&common, &kernel)).is_ok()
     }
 }
@@ -337,6 +343,7 @@ fn take(state: &mut State, address: u64) -> Option<Fired> {
         callback: timer.callback.clone()?,
         map: timer.map.upgrade()?,
         value: address - u64::from(timer.offset),
+        offset: timer.offset,
     };
     state.running = Some((fired.number, thread::current().id()));
     Some(fired)
@@ -346,7 +353,7 @@ fn fire(kernel: &Shared, fired: &Fired) {
     let Ok(mut session) = Session::new(kernel) else {
         return;
     };
-    let timer = fired.value + u64::from(fired.map.timer().unwrap_or(0));
+    let timer = fired.value + u64::from(fired.offset);
     // The element may have been reused for another one, without the timer.
     if session.word(timer) == Some(fired.number) {
         let callback = &fired.callback;

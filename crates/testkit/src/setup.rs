@@ -235,6 +235,8 @@ pub enum Head {
     Lock,
     /// `struct bpf_timer`
     Timer,
+    /// `struct bpf_wq`
+    Work,
 }
 
 /// Types for a map: keys and values are bytes, after the value's head; a key of four is a number.
@@ -269,6 +271,7 @@ pub fn map_types(
         Head::Plain => ("", 0),
         Head::Lock => ("bpf_spin_lock", 4),
         Head::Timer => ("bpf_timer", 16),
+        Head::Work => ("bpf_wq", 16),
     };
     let rest = bytes(value_size.saturating_sub(size));
     let value = match head {
@@ -276,7 +279,7 @@ pub fn map_types(
         _ => {
             let long = builder.unsigned("unsigned long long", 8);
             let members: &[_] = match head {
-                Head::Timer => &[("a", long, 0), ("b", long, 8)],
+                Head::Timer | Head::Work => &[("a", long, 0), ("b", long, 8)],
                 _ => &[("val", index, 0)],
             };
             let special = builder.structure(name, size, members);

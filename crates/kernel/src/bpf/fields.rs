@@ -9,7 +9,7 @@ const SPECIAL: [(&str, u32, Holders); 9] = [
     (SPIN_LOCK, 4, Holders::Locks),
     ("bpf_res_spin_lock", 4, Holders::Locks),
     (TIMER, 16, Holders::Timers),
-    ("bpf_wq", 16, Holders::Timers),
+    (WORK, 16, Holders::Timers),
     ("bpf_list_head", 16, Holders::Timers),
     ("bpf_list_node", 24, Holders::Any),
     ("bpf_rb_root", 16, Holders::Timers),
@@ -18,6 +18,7 @@ const SPECIAL: [(&str, u32, Holders); 9] = [
 ];
 
 const SPIN_LOCK: &str = "bpf_spin_lock";
+const WORK: &str = "bpf_wq";
 const TIMER: &str = "bpf_timer";
 
 /// Which maps' values may have a field (`map_check_btf`).
@@ -72,6 +73,8 @@ pub(super) struct Fields {
     pub spin_lock: Option<u32>,
     /// Offset of the timer.
     pub timer: Option<u32>,
+    /// Offset of the work.
+    pub work: Option<u32>,
     /// What they are, and who may have that.
     holders: Vec<(&'static str, Holders)>,
 }
@@ -105,6 +108,7 @@ fn visit(btf: &Btf, id: TypeId, offset: u32, depth: u32, found: &mut Fields) {
                 found.holders.push((name, holders));
                 match name {
                     SPIN_LOCK => _ = found.spin_lock.get_or_insert(offset),
+                    WORK => _ = found.work.get_or_insert(offset),
                     TIMER => _ = found.timer.get_or_insert(offset),
                     _ => {}
                 }

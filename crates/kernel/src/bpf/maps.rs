@@ -162,6 +162,8 @@ pub(super) fn create(kernel: &PanalKernel, spec: &MapSpec) -> Result<Fd, Failure
         kernel_types: kernel.shared.config.profile.btf.clone(),
         timer: special.timer,
         timers: kernel.shared.timers.clone(),
+        work: special.work,
+        works: kernel.shared.works.clone(),
     };
     let map = kernel.shared.maps.publish(|id| new.with_id(id));
     if map.handle == 0 {

@@ -85,7 +85,9 @@ fn replacing(
     if map.base().def().fields.is_empty() {
         return act();
     }
-    call.kernel().timers.replacing(map, key, act)
+    let kernel = call.kernel();
+    let works = || kernel.works.replacing(map, key, act);
+    kernel.timers.replacing(map, key, works)
 }
 
 fn map_delete_elem(call: &mut Call<'_>) -> Result<(), Errno> {

@@ -21,7 +21,7 @@ mod storage;
 pub(crate) mod tail_call;
 mod task;
 pub(crate) mod time;
-mod timer;
+pub(crate) mod timer;
 mod trace;
 mod xdp;
 

@@ -40,7 +40,7 @@ fn number(call: &Call<'_>) -> Result<u64, Errno> {
 }
 
 /// The map that a handle stands for, as the kernel knows it.
-fn kernel_map(call: &mut Call<'_>, handle: u64) -> Result<Arc<Map>, Errno> {
+pub(crate) fn kernel_map(call: &mut Call<'_>, handle: u64) -> Result<Arc<Map>, Errno> {
     let mut id = [0; 4];
     call.read(handle.wrapping_add(HEADER_ID), &mut id)?;
     let map = call.host().kernel.maps.get(u32::from_ne_bytes(id));

@@ -6,6 +6,7 @@ mod dynptr;
 mod iter_bits;
 mod iter_num;
 mod sections;
+mod work;
 
 use panal_btf::TypeId;
 use panal_uapi::Errno;
@@ -39,6 +40,7 @@ const TABLES: &[&[Kfunc]] = &[
     dynptr::TABLE,
     iter_num::TABLE,
     sections::TABLE,
+    work::TABLE,
 ];
 
 /// The implementation of a kernel function by its name.

@@ -168,6 +168,7 @@ fn create(
             None if *option == "types" => head = Some(Head::Plain),
             None if *option == "lock" => head = Some(Head::Lock),
             None if *option == "timer" => head = Some(Head::Timer),
+            None if *option == "work" => head = Some(Head::Work),
             _ => return Err(format!("{option}: no such option")),
         }
     }

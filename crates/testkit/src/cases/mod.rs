@@ -4,7 +4,7 @@
 //! == name
 //! map m hash 4 8 16                       name, type, key size, value size, entries; then, if
 //!                                         wanted, flags=no_prealloc,mmapable extra=3 numa=0
-//!                                         inner=MAP types lock timer
+//!                                         inner=MAP types lock timer work
 //! put m 01000000 0000000000000000         an update that must succeed
 //! update m 01000000 0100000000000000 exist -> ENOENT
 //! lookup m 01000000 -> 7*00.01            also with flags: lock, 0x8

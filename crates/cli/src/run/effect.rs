@@ -26,6 +26,13 @@ pub fn check(arguments: &Run, plans: &[ProgramPlan]) -> Result<(), Problem> {
         KernelName::Linux => kernels::only_panal(arguments.execution)?,
         KernelName::Panal => return only_linux(arguments),
     }
+    let mut names = arguments.places.interfaces.iter();
+    while let Some(name) = names.next() {
+        if names.as_slice().contains(name) {
+            let text = format!("--interface {name} is given twice");
+            return Err(Problem::Asked(text));
+        }
+    }
     let loaded: Vec<&ProgramPlan> = plans.iter().filter(|plan| plan.load).collect();
     // A program without a type is told about when it is loaded.
     if loaded.iter().any(|plan| plan.prog_type.is_none()) {

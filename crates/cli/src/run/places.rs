@@ -82,13 +82,6 @@ pub fn direct(open: &mut Open, arguments: &PlaceArgs) {
 /// Looks everything up. `cgroup` is that of the command, for programs of which none was named.
 pub fn find(arguments: &PlaceArgs, cgroup: Option<&Path>) -> Result<Named, Problem> {
     let cgroup = cgroup.map(|path| path.display().to_string());
-    let mut names = arguments.interfaces.iter();
-    while let Some(name) = names.next() {
-        if names.as_slice().contains(name) {
-            let text = format!("--interface {name} is given twice");
-            return Err(Problem::Asked(text));
-        }
-    }
     let interfaces: Vec<(u32, String)> = arguments
         .interfaces
         .iter()

@@ -319,6 +319,6 @@ fn loops_over_numbers_run() {
         let result = kernel
             .prog_test_run(&loaded.programs()[0].fd, &run)
             .unwrap();
-        assert_eq!(result.retval, (3..10).sum(), "{}", kernel.name());
+        assert_eq!(result.retval, (3..10).sum::<u32>(), "{}", kernel.name());
     });
 }

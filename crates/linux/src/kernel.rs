@@ -235,13 +235,9 @@ impl Kernel for LinuxKernel {
     }
 
     fn map_create(&self, spec: &MapSpec) -> Result<Fd, Failure> {
-        let mut spec = spec.clone();
-        if spec.map_type == MapType::PerfEventArray && spec.max_entries == 0 {
-            spec.max_entries = possible_cpus();
-        }
         match spec.map_type {
-            MapType::Arena => self.arenas.create(&spec),
-            _ => maps::create(&spec),
+            MapType::Arena => self.arenas.create(spec),
+            _ => maps::create(spec),
         }
     }
 

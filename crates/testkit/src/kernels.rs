@@ -14,7 +14,7 @@ use crate::Mapping;
 /// A kernel, and what the test's output calls it.
 #[derive(Clone)]
 pub struct Subject {
-    /// `panal`, `checked`, `jit`, `cage`; `linux`.
+    /// `panal`, `checked`, `jit`, `cage`; `remote`; `linux`.
     pub name: &'static str,
     /// The kernel.
     pub kernel: Arc<dyn Inspect>,
@@ -81,6 +81,23 @@ pub fn panal() -> Vec<Subject> {
             builder.engine(Engine::MachineCode).caged(true)
         }),
     ]
+}
+
+/// Panal's kernel in another process, as far as it can tell: over a socket.
+///
+/// # Panics
+/// When the system has no sockets.
+pub fn remote() -> Subject {
+    let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+    let subject = panal().swap_remove(0);
+    let kernel = subject.kernel.clone();
+    std::thread::spawn(move || panal_remote::serve(&*kernel, far));
+    let client = panal_remote::RemoteKernel::new(near).expect("it answers");
+    Subject {
+        name: "remote",
+        kernel: Arc::new(client),
+        ..subject
+    }
 }
 
 /// Linux.

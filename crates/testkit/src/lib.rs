@@ -10,5 +10,5 @@ mod kernels;
 mod mapping;
 pub mod setup;
 
-pub use kernels::{Subject, kernels, linux, on_both, panal};
+pub use kernels::{Subject, kernels, linux, on_both, panal, remote};
 pub use mapping::Mapping;

@@ -3,8 +3,6 @@
 
 #![allow(dead_code)]
 
-pub mod linux;
-
 use std::sync::Arc;
 
 use panal_maps::{Cage, Cpus, Map, MapDef, MapHost, create_map, syscall};

@@ -77,7 +77,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 pub use bytes::{parse as parse_bytes, show as show_bytes};
 pub use parse::{Case, parse};
 
-use crate::{Subject, kernels, linux};
+use crate::{Subject, kernels, linux, remote};
 use world::World;
 
 /// Runs all cases of the files of a directory, on all kernels: the whole of a test without harness.
@@ -86,7 +86,8 @@ pub fn main(directory: &Path) -> ExitCode {
     if std::env::var_os("PANAL_RECORD").is_some() {
         return record(directory, args.filter.as_deref());
     }
-    let kernels = kernels();
+    let mut kernels = kernels();
+    kernels.insert(0, remote());
     let mut trials = Vec::new();
     let (mut count, mut on_both) = (0, 0);
     for (stem, text) in files(directory) {
@@ -94,7 +95,13 @@ pub fn main(directory: &Path) -> ExitCode {
             let case = Arc::new(case);
             count += 1;
             for subject in &kernels {
-                if subject.is_linux() && case.only_panal.is_some() {
+                let asked = match subject.name {
+                    "linux" => case.only_panal.is_none(),
+                    // Buffers are read where they are.
+                    "remote" => !case.uses(&["drain", "send"]),
+                    _ => true,
+                };
+                if !asked {
                     continue;
                 }
                 on_both += usize::from(subject.is_linux());

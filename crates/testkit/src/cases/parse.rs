@@ -13,6 +13,14 @@ pub struct Case {
     pub lines: Vec<Line>,
 }
 
+impl Case {
+    /// Whether one of these commands is among its lines.
+    pub fn uses(&self, commands: &[&str]) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|line| commands.contains(&line.words[0].as_str()))
+    }
+}
+
 /// A command.
 #[derive(Clone, Debug)]
 pub struct Line {

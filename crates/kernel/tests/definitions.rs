@@ -1,11 +1,12 @@
-//! The same definitions and operations on Panal's maps and on the running kernel's: the same
-//! errnos, the same values.
+//! Definitions of maps, good and bad, and stories of chance on them: Panal's kernel and Linux accept,
+//! refuse and answer alike.
 
-mod common;
-
-use common::{Op, Panal, Subject, linux, linux::Linux};
-use panal_maps::MapDef;
-use panal_uapi::{MapType, kernel::MapFlags};
+use panal_testkit::{Subject, linux, panal};
+use panal_uapi::{
+    Errno, MapType,
+    inspect::Inspect,
+    kernel::{Failure, Fd, MapFlags, MapSpec},
+};
 
 /// Numbers of chance, the same in every run.
 struct Chance(u64);
@@ -52,11 +53,11 @@ const TYPES: &[MapType] = &[
 ];
 
 /// Definitions good and bad: (type, key, value, entries, flags, extra).
-fn definitions() -> Vec<MapDef> {
+fn definitions() -> Vec<MapSpec> {
     let mut all = Vec::new();
     let mut add = |map_type, key, value, entries, flags, extra| {
         let flags = MapFlags::from_bits_retain(flags);
-        let mut def = MapDef::new(map_type, key, value, entries).with_flags(flags);
+        let mut def = MapSpec::new(map_type, key, value, entries).with_flags(flags);
         def.extra = extra;
         all.push(def);
     };
@@ -101,17 +102,30 @@ fn definitions() -> Vec<MapDef> {
     all
 }
 
+/// Panal's kernel and Linux, when it can be asked.
+fn both() -> Option<[Subject; 2]> {
+    let linux = linux().inspect_err(|why| println!("skipped: {why}")).ok()?;
+    Some([panal().swap_remove(0), linux])
+}
+
+/// The map, with an inner one where its type wants that; its errno when it is refused.
+fn create(kernel: &dyn Inspect, def: &MapSpec) -> Result<Fd, Errno> {
+    let mut def = def.clone();
+    if matches!(def.map_type, MapType::ArrayOfMaps | MapType::HashOfMaps) {
+        let inner = MapSpec::new(MapType::Array, 4, 4, 1);
+        def.inner = Some(kernel.map_create(&inner).map_err(|e| e.errno)?);
+    }
+    kernel.map_create(&def).map_err(|e| e.errno)
+}
+
 #[test]
 fn definitions_are_accepted_and_refused_alike() {
-    if let Some(why) = linux::unavailable() {
-        return eprintln!("skipped: {why}");
-    }
-    let cpus = linux::possible_cpus();
+    let Some([panal, linux]) = both() else { return };
     let mut wrong = Vec::new();
     let definitions = definitions();
     for def in &definitions {
-        let linux = Linux::new(def, cpus).err();
-        let panal = Panal::new(def, cpus).err();
+        let answer = |subject: &Subject| create(&*subject.kernel, def).err();
+        let (panal, linux) = (answer(&panal), answer(&linux));
         if linux != panal {
             wrong.push(format!(
                 "{} key {} value {} entries {} flags {:#x} extra {:#x}: Linux {linux:?}, Panal {panal:?}",
@@ -130,7 +144,7 @@ fn definitions_are_accepted_and_refused_alike() {
 
 /// A map and how its keys are made.
 struct Kind {
-    def: MapDef,
+    def: MapSpec,
     key: fn(&mut Chance) -> Vec<u8>,
     /// Whether the order of keys is the map's own affair.
     unordered: bool,
@@ -158,7 +172,7 @@ fn no_key(_: &mut Chance) -> Vec<u8> {
 
 fn kinds() -> Vec<Kind> {
     let kind = |map_type, key_size, value_size, flags, key, unordered| Kind {
-        def: MapDef::new(map_type, key_size, value_size, 6).with_flags(flags),
+        def: MapSpec::new(map_type, key_size, value_size, 6).with_flags(flags),
         key,
         unordered,
     };
@@ -179,86 +193,90 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// Keys in the order that a map gives them, from the start.
-fn keys(subject: &dyn Subject) -> Vec<Vec<u8>> {
-    let mut all: Vec<Vec<u8>> = Vec::new();
-    while let Ok(next) = subject.apply(&Op::Next(all.last().cloned())) {
-        all.push(next);
-        assert!(all.len() < 100, "keys without end");
+/// A command on an element.
+#[derive(Clone, Debug)]
+enum Op {
+    Lookup(Vec<u8>),
+    Update(Vec<u8>, Vec<u8>, u64),
+    Delete(Vec<u8>),
+    Next(Option<Vec<u8>>),
+    Take(Vec<u8>),
+}
+
+/// A map of one of the kernels.
+struct OneOf<'k> {
+    kernel: &'k dyn Inspect,
+    map: Fd,
+    def: &'k MapSpec,
+}
+
+impl OneOf<'_> {
+    fn apply(&self, op: &Op) -> Result<Option<Vec<u8>>, Errno> {
+        let (kernel, map) = (self.kernel, &self.map);
+        let done = |()| Some(Vec::new());
+        let answer = match op {
+            Op::Lookup(key) => kernel.map_lookup(map, key, 0),
+            Op::Update(key, value, flags) => kernel.map_update(map, key, value, *flags).map(done),
+            Op::Delete(key) => kernel
+                .map_delete(map, key)
+                .map(|there| there.then(Vec::new)),
+            Op::Next(key) => kernel.map_next_key(map, key.as_deref()),
+            Op::Take(key) => kernel.map_lookup_and_delete(map, key, 0),
+        };
+        let mut answer = answer.map_err(|failure: Failure| failure.errno)?;
+        if let (Some(value), Op::Lookup(_) | Op::Take(_)) = (&mut answer, op) {
+            self.clear_padding(value);
+        }
+        Ok(answer)
     }
-    all
+
+    /// Linux leaves the bytes between per-CPU values as they were.
+    fn clear_padding(&self, value: &mut [u8]) {
+        let size = self.def.value_size as usize;
+        if value.len() > size {
+            for part in value.chunks_mut(size.next_multiple_of(8)) {
+                part[size..].fill(0);
+            }
+        }
+    }
+
+    fn value_size(&self) -> usize {
+        let size = self.def.value_size as usize;
+        match self.def.map_type {
+            MapType::PercpuArray | MapType::PercpuHash => {
+                size.next_multiple_of(8) * self.kernel.cpus() as usize
+            }
+            _ => size,
+        }
+    }
+
+    /// All keys in the map's order.
+    fn keys(&self) -> Vec<Vec<u8>> {
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        while let Ok(Some(next)) = self.apply(&Op::Next(all.last().cloned())) {
+            all.push(next);
+            assert!(all.len() < 100, "keys without end");
+        }
+        all
+    }
 }
 
 #[test]
 fn operations_answer_alike() {
-    if let Some(why) = linux::unavailable() {
-        return eprintln!("skipped: {why}");
-    }
-    let cpus = linux::possible_cpus();
+    const ROUNDS: usize = 30;
+    let Some([panal, linux]) = both() else { return };
     let mut wrong = Vec::new();
     for kind in kinds() {
         let mut chance = Chance(1);
-        for round in 0..30 {
-            let def = &kind.def;
-            let linux = Linux::new(def, cpus).unwrap();
-            let panal = Panal::new(def, cpus).unwrap();
-            let size = panal.map.user_value_size();
-            let mut story = Vec::new();
-            for _ in 0..60 {
-                let key = (kind.key)(&mut chance);
-                let op = match chance.below(10) {
-                    0..4 => {
-                        let value = (0..size).map(|_| chance.below(256) as u8).collect();
-                        let flags = match chance.below(12) {
-                            0 => 1,
-                            1 => 2,
-                            2 => 3,
-                            3 => 4,
-                            4 => 1 << 40,
-                            _ => 0,
-                        };
-                        Op::Update(key, value, flags)
-                    }
-                    4..6 => Op::Lookup(key),
-                    6..8 => Op::Delete(key),
-                    8 => Op::Take(key),
-                    _ if kind.unordered => continue,
-                    _ => Op::Next((chance.below(4) > 0).then_some(key)),
-                };
-                let (mut expected, mut got) = (linux.apply(&op), panal.apply(&op));
-                if def.value_size % 8 != 0 && size > def.value_size as usize {
-                    // Linux leaves the bytes between per-CPU values as they were.
-                    for answer in [&mut expected, &mut got].into_iter().flatten() {
-                        let stride = (def.value_size as usize).next_multiple_of(8);
-                        for (i, b) in answer.iter_mut().enumerate() {
-                            *b = if i % stride < def.value_size as usize {
-                                *b
-                            } else {
-                                0
-                            };
-                        }
-                    }
-                }
-                story.push(format!("{op:?}"));
-                if expected != got {
-                    let last = &story[story.len().saturating_sub(1)..];
-                    wrong.push(format!(
-                        "{} round {round}: {last:?}: Linux {expected:?}, Panal {got:?}",
-                        def.map_type
-                    ));
-                    break;
-                }
-            }
-            let (mut expected, mut got) = (keys(&linux), keys(&panal));
-            if kind.unordered {
-                expected.sort();
-                got.sort();
-            }
-            if expected != got && wrong.is_empty() {
-                wrong.push(format!(
-                    "{} keys: Linux {expected:?}, Panal {got:?}",
-                    def.map_type
-                ));
+        for round in 0..ROUNDS {
+            let [panal, linux] = [&panal, &linux].map(|subject| OneOf {
+                kernel: &*subject.kernel,
+                map: create(&*subject.kernel, &kind.def).expect("a map"),
+                def: &kind.def,
+            });
+            if let Some(difference) = story(&kind, &mut chance, &panal, &linux) {
+                let map_type = kind.def.map_type;
+                wrong.push(format!("{map_type} round {round}: {difference}"));
             }
         }
     }
@@ -268,4 +286,41 @@ fn operations_answer_alike() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// The same commands on both; where they part.
+fn story(kind: &Kind, chance: &mut Chance, panal: &OneOf<'_>, linux: &OneOf<'_>) -> Option<String> {
+    for _ in 0..60 {
+        let key = (kind.key)(chance);
+        let op = match chance.below(10) {
+            0..4 => {
+                let size = panal.value_size();
+                let value = (0..size).map(|_| chance.below(256) as u8).collect();
+                let flags = match chance.below(12) {
+                    0 => 1,
+                    1 => 2,
+                    2 => 3,
+                    3 => 4,
+                    4 => 1 << 40,
+                    _ => 0,
+                };
+                Op::Update(key, value, flags)
+            }
+            4..6 => Op::Lookup(key),
+            6..8 => Op::Delete(key),
+            8 => Op::Take(key),
+            _ if kind.unordered => continue,
+            _ => Op::Next((chance.below(4) > 0).then_some(key)),
+        };
+        let (expected, got) = (linux.apply(&op), panal.apply(&op));
+        if expected != got {
+            return Some(format!("{op:?}: Linux {expected:?}, Panal {got:?}"));
+        }
+    }
+    let (mut expected, mut got) = (linux.keys(), panal.keys());
+    if kind.unordered {
+        expected.sort();
+        got.sort();
+    }
+    (expected != got).then(|| format!("keys: Linux {expected:?}, Panal {got:?}"))
 }

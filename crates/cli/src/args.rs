@@ -205,7 +205,7 @@ const VERIFY_EXAMPLES: &str = "Examples:
   panal verify tracer.bpf.o --target /usr/lib/bpf/xdp_pass.o:xdp_pass
   panal verify --explain prog.bpf.o      # with what is known along the path of a rejection
   panal verify --sarif *.bpf.o > panal.sarif    # for code hosts
-  panal verify --log=2 prog.bpf.o        # with the log that Linux would print
+  panal verify --log 2 prog.bpf.o        # with the log that Linux would print
 
 Exit codes: 0 all accepted, 1 one was rejected, 2 one could not be tried.";
 
@@ -229,8 +229,7 @@ pub struct Verify {
     #[arg(long, value_name = "OBJ:PROGRAM")]
     pub target: Option<TargetArg>,
     /// Print the log in Linux's form: 1 the essential, 2 every instruction, 4 only figures, or a sum
-    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1",
-        value_parser = clap::value_parser!(u32).range(1..=7))]
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(1..=7))]
     pub log: Option<u32>,
     /// Print the path of each rejection: every instruction, and what it changed of what is known
     #[arg(long)]

@@ -227,7 +227,7 @@ both with the change that is shown (`-DFIX`). Tests hold this page to what the c
 `cargo xtask gallery` writes it anew.
 
 More of a rejection: `panal verify --explain` (what is known along the path), `--json`, `--sarif`,
-`--log=2` (Linux's own text).
+`--log 2` (Linux's own text).
 ";
 
 fn page() -> String {

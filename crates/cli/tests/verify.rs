@@ -92,7 +92,7 @@ fn the_log_is_linux_s_on_demand() {
         "{}",
         without.stdout
     );
-    let with = panal(&["verify", "--log=2", "--program", "fine", REJECTED]);
+    let with = panal(&["verify", "--log", "2", "--program", "fine", REJECTED]);
     assert!(with.stdout.contains("(bf) r6 = r1"), "{}", with.stdout);
     let lines = with
         .stdout

@@ -390,7 +390,7 @@ pub struct ProgRun {
 /// How programs run in Panal's kernel.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Execution {
-    /// What runs programs [default: interp]
+    /// What runs programs [default: jit]
     #[arg(long, value_enum)]
     pub engine: Option<Engine>,
     /// Confine every access of machine code to the cage, as the interpreter does: a program that the
@@ -468,7 +468,8 @@ pub struct Serve {
 pub enum Engine {
     /// The interpreter: every access is checked
     Interp,
-    /// Machine code: trusts the verifier, unless there is --cage
+    /// Machine code for x86-64: trusts the verifier, unless there is --cage. Elsewhere, and where memory
+    /// must not be executable, programs are interpreted, and a note says so
     Jit,
 }
 

@@ -35,7 +35,7 @@ pub fn only_panal(execution: Execution) -> Result<(), Problem> {
 
 /// Panal's kernel, to run programs.
 pub fn panal(execution: Execution) -> Result<PanalKernel, Problem> {
-    let engine = match execution.engine.unwrap_or(Engine::Interp) {
+    let engine = match execution.engine.unwrap_or(Engine::Jit) {
         Engine::Interp => panal_kernel::Engine::Interpreter,
         Engine::Jit => panal_kernel::Engine::MachineCode,
     };

@@ -8,6 +8,8 @@ use std::ptr::NonNull;
 use panal_maps::{Block, bytes};
 use panal_uapi::Errno;
 
+use crate::helpers::tunnel::Tunnel;
+
 use crate::skb_room::Room;
 
 /// `ETH_HLEN`
@@ -99,6 +101,8 @@ pub(crate) struct Packet {
     room: Room,
     pub redirect: Option<Redirect>,
     pub clones: Vec<SentCopy>,
+    /// What a tunnel's device is to put it into.
+    pub tunnel: Option<Tunnel>,
     /// Whether the hash in the context is one, even if it is 0 (skb).
     pub hashed: bool,
 }
@@ -118,6 +122,7 @@ impl Packet {
             room: Room::new(0),
             redirect: None,
             clones: Vec::new(),
+            tunnel: None,
             hashed: false,
         }
     }
@@ -142,6 +147,7 @@ impl Packet {
         self.room = Room::new(len);
         self.redirect = None;
         self.clones.clear();
+        self.tunnel = None;
         self.hashed = false;
         // What an earlier packet left in the headroom is nobody's to see.
         self.put(0, &[0; HEADROOM][..self.meta]);

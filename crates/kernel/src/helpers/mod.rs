@@ -23,6 +23,7 @@ mod task;
 pub(crate) mod time;
 pub(crate) mod timer;
 mod trace;
+pub(crate) mod tunnel;
 mod xdp;
 
 use std::sync::OnceLock;
@@ -50,6 +51,7 @@ const TABLES: &[&[Implementation]] = &[
     time::TABLE,
     timer::TABLE,
     trace::TABLE,
+    tunnel::TABLE,
     xdp::TABLE,
 ];
 

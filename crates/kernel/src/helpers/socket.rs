@@ -38,8 +38,6 @@ implement! {
     BPF_FUNC_skb_cgroup_id => skb_cgroup_id;
     BPF_FUNC_skb_ancestor_cgroup_id => skb_ancestor_cgroup_id;
     BPF_FUNC_skb_cgroup_classid => skb_cgroup_classid;
-    BPF_FUNC_skb_get_tunnel_key => skb_get_tunnel_key;
-    BPF_FUNC_skb_get_tunnel_opt => skb_get_tunnel_opt;
 }
 
 /// `overflowuid`: nobody's.
@@ -205,18 +203,4 @@ fn sk_ancestor_cgroup_id(call: &mut Call<'_>) -> u64 {
 
 fn skb_cgroup_classid(_: &mut Call<'_>) -> u64 {
     0
-}
-
-/// No packet came through a tunnel device: an error and zeros, as on Linux.
-fn no_tunnel(call: &mut Call<'_>, errno: Errno) -> Result<(), Errno> {
-    call.zero(call.arg(1), call.arg32(2) as usize)?;
-    Err(errno)
-}
-
-fn skb_get_tunnel_key(call: &mut Call<'_>) -> Result<(), Errno> {
-    no_tunnel(call, Errno::EINVAL)
-}
-
-fn skb_get_tunnel_opt(call: &mut Call<'_>) -> Result<(), Errno> {
-    no_tunnel(call, Errno::ENOENT)
 }

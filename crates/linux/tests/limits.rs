@@ -7,7 +7,7 @@ use common::linux;
 use panal_isa::{AluOp, Code, Instruction, Operand, Reg, Width};
 use panal_uapi::{
     ProgType,
-    kernel::{Kernel, LoadError, Loaded, ProgFlags, ProgSpec},
+    kernel::{Kernel, LoadError, Loaded, ProgSpec},
 };
 
 const MOST: usize = 1_000_000;
@@ -26,23 +26,10 @@ fn program(instructions: usize, log_level: u32) -> ProgSpec {
         imm: panal_isa::Imm64::Value(0),
     };
     let body = (0..instructions - 3).map(add);
+    let code = Code::from_instructions(body.chain([zero, Instruction::Exit]));
     ProgSpec {
-        name: "long".to_owned(),
-        prog_type: ProgType::SocketFilter,
-        attach_type: None,
-        code: Code::from_instructions(body.chain([zero, Instruction::Exit]))
-            .slots()
-            .to_vec(),
-        license: "GPL".to_owned(),
-        kern_version: 0,
-        flags: ProgFlags::empty(),
-        target: None,
-        btf: None,
-        funcs: Vec::new(),
-        lines: Vec::new(),
-        fd_array: Vec::new(),
-        bind_maps: Vec::new(),
         log_level,
+        ..ProgSpec::new("long", ProgType::SocketFilter, code.slots().to_vec())
     }
 }
 

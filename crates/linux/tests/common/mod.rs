@@ -9,8 +9,8 @@ use std::{
 use panal_linux::LinuxKernel;
 use panal_loader::{Error, Loaded, Open, Scope};
 use panal_uapi::{
-    Errno, MapType,
-    kernel::{Failure, Fd, Kernel, MapFlags, MapSpec},
+    Errno,
+    kernel::{Failure, Fd},
 };
 
 /// One test at a time: programs count what the whole process does.
@@ -21,24 +21,10 @@ pub fn alone() -> MutexGuard<'static, ()> {
 
 /// Linux, if this process may use bpf(2); says why not.
 pub fn linux() -> Option<LinuxKernel> {
-    let kernel = LinuxKernel::new();
-    let spec = MapSpec {
-        name: "may_we".to_owned(),
-        map_type: MapType::LpmTrie,
-        key_size: 8,
-        value_size: 8,
-        max_entries: 1,
-        flags: MapFlags::NO_PREALLOC,
-        extra: 0,
-        numa_node: 0,
-        inner: None,
-        btf: None,
-        vmlinux_value_type: None,
-    };
-    match kernel.map_create(&spec) {
-        Ok(_) => Some(kernel),
-        Err(failure) => {
-            println!("skipped: {failure}");
+    match panal_testkit::linux() {
+        Ok(_) => Some(LinuxKernel::new()),
+        Err(why) => {
+            println!("skipped: {why}");
             None
         }
     }

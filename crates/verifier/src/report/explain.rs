@@ -34,6 +34,8 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
     let body = reject.into_body();
     env.log.always(format_args!("{}\n", body.linux));
     let processed = env.search.processed;
+    // The second walk has states of its own: these are not asked any more.
+    env.search.restart(0);
     let path = (processed > 0)
         .then(|| record::record(env.request, env.slot, processed))
         .flatten();

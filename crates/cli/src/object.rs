@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{File, FileType},
+    fs::{File, FileType, OpenOptions},
     io::Read,
-    os::unix::fs::FileTypeExt,
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::Path,
 };
 
 use panal_loader::Open;
 use panal_object::{Element, Function, FunctionId, Object, Origin, Target};
+use rustix::{fs::OFlags, io::Errno};
 
 use crate::error::Problem;
 
@@ -47,6 +48,30 @@ fn refused(path: &Path, reason: String) -> Problem {
 
 fn too_large(path: &Path) -> Problem {
     refused(path, "larger than 1 GiB".to_owned())
+}
+
+/// Creates a file for output. A pipe is written to if somebody reads it: nothing waits for that.
+pub fn create(path: &Path) -> Result<File, Problem> {
+    let failed = |error| Problem::file(path, "write", &error);
+    let is_pipe = std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo());
+    if !is_pipe {
+        return File::create(path).map_err(failed);
+    }
+    let waits_for_nobody = OFlags::NONBLOCK.bits() as i32;
+    let pipe = OpenOptions::new()
+        .write(true)
+        .custom_flags(waits_for_nobody)
+        .open(path)
+        .map_err(|error| match error.raw_os_error() {
+            Some(code) if code == Errno::NXIO.raw_os_error() => Problem::File {
+                path: path.display().to_string(),
+                action: "write",
+                reason: "it is a pipe that nobody reads".to_owned(),
+            },
+            _ => failed(error),
+        })?;
+    rustix::fs::fcntl_setfl(&pipe, OFlags::empty()).map_err(|error| failed(error.into()))?;
+    Ok(pipe)
 }
 
 /// What a shell hands over for `<(command)`: a pipe that has its writer already.

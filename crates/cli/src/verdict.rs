@@ -251,10 +251,12 @@ impl Program<'_> {
     }
 }
 
-/// The last line of a log that says something.
+/// The last line of a log that says something but figures.
 pub fn last_line(log: &str) -> &str {
+    let figures = ["processed ", "stack depth ", "verification time "];
+    let is_figure = |line: &&str| figures.iter().any(|figure| line.starts_with(figure));
     let lines = log.trim_end().lines().rev();
-    let mut said = lines.filter(|line| !line.is_empty() && !line.starts_with("processed "));
+    let mut said = lines.filter(|line| !line.is_empty() && !is_figure(line));
     said.next().unwrap_or("the kernel gave no reason")
 }
 

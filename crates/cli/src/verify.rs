@@ -21,6 +21,10 @@ const BPF_LOG_STATS: u32 = 4;
 
 /// Runs the command; the exit code.
 pub fn run(arguments: &Verify) -> Result<u8, Problem> {
+    if arguments.explain && arguments.kernel == KernelName::Linux {
+        let text = "--explain is for Panal's verifier: what Linux has to say is its log (--log 2)";
+        return Err(Problem::Asked(text.to_owned()));
+    }
     let profile = match (&arguments.profile, arguments.kernel) {
         // That is what it is.
         (Some(name), KernelName::Linux) if name == "host" => None,

@@ -180,6 +180,19 @@ fn logged(log: &str) -> std::collections::BTreeMap<usize, String> {
 }
 
 #[test]
+fn linux_s_reason_is_told_without_its_log() {
+    let answers = panal(&["verify", "--json", "--kernel", "linux", REJECTED]).json();
+    if answers[0]["verdict"] == "error" {
+        return println!("skipped: {}", answers[0]["error"]["message"]);
+    }
+    let rejected = answers
+        .iter()
+        .find(|answer| answer["program"] == "no_check");
+    let said = &rejected.expect("the program")["error"]["message"];
+    assert_eq!(said, "R0 invalid mem access 'map_value_or_null'");
+}
+
+#[test]
 fn instructions_read_as_in_linux_s_own_log() {
     for object in [
         REJECTED,

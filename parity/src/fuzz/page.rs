@@ -148,6 +148,10 @@ code 1 after a FalseAccept, a Result or a Panic; `--seed S --programs 1` asks ab
 - Left out: programs that take more than 20,000 instructions to verify, but for one in 64; and loops without
   an end of their own in functions that are called back: verifying some of these, Linux 6.18
   dereferences a null pointer (`__mark_chain_precision`, from `propagate_precision`), which kills the thread.
+- Where Linux is wrong: 6.18 does not carry precision back through an atomic fetch from the stack (among the
+  attacks of docs/soundness.md, `atomic fetch`). It prunes a path that it must walk, takes for dead what runs,
+  and removes it: the program then returns otherwise than its instructions say, which Panal does. The
+  Result of seed 10546290 is that; where a load stands in the place of the fetch, both return the same.
 ";
 
 #[cfg(test)]

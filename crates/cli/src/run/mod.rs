@@ -13,7 +13,6 @@ mod packets;
 mod places;
 
 use std::{
-    fs::File,
     io::{self, Write},
     path::Path,
 };
@@ -132,7 +131,7 @@ fn output_to(path: Option<&Path>) -> Result<Output, Problem> {
     Ok(match path {
         None => Box::new(io::BufWriter::new(anstream::AutoStream::auto(io::stdout()))),
         Some(path) => {
-            let file = File::create(path).map_err(|error| Problem::file(path, "write", &error))?;
+            let file = object::create(path)?;
             Box::new(io::BufWriter::new(anstream::StripStream::new(file)))
         }
     })

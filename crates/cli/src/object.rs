@@ -26,28 +26,36 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     // Opening a pipe would wait for its writer, and a device may have no end.
     let meta = std::fs::metadata(path).map_err(failed)?;
     let kind = meta.file_type();
-    if !kind.is_file() && !kind.is_dir() && !is_open_pipe(path, kind) {
-        return Err(refused(
-            path,
-            format!("it is {}, not a file", kind_name(kind)),
-        ));
-    }
+    check_kind(path, kind, "read")?;
     if kind.is_file() && meta.len() > LARGEST_FILE {
         return Err(too_large(path));
     }
     read_all(path, File::open(path).map_err(failed)?)
 }
 
-fn refused(path: &Path, reason: String) -> Problem {
-    Problem::File {
-        path: path.display().to_string(),
-        action: "read",
-        reason,
+/// Whether a path is a file, or is to become one: opening a pipe would wait for its reader.
+pub fn check_output(path: &Path) -> Result<(), Problem> {
+    // What else is wrong with it is told where it is written.
+    std::fs::metadata(path).map_or(Ok(()), |meta| check_kind(path, meta.file_type(), "write"))
+}
+
+fn check_kind(path: &Path, kind: FileType, action: &'static str) -> Result<(), Problem> {
+    if kind.is_file() || kind.is_dir() || is_open_pipe(path, kind) {
+        return Ok(());
     }
+    Err(Problem::File {
+        path: path.display().to_string(),
+        action,
+        reason: format!("it is {}, not a file", kind_name(kind)),
+    })
 }
 
 fn too_large(path: &Path) -> Problem {
-    refused(path, "larger than 1 GiB".to_owned())
+    Problem::File {
+        path: path.display().to_string(),
+        action: "read",
+        reason: "larger than 1 GiB".to_owned(),
+    }
 }
 
 /// Creates a file for output. A pipe is written to if somebody reads it: nothing waits for that.
@@ -74,9 +82,9 @@ pub fn create(path: &Path) -> Result<File, Problem> {
     Ok(pipe)
 }
 
-/// What a shell hands over for `<(command)`: a pipe that has its writer already.
+/// What a shell hands over for `<(command)`: a pipe that has its other end already.
 fn is_open_pipe(path: &Path, kind: FileType) -> bool {
-    let ours = ["/dev/fd", "/proc/self/fd", "/dev/stdin"];
+    let ours = ["/dev/fd", "/proc/self/fd", "/dev/stdin", "/dev/stdout"];
     kind.is_fifo() && ours.iter().any(|ours| path.starts_with(ours))
 }
 

@@ -28,6 +28,7 @@ pub fn run(command: &ProfileCommand) -> Result<u8, Problem> {
 
 fn capture(file: &Path, without_types: bool) -> Result<u8, Problem> {
     let started = Instant::now();
+    object::check_output(file)?;
     let kernel = kernels::open(KernelName::Linux, Execution::default())?;
     let btf = if without_types {
         Vec::new()

@@ -359,6 +359,37 @@ fn a_relative_path_begins_at_the_current_directory() {
 }
 
 #[test]
+fn what_is_no_pin_is_named() {
+    let on = match Setting::linux("nopins") {
+        Ok(on) => on,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let folder = on.scratch.0.display().to_string();
+    let outside = "is not in a BPF file system; one is mounted at ";
+    on.refused(&["map", "show", "pinned", "/etc/passwd"], outside);
+    on.refused(&["prog", "show", "pinned", "/etc"], outside);
+    on.refused(&["prog", "unpin", "/etc/passwd"], outside);
+    on.refused(&["prog", "load", &firewall(), "/proc/fw"], outside);
+    on.refused(&["prog", "loadall", &firewall(), "/proc/fw/all"], outside);
+    on.refused(&["prog", "show", "pinned", &folder], "a directory of pins");
+    let (deep, dotted) = (on.path("no/fw"), on.path("a.b"));
+    on.refused(&["prog", "load", &firewall(), &deep], "does not exist");
+    on.refused(&["prog", "load", &firewall(), &dotted], "a name with a dot");
+}
+
+#[test]
+fn programs_that_are_off_by_default_are_told_of() {
+    let probes = object("crates/cli/tests/objects/probes.bpf.o");
+    for on in settings("optional") {
+        let path = on.path("probes");
+        on.refused(
+            &["prog", "loadall", &probes, &path],
+            "all 11 programs are off by default (sections `?…`)",
+        );
+    }
+}
+
+#[test]
 fn an_error_is_told_once() {
     for on in settings("once") {
         let output = on.run(&["map", "dump", "id", "4000000000", "--json"]);

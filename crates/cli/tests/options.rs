@@ -132,6 +132,10 @@ fn a_pipe_without_a_writer_is_not_waited_for() {
     ]);
     let expected = format!("{path}: cannot write: it is a pipe that nobody reads");
     assert_eq!(run.problem(), expected);
+    // A capture is a file's, as what is read is.
+    let run = panal(&["profile", "capture", &path]);
+    let expected = format!("{path}: cannot write: it is a pipe, not a file");
+    assert_eq!(run.problem(), expected);
     assert!(started.elapsed() < Duration::from_secs(20));
     // What a shell hands over for <(command) has its writer.
     let script = format!(

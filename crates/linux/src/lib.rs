@@ -32,6 +32,7 @@ mod wait;
 pub use cgroup::Cgroup;
 pub use foreign::{ForeignSocket, enter_network_namespace, network_namespace};
 pub use held::{Held, Running};
+pub use inspect::no_place_for_pins;
 pub use interfaces::{InterfaceWatch, interface_index, interface_names};
 pub use kernel::LinuxKernel;
 pub use wait::{Asked, Signals, wait};

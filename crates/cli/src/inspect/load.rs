@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use panal_loader::ProgramPlan;
 use panal_uapi::{
     inspect::{ObjectKind, OpenFlags},
     kernel::Fd,
@@ -49,6 +50,9 @@ pub fn load(asking: &Asking<'_>, all: bool) -> Result<Answer, Problem> {
             )));
         }
     }
+    if let Some(why) = nothing_to_load(open.programs()) {
+        return Err(asked(format!("{file}: {why}")));
+    }
     let loaded = load::load(open, &*place.kernel, file, asking.json)?;
     let mut pins = Pins {
         place,
@@ -56,9 +60,6 @@ pub fn load(asking: &Asking<'_>, all: bool) -> Result<Answer, Problem> {
     };
     let programs = loaded.programs();
     let count = if all { programs.len() } else { 1 };
-    if programs.is_empty() {
-        return Err(asked(format!("{file}: the object has no programs")));
-    }
     if all {
         pins.directory(path)?;
     }
@@ -85,6 +86,18 @@ pub fn load(asking: &Asking<'_>, all: bool) -> Result<Answer, Problem> {
     }
     pins.done.clear();
     Ok(asking.nothing())
+}
+
+/// Why an object has no program to load.
+fn nothing_to_load(programs: &[ProgramPlan]) -> Option<String> {
+    if programs.iter().any(|plan| plan.load) {
+        return None;
+    }
+    Some(match programs.len() {
+        0 => "the object has no programs".to_owned(),
+        1 => "its only program is off by default (section `?…`)".to_owned(),
+        count => format!("all {count} programs are off by default (sections `?…`)"),
+    })
 }
 
 fn set_type(open: &mut panal_loader::Open, name: &str) -> Result<(), Problem> {
@@ -115,11 +128,14 @@ impl Pins<'_> {
 
     /// Linux wants directories to be there; Panal's pins need none.
     fn directory(&self, path: &str) -> Result<(), Problem> {
-        let made = match self.place.instance {
-            Some(_) => Ok(()),
-            None => std::fs::create_dir_all(path),
-        };
-        made.map_err(|error| Problem::file(Path::new(path), "make directory", &error))
+        if self.place.instance.is_some() {
+            return Ok(());
+        }
+        if let Some(why) = panal_linux::no_place_for_pins(path) {
+            return Err(asked(why));
+        }
+        std::fs::create_dir_all(path)
+            .map_err(|error| Problem::file(Path::new(path), "make directory", &error))
     }
 }
 

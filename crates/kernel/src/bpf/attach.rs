@@ -29,14 +29,20 @@ pub(super) fn attach(
     let shared = &kernel.shared;
     let behaviour = program_types::of(program.prog_type);
     let Some(point) = (behaviour.hook_point)(shared, &program, target) else {
-        return Err(fail(
-            COMMAND,
-            Errno::EINVAL,
-            format!(
-                "a program of type {} cannot be attached to {target:?}",
-                program.prog_type
+        let (errno, why) = match place(target) {
+            Place::Missing(what) => (
+                Errno::EOPNOTSUPP,
+                format!("Panal's kernel has no {what}; use --kernel linux"),
             ),
-        ));
+            Place::Known(what) => (
+                Errno::EINVAL,
+                format!(
+                    "a program of type {} cannot be attached to {what}",
+                    program.prog_type
+                ),
+            ),
+        };
+        return Err(fail(COMMAND, errno, why));
     };
     if !hooks::offers(&point) {
         return Err(fail(
@@ -55,6 +61,38 @@ pub(super) fn attach(
         Link::new(attachment, shared.attachments.clone())
     });
     kernel.open(COMMAND, Object::Link(link))
+}
+
+/// What programs hang at, in the field's words.
+enum Place {
+    /// Some types of programs can be attached to it.
+    Known(&'static str),
+    /// Linux alone has it; in the plural.
+    Missing(&'static str),
+}
+
+fn place(target: &AttachTarget) -> Place {
+    use Place::{Known, Missing};
+    match target {
+        AttachTarget::Interface { .. } => Known("a network interface"),
+        AttachTarget::Tracepoint { .. } => Known("a tracepoint"),
+        AttachTarget::RawTracepoint(_) => Known("a raw tracepoint"),
+        AttachTarget::AtLoad => Known("what was named when it was loaded"),
+        AttachTarget::Kprobe { .. } => Known("a kernel function (kprobe)"),
+        AttachTarget::Cgroup { .. } => Known("a cgroup"),
+        AttachTarget::XdpNetlink { .. } => Missing("XDP by netlink"),
+        AttachTarget::Classifier { .. } => Missing("tc filters by netlink"),
+        AttachTarget::KprobeMulti { .. } => Missing("kprobe.multi links"),
+        AttachTarget::Uprobe { .. } | AttachTarget::UprobeMulti { .. } => Missing("user probes"),
+        AttachTarget::PerfSampling { .. } => Missing("perf events to sample"),
+        AttachTarget::Iterator(_) => Missing("iterators"),
+        AttachTarget::StructOps => Missing("struct_ops to register"),
+        AttachTarget::Socket(_) | AttachTarget::SocketMap(_) => Missing("sockets to attach to"),
+        AttachTarget::ReuseportGroup(_) => Missing("SO_REUSEPORT groups"),
+        AttachTarget::Route { .. } => Missing("routes"),
+        AttachTarget::NetNamespace(_) => Missing("network namespaces to attach to"),
+        AttachTarget::Netfilter { .. } => Missing("netfilter hooks"),
+    }
 }
 
 /// The link of a descriptor.

@@ -6,6 +6,7 @@ mod pins;
 mod programs;
 
 pub(crate) use pins::explain as explain_path;
+pub use pins::no_place_for_pins;
 
 use std::fs;
 

@@ -37,10 +37,13 @@ pub fn explain(path: &str, errno: Errno) -> String {
     let parent = parent.unwrap_or(Path::new("."));
     match errno {
         Errno::EEXIST => format!("{path} exists already: choose another path, or remove it first"),
+        Errno::ENOENT | Errno::EPERM | Errno::EACCES | Errno::EROFS if !in_bpf_fs(path) => {
+            outside(path)
+        }
         Errno::ENOENT => format!("{path}: the directory {} does not exist", parent.display()),
-        Errno::EPERM if !in_bpf_fs(parent) => format!(
-            "{path} is not in a BPF file system: mount -t bpf bpf /sys/fs/bpf, and pin below it"
-        ),
+        Errno::EACCES if Path::new(path).is_dir() => {
+            format!("{path} is a directory of pins, not one of them")
+        }
         Errno::EPERM | Errno::EACCES => format!(
             "{path}: no right to it, or a name with a dot, which the BPF file system does not take"
         ),
@@ -49,16 +52,40 @@ pub fn explain(path: &str, errno: Errno) -> String {
     }
 }
 
-/// `BPF_FS_MAGIC`, as /proc/self/mountinfo tells it: `bpf`.
-fn in_bpf_fs(directory: &Path) -> bool {
-    let Ok(real) = directory.canonicalize() else {
-        return false;
+/// Why nothing can be pinned at a path and what to do, if it is in no BPF file system.
+pub fn no_place_for_pins(path: &str) -> Option<String> {
+    (!in_bpf_fs(path)).then(|| outside(path))
+}
+
+fn outside(path: &str) -> String {
+    match mounts(|kind| kind == "bpf").next() {
+        None => format!(
+            "{path} is not in a BPF file system, and none is mounted: \
+             mount -t bpf bpf /sys/fs/bpf, and pin below it"
+        ),
+        Some(mount) => format!(
+            "{path} is not in a BPF file system; one is mounted at {}",
+            mount.display()
+        ),
+    }
+}
+
+/// `BPF_FS_MAGIC`, as /proc/self/mounts tells it: `bpf`. What does not exist yet is where its
+/// directory is; of what the caller may not look at, the answer is yes: the rights are to blame.
+fn in_bpf_fs(path: &str) -> bool {
+    let nearest = Path::new(path)
+        .ancestors()
+        .map(|path| match path.as_os_str().is_empty() {
+            true => Path::new(".").canonicalize(),
+            false => path.canonicalize(),
+        })
+        .find(|real| !matches!(real, Err(e) if e.kind() == io::ErrorKind::NotFound));
+    let Some(Ok(real)) = nearest else {
+        return true;
     };
-    mounts(|kind| kind == "bpf").any(|mount| {
-        real.starts_with(&mount)
-            && fs::metadata(&mount).ok().map(|m| m.dev())
-                == fs::metadata(&real).ok().map(|m| m.dev())
-    })
+    let device = |path: &Path| fs::metadata(path).ok().map(|m| m.dev());
+    mounts(|kind| kind == "bpf")
+        .any(|mount| real.starts_with(&mount) && device(&mount) == device(&real))
 }
 
 /// Where file systems of a type are mounted.
@@ -124,13 +151,23 @@ fn walk(kernel: &LinuxKernel, directory: &Path, depth: u32, pins: &mut Vec<Pin>)
 
 fn pin(kernel: &LinuxKernel, path: &Path) -> Option<Pin> {
     let path = path.to_str()?;
-    let fd = kernel.get_pinned_as(path, OpenFlags::RDONLY).ok()??;
+    let fd = open(kernel, path).ok()??;
     let kind = kernel.kind_of(&fd).ok()?;
     Some(Pin {
         path: path.to_owned(),
         kind,
         id: id(kernel, kind, &fd)?,
     })
+}
+
+/// Opens a pin with the least rights: only maps can be had for reading alone, and links not at all.
+fn open(kernel: &LinuxKernel, path: &str) -> Result<Option<Fd>, Failure> {
+    match kernel.get_pinned_as(path, OpenFlags::RDONLY) {
+        Err(failure) if failure.errno == Errno::EINVAL => {
+            kernel.get_pinned_as(path, OpenFlags::empty())
+        }
+        opened => opened,
+    }
 }
 
 fn id(kernel: &LinuxKernel, kind: ObjectKind, fd: &Fd) -> Option<u32> {
@@ -144,7 +181,7 @@ fn id(kernel: &LinuxKernel, kind: ObjectKind, fd: &Fd) -> Option<u32> {
 
 /// Removes a pin, and nothing but a pin.
 pub fn unpin(kernel: &LinuxKernel, path: &str) -> Result<bool, Failure> {
-    if kernel.get_pinned_as(path, OpenFlags::RDONLY)?.is_none() {
+    if open(kernel, path)?.is_none() {
         return Ok(false);
     }
     match fs::remove_file(path) {

@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     io::{BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
 };
 
@@ -18,6 +19,26 @@ const SIGNALS: [(&str, i32); 4] = [
     ("HUP", libc::SIGHUP),
 ];
 
+trait HeedingSignals {
+    /// With the signals' usual effect, though the test be run in a background that ignores some: a
+    /// shell cannot trap what was ignored when it began.
+    fn heeding_signals(&mut self) -> &mut Self;
+}
+
+impl HeedingSignals for Command {
+    fn heeding_signals(&mut self) -> &mut Self {
+        // SAFETY: signal(2) may be called between fork and exec.
+        unsafe {
+            self.pre_exec(|| {
+                for (_, signal) in SIGNALS {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            })
+        }
+    }
+}
+
 /// Starts a command that has said `ready`; `None` when this machine cannot.
 fn started(kernel: &str, script: &str) -> Option<(Child, BufReader<impl Read + use<>>)> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_panal"))
@@ -26,6 +47,7 @@ fn started(kernel: &str, script: &str) -> Option<(Child, BufReader<impl Read + u
         .args(["--output", "/dev/null", "--", "sh", "-c", script])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .heeding_signals()
         .spawn()
         .expect("panal starts");
     let mut output = BufReader::new(child.stdout.take().expect("piped"));

@@ -27,8 +27,9 @@ use crate::{
     COULD_NOT_TRY,
     error::Problem,
     events::{RecordType, record_type},
+    files::STANDARD,
     map_args::{Side, hexadecimal, read_side},
-    object::{STANDARD, choices},
+    object::choices,
     output,
 };
 

@@ -136,7 +136,7 @@ fn host() -> Result<Profile, Problem> {
 
 /// A file of a capture, or of a kernel's BTF.
 fn from_file(path: &str) -> Result<Profile, Problem> {
-    let bytes = crate::object::read_file(Path::new(path))?;
+    let bytes = crate::files::read_file(Path::new(path))?;
     if bytes.starts_with(&panal_profile::MAGIC) {
         let wrong = |error| Problem::Asked(format!("{path}: {error}"));
         let captured = Captured::parse(&bytes).map_err(wrong)?;

@@ -9,6 +9,7 @@ mod excerpt;
 mod feature;
 mod feed;
 mod fields;
+mod files;
 mod in_order;
 mod inspect;
 mod instance;

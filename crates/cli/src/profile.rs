@@ -8,7 +8,7 @@ use crate::{
     DONE,
     args::{Execution, KernelName, ProfileCommand},
     error::Problem,
-    feature, kernels, object, output,
+    feature, files, kernels, output,
     text::clean,
     verdict::duration,
 };
@@ -28,12 +28,12 @@ pub fn run(command: &ProfileCommand) -> Result<u8, Problem> {
 
 fn capture(file: &Path, without_types: bool) -> Result<u8, Problem> {
     let started = Instant::now();
-    object::check_output(file)?;
+    files::check_output(file)?;
     let kernel = kernels::open(KernelName::Linux, Execution::default())?;
     let btf = if without_types {
         Vec::new()
     } else {
-        object::read_file(Path::new(KERNEL_TYPES))?
+        files::read_file(Path::new(KERNEL_TYPES))?
     };
     let features = panal_profile::probe(kernel.as_ref(), true);
     let unknown = features.reasons().len();
@@ -57,7 +57,7 @@ fn size(bytes: usize) -> String {
 }
 
 fn show(file: &Path, json: bool) -> Result<u8, Problem> {
-    let bytes = object::read_file(file)?;
+    let bytes = files::read_file(file)?;
     let captured = Captured::parse(&bytes)
         .map_err(|error| Problem::Asked(format!("{}: {error}", file.display())))?;
     let mut out = output::stdout();

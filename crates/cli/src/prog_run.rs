@@ -12,7 +12,7 @@ use crate::{
     DONE,
     args::ProgRun,
     error::Problem,
-    kernels, load, map_args, object,
+    files, kernels, load, map_args, object,
     output::{self, BAD, Painted},
 };
 
@@ -55,7 +55,7 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
     object::choose(path, &mut open, name)?;
     object::unpin(&mut open);
     map_args::set_variables(&mut open, &arguments.variables)?;
-    let input = |path: &Option<_>| path.as_deref().map_or(Ok(Vec::new()), object::read_input);
+    let input = |path: &Option<_>| path.as_deref().map_or(Ok(Vec::new()), files::read_input);
     let test = TestRun {
         data_in: input(&arguments.data_in)?,
         ctx_in: input(&arguments.ctx_in)?,
@@ -126,7 +126,7 @@ impl Streams {
         let both = |one: &Option<PathBuf>, other: &Option<PathBuf>| {
             [one, other]
                 .iter()
-                .all(|path| object::is_standard(path.as_deref()))
+                .all(|path| files::is_standard(path.as_deref()))
         };
         let asked = |text: &str| Err(Problem::Asked(text.to_owned()));
         if both(&arguments.data_in, &arguments.ctx_in) {
@@ -137,7 +137,7 @@ impl Streams {
         }
         let taken = [&arguments.data_out, &arguments.ctx_out]
             .iter()
-            .any(|path| object::is_standard(path.as_deref()));
+            .any(|path| files::is_standard(path.as_deref()));
         if taken && arguments.json {
             return asked("with --json, standard output has the data already: leave `-` off");
         }
@@ -148,7 +148,7 @@ impl Streams {
 fn save(path: Option<&Path>, bytes: &[u8]) -> Result<(), Problem> {
     match path {
         None => Ok(()),
-        path if object::is_standard(path) => output::write_bytes(bytes),
-        Some(path) => object::write_file(path, bytes),
+        path if files::is_standard(path) => output::write_bytes(bytes),
+        Some(path) => files::write_file(path, bytes),
     }
 }

@@ -17,7 +17,7 @@ use panal_object::{FunctionId, Object};
 use crate::{
     args::{Dump, What},
     error::Problem,
-    object, output,
+    files, object, output,
 };
 
 /// What every dump starts from.
@@ -55,7 +55,7 @@ pub fn run(arguments: &Dump) -> Result<u8, Problem> {
         Some(path) => {
             let mut bytes = StripStream::new(Vec::new());
             print(arguments.what, &subject, &mut bytes)?;
-            object::write_file(path, &bytes.into_inner())?;
+            files::write_file(path, &bytes.into_inner())?;
         }
     }
     Ok(crate::DONE)

@@ -12,7 +12,7 @@ use super::{
     json::{Json, Members},
     words::asked,
 };
-use crate::{error::Problem, object};
+use crate::{error::Problem, files};
 
 /// Whether the first words choose a loaded program rather than name an object file.
 pub fn is_loaded(words: &[String]) -> bool {
@@ -31,15 +31,15 @@ pub fn run(asking: &Asking<'_>) -> Result<Answer, Problem> {
     while let Some(word) = words.peek() {
         if words.take("data_in") {
             let file = Path::new(words.expect("a file")?);
-            inputs_of_standard += usize::from(object::is_standard(Some(file)));
-            test.data_in = object::read_input(file)?;
+            inputs_of_standard += usize::from(files::is_standard(Some(file)));
+            test.data_in = files::read_input(file)?;
         } else if words.take("ctx_in") {
             let file = Path::new(words.expect("a file")?);
-            inputs_of_standard += usize::from(object::is_standard(Some(file)));
+            inputs_of_standard += usize::from(files::is_standard(Some(file)));
             if inputs_of_standard > 1 {
                 return Err(asked("data_in and ctx_in cannot both be standard input"));
             }
-            test.ctx_in = object::read_input(file)?;
+            test.ctx_in = files::read_input(file)?;
         } else if words.take("data_out") {
             data_out = Some(words.expect("a file")?);
         } else if words.take("ctx_out") {
@@ -63,11 +63,11 @@ pub fn run(asking: &Asking<'_>) -> Result<Answer, Problem> {
     ] {
         match path.map(Path::new) {
             None => {}
-            path if object::is_standard(path) => {
+            path if files::is_standard(path) => {
                 json.put(name, bytes.iter().copied().collect::<Json>());
                 text.push_str(&dumped(bytes));
             }
-            Some(path) => object::write_file(path, bytes)?,
+            Some(path) => files::write_file(path, bytes)?,
         }
     }
     if asking.json {

@@ -16,7 +16,7 @@ use super::{
     places::Found,
     words::asked,
 };
-use crate::{error::Problem, object, output::hex};
+use crate::{error::Problem, files, output::hex};
 
 /// What is shown beside the instructions.
 #[derive(Default)]
@@ -112,7 +112,7 @@ fn dump_one(
         }));
     }
     if let Some(path) = options.file {
-        object::write_file(Path::new(path), bytes)?;
+        files::write_file(Path::new(path), bytes)?;
         return Ok(asking.nothing());
     }
     match jited {

@@ -28,7 +28,7 @@ use crate::{
     error::Problem,
     events::Events,
     feed::Feeds,
-    kernels, load, map_args, object, output, summary,
+    files, kernels, load, map_args, object, output, summary,
     text::clean,
 };
 
@@ -131,7 +131,7 @@ fn output_to(path: Option<&Path>) -> Result<Output, Problem> {
     Ok(match path {
         None => Box::new(io::BufWriter::new(anstream::AutoStream::auto(io::stdout()))),
         Some(path) => {
-            let file = object::create(path)?;
+            let file = files::create(path)?;
             Box::new(io::BufWriter::new(anstream::StripStream::new(file)))
         }
     })

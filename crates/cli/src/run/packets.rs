@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use super::Running;
 use crate::{
     error::Problem,
-    load,
-    object::{self, choices},
+    files, load,
+    object::choices,
     output::{BAD, HEADING, Painted},
     progress::Progress,
     text::clean,
@@ -159,7 +159,7 @@ fn refuse_same(input: &Path, output: &Path) -> Result<(), Problem> {
 
 fn create(path: &Path) -> Result<PcapWriter<BufWriter<File>>, Problem> {
     let failed = |error| Problem::file(path, "write", &error);
-    let file = object::create(path)?;
+    let file = files::create(path)?;
     PcapWriter::new(BufWriter::with_capacity(1 << 18, file)).map_err(failed)
 }
 

@@ -45,6 +45,17 @@ pub enum Linkage {
     Extern,
 }
 
+impl Linkage {
+    /// What bpftool calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Linkage::Static => "static",
+            Linkage::Global => "global",
+            Linkage::Extern => "extern",
+        }
+    }
+}
+
 /// Linkage of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VarLinkage {
@@ -54,6 +65,17 @@ pub enum VarLinkage {
     Global,
     /// `BTF_VAR_GLOBAL_EXTERN`
     Extern,
+}
+
+impl VarLinkage {
+    /// What bpftool calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            VarLinkage::Static => "static",
+            VarLinkage::Global => "global",
+            VarLinkage::Extern => "extern",
+        }
+    }
 }
 
 /// Member of a struct or union.

@@ -4,7 +4,7 @@ use core::fmt::{self, Display, Formatter};
 
 use crate::{
     table::Btf,
-    types::{Encoding, Kind, Linkage, Type, TypeId, VarLinkage},
+    types::{Encoding, Kind, Type, TypeId},
 };
 
 /// Formats one type with its members as `bpftool btf dump` does.
@@ -23,14 +23,6 @@ impl Btf {
             id,
             ty: self.get(id)?,
         })
-    }
-}
-
-fn linkage(linkage: Linkage) -> &'static str {
-    match linkage {
-        Linkage::Static => "static",
-        Linkage::Global => "global",
-        Linkage::Extern => "extern",
     }
 }
 
@@ -122,8 +114,8 @@ impl Display for Raw<'_> {
             Kind::Fwd { union } => {
                 write!(f, " fwd_kind={}", if *union { "union" } else { "struct" })
             }
-            Kind::Func { proto, linkage: l } => {
-                write!(f, " type_id={} linkage={}", proto.0, linkage(*l))
+            Kind::Func { proto, linkage } => {
+                write!(f, " type_id={} linkage={}", proto.0, linkage.name())
             }
             Kind::FuncProto { ret, params } => {
                 write!(f, " ret_type_id={} vlen={}", ret.0, params.len())?;
@@ -132,13 +124,8 @@ impl Display for Raw<'_> {
                 }
                 Ok(())
             }
-            Kind::Var { ty, linkage: l } => {
-                let l = match l {
-                    VarLinkage::Static => "static",
-                    VarLinkage::Global => "global",
-                    VarLinkage::Extern => "extern",
-                };
-                write!(f, " type_id={}, linkage={l}", ty.0)
+            Kind::Var { ty, linkage } => {
+                write!(f, " type_id={}, linkage={}", ty.0, linkage.name())
             }
             Kind::DataSec { size, vars } => {
                 write!(f, " size={size} vlen={}", vars.len())?;

@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use panal_btf::{Btf, Encoding, Kind, Linkage, Type, TypeId, VarLinkage};
-use panal_uapi::inspect::{ObjectKind, OpenFlags};
+use panal_btf::{Btf, Encoding, Kind, Type, TypeId};
+use panal_uapi::inspect::{BtfInfo, ObjectKind, OpenFlags};
 
 use super::{
-    Answer, Asking, Surroundings,
+    Answer, Asking, Said,
     json::{Json, Members},
     places::Place,
     prog::comma,
     words::{Words, asked},
 };
-use crate::{DONE, args::Objects, error::Problem, object};
+use crate::{DONE, args::Objects, error::Problem, files, object};
 
 const KIND: ObjectKind = ObjectKind::Btf;
 
@@ -41,57 +41,53 @@ impl Users {
 }
 
 pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
-    let (found, _) = asking.chosen(KIND, OpenFlags::empty())?;
-    let around = Surroundings::of(asking)?;
     let mut users: BTreeMap<Option<u32>, Users> = BTreeMap::new();
     for place in &asking.places.0 {
         users.insert(place.instance, Users::of(place)?);
     }
-    let mut objects = Vec::new();
-    let mut text = String::new();
-    for one in &found {
-        let info = one.place.kernel.btf_info(&one.fd);
-        let Some(info) = one.place.listed(info)? else {
-            continue;
-        };
-        let used = users.get(&one.place.instance);
-        let ids = |of: fn(&Users) -> &BTreeMap<u32, Vec<u32>>| {
-            used.and_then(|users| of(users).get(&info.id).cloned())
-                .unwrap_or_default()
-        };
-        let (programs, maps) = (ids(|u| &u.programs), ids(|u| &u.maps));
-        if asking.json {
-            let mut json = Members::default();
-            json.put("id", info.id).put("size", info.size);
-            json.put("prog_ids", programs.into_iter().collect::<Json>());
-            json.put("map_ids", maps.into_iter().collect::<Json>());
-            json.put("kernel", info.kernel);
-            if !info.name.is_empty() {
-                json.put("name", info.name.as_str());
-            }
-            around.json(one, KIND, info.id, &mut json);
-            objects.push(json.done());
-        } else {
-            let name = match (info.kernel, info.name.as_str()) {
-                (true, name) => format!("[{name}]"),
-                (false, "") => "<anon>".to_owned(),
-                (false, name) => name.to_owned(),
+    super::show(asking, KIND, OpenFlags::empty(), |one| {
+        let info = one.place.listed(one.place.kernel.btf_info(&one.fd))?;
+        Ok(info.map(|info| {
+            let used = users.get(&one.place.instance);
+            let ids = |of: fn(&Users) -> &BTreeMap<u32, Vec<u32>>| {
+                used.and_then(|users| of(users).get(&info.id).cloned())
+                    .unwrap_or_default()
             };
-            text.push_str(&format!("{}: name {name}  size {}B", info.id, info.size));
-            for (what, ids) in [("prog_ids", &programs), ("map_ids", &maps)] {
-                if !ids.is_empty() {
-                    text.push_str(&format!("  {what} {}", comma(ids)));
-                }
-            }
-            around.text(one, KIND, info.id, &mut text);
-            text.push('\n');
+            let (programs, maps) = (ids(|u| &u.programs), ids(|u| &u.maps));
+            let said = match asking.json {
+                true => Said::Json(members(&info, programs, maps)),
+                false => Said::Text(lines(&info, &programs, &maps), String::new()),
+            };
+            (info.id, said)
+        }))
+    })
+}
+
+fn members(info: &BtfInfo, programs: Vec<u32>, maps: Vec<u32>) -> Members {
+    let mut json = Members::default();
+    json.put("id", info.id).put("size", info.size);
+    json.put("prog_ids", programs.into_iter().collect::<Json>());
+    json.put("map_ids", maps.into_iter().collect::<Json>());
+    json.put("kernel", info.kernel);
+    if !info.name.is_empty() {
+        json.put("name", info.name.as_str());
+    }
+    json
+}
+
+fn lines(info: &BtfInfo, programs: &[u32], maps: &[u32]) -> String {
+    let name = match (info.kernel, info.name.as_str()) {
+        (true, name) => format!("[{name}]"),
+        (false, "") => "<anon>".to_owned(),
+        (false, name) => name.to_owned(),
+    };
+    let mut text = format!("{}: name {name}  size {}B", info.id, info.size);
+    for (what, ids) in [("prog_ids", programs), ("map_ids", maps)] {
+        if !ids.is_empty() {
+            text.push_str(&format!("  {what} {}", comma(ids)));
         }
     }
-    Ok(match asking.json {
-        // As bpftool, a list even for one.
-        true => Answer::Json(Json::List(objects)),
-        false => Answer::Text(text),
-    })
+    text
 }
 
 /// `dump`, which needs a kernel only when the types are in one.
@@ -119,9 +115,9 @@ fn dump_file(objects: &Objects, mut words: Words<'_>) -> Result<Answer, Problem>
 
 /// The types of an object file, or of a file that is all BTF, as the kernel's own.
 fn read_file(path: &Path) -> Result<Btf, Problem> {
-    let bytes = object::read_file(path)?;
+    let bytes = files::read_file(path)?;
     if bytes.starts_with(b"\x7fELF") {
-        let object = object::open(path)?;
+        let object = object::parse(path, &bytes)?;
         let btf = object.btf().cloned();
         let none = || {
             asked(format!(
@@ -322,7 +318,7 @@ fn raw(id: TypeId, ty: &Type) -> Json {
         }
         Kind::Func { proto, linkage } => {
             out.put("type_id", proto.0);
-            out.put("linkage", function_linkage(*linkage));
+            out.put("linkage", linkage.name());
         }
         Kind::FuncProto { ret, params } => {
             out.put("ret_type_id", ret.0).put("vlen", params.len());
@@ -336,7 +332,7 @@ fn raw(id: TypeId, ty: &Type) -> Json {
         }
         Kind::Var { ty, linkage } => {
             out.put("type_id", ty.0);
-            out.put("linkage", variable_linkage(*linkage));
+            out.put("linkage", linkage.name());
         }
         Kind::DataSec { size, vars } => {
             out.put("size", *size).put("vlen", vars.len());
@@ -357,20 +353,4 @@ fn raw(id: TypeId, ty: &Type) -> Json {
         }
     }
     out.done()
-}
-
-fn function_linkage(linkage: Linkage) -> &'static str {
-    match linkage {
-        Linkage::Static => "static",
-        Linkage::Global => "global",
-        Linkage::Extern => "extern",
-    }
-}
-
-fn variable_linkage(linkage: VarLinkage) -> &'static str {
-    match linkage {
-        VarLinkage::Static => "static",
-        VarLinkage::Global => "global",
-        VarLinkage::Extern => "extern",
-    }
 }

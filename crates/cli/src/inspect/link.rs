@@ -6,9 +6,8 @@ use panal_uapi::{
 };
 
 use super::{
-    Answer, Asking, Surroundings,
+    Answer, Asking, Said,
     json::{Json, Members},
-    one_or_list,
     places::Found,
     prog::type_name,
 };
@@ -17,29 +16,16 @@ use crate::error::Problem;
 const KIND: ObjectKind = ObjectKind::Link;
 
 pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
-    let (found, selected) = asking.chosen(KIND, OpenFlags::empty())?;
-    let around = Surroundings::of(asking)?;
-    let mut objects = Vec::new();
-    let mut text = String::new();
-    for one in &found {
-        let info = one.place.kernel.link_info(&one.fd);
-        let Some(info) = one.place.listed(info)? else {
-            continue;
-        };
-        let prog_type = program_type(one, info.prog_id);
-        if asking.json {
-            let mut json = members(&info, prog_type);
-            around.json(one, KIND, info.id, &mut json);
-            objects.push(json.done());
-        } else {
-            text.push_str(&lines(&info, prog_type));
-            around.text(one, KIND, info.id, &mut text);
-            text.push('\n');
-        }
-    }
-    Ok(match asking.json {
-        true => Answer::Json(one_or_list(objects, selected)),
-        false => Answer::Text(text),
+    super::show(asking, KIND, OpenFlags::empty(), |one| {
+        let info = one.place.listed(one.place.kernel.link_info(&one.fd))?;
+        Ok(info.map(|info| {
+            let prog_type = program_type(one, info.prog_id);
+            let said = match asking.json {
+                true => Said::Json(members(&info, prog_type)),
+                false => Said::Text(lines(&info, prog_type), String::new()),
+            };
+            (info.id, said)
+        }))
     })
 }
 

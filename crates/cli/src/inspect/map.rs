@@ -7,10 +7,9 @@ use panal_uapi::{
 };
 
 use super::{
-    Answer, Asking, Surroundings,
+    Answer, Asking, Said,
     elements::{Elements, rows, spaced},
     json::{self, Json, Members},
-    one_or_list,
     words::{Words, asked},
 };
 use crate::error::Problem;
@@ -21,30 +20,15 @@ const KIND: ObjectKind = ObjectKind::Map;
 const BATCH: u32 = 256;
 
 pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
-    let (found, selected) = asking.chosen(KIND, OpenFlags::RDONLY)?;
-    let around = Surroundings::of(asking)?;
-    let mut objects = Vec::new();
-    let mut text = String::new();
-    for one in &found {
-        let info = one.place.kernel.map_info(&one.fd);
-        let Some(info) = one.place.listed(info)? else {
-            continue;
-        };
-        if asking.json {
-            let mut json = members(&info);
-            around.json(one, KIND, info.id, &mut json);
-            objects.push(json.done());
-        } else {
-            let (mut lines, last) = lines(&info);
-            around.text(one, KIND, info.id, &mut lines);
-            text.push_str(&lines);
-            text.push_str(&last);
-            text.push('\n');
-        }
-    }
-    Ok(match asking.json {
-        true => Answer::Json(one_or_list(objects, selected)),
-        false => Answer::Text(text),
+    super::show(asking, KIND, OpenFlags::RDONLY, |one| {
+        let info = one.place.listed(one.place.kernel.map_info(&one.fd))?;
+        Ok(info.map(|info| {
+            let said = match asking.json {
+                true => Said::Json(members(&info)),
+                false => lines(&info),
+            };
+            (info.id, said)
+        }))
     })
 }
 
@@ -88,7 +72,7 @@ fn members(info: &MapInfo) -> Members {
 }
 
 /// The lines before pins and processes, and the one after them.
-fn lines(info: &MapInfo) -> (String, String) {
+fn lines(info: &MapInfo) -> Said {
     let mut text = heading_line(info);
     let MapInfo {
         key_size,
@@ -112,10 +96,11 @@ fn lines(info: &MapInfo) -> (String, String) {
     if info.frozen {
         last.push("frozen".to_owned());
     }
-    match last.is_empty() {
-        true => (text, String::new()),
-        false => (text, format!("\n\t{}", last.join("  "))),
-    }
+    let last = match last.is_empty() {
+        true => String::new(),
+        false => format!("\n\t{}", last.join("  ")),
+    };
+    Said::Text(text, last)
 }
 
 /// The map that the first words choose.

@@ -288,10 +288,45 @@ fn unpin(asking: &Asking<'_>, kind: ObjectKind) -> Result<Answer, Problem> {
     Ok(asking.nothing())
 }
 
-/// One object for a command that shows a single one as an object, several as a list.
-fn one_or_list(mut all: Vec<Json>, selected: bool) -> Json {
-    match (selected, all.len()) {
-        (true, 1) => all.remove(0),
-        _ => Json::List(all),
+/// What a `show` says of one object, without what surrounds it.
+enum Said {
+    Json(Members),
+    /// Lines, and what comes after the surroundings' own.
+    Text(String, String),
+}
+
+/// `show`: what `say` has of each object that the words select, or of all; `None` where an object's
+/// kernel has ended meanwhile.
+fn show<'a>(
+    asking: &'a Asking<'_>,
+    kind: ObjectKind,
+    access: OpenFlags,
+    say: impl Fn(&Found<'a>) -> Result<Option<(u32, Said)>, Problem>,
+) -> Result<Answer, Problem> {
+    let (found, selected) = asking.chosen(kind, access)?;
+    let around = Surroundings::of(asking)?;
+    let mut objects = Vec::new();
+    let mut text = String::new();
+    for one in &found {
+        match say(one)? {
+            None => {}
+            Some((id, Said::Json(mut json))) => {
+                around.json(one, kind, id, &mut json);
+                objects.push(json.done());
+            }
+            Some((id, Said::Text(lines, last))) => {
+                text.push_str(&lines);
+                around.text(one, kind, id, &mut text);
+                text.push_str(&last);
+                text.push('\n');
+            }
+        }
     }
+    // Of types bpftool makes a list even for one.
+    let alone = selected && objects.len() == 1 && kind != ObjectKind::Btf;
+    Ok(match asking.json {
+        true if alone => Answer::Json(objects.remove(0)),
+        true => Answer::Json(Json::List(objects)),
+        false => Answer::Text(text),
+    })
 }

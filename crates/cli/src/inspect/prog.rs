@@ -4,35 +4,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use panal_uapi::inspect::{ObjectKind, OpenFlags, ProgInfo};
 
-use super::{Answer, Asking, Surroundings, json::Members, one_or_list};
+use super::{Answer, Asking, Said, json::Members};
 use crate::{error::Problem, output::hex};
 
 pub fn show(asking: &Asking<'_>) -> Result<Answer, Problem> {
-    const KIND: ObjectKind = ObjectKind::Program;
-    let (found, selected) = asking.chosen(KIND, OpenFlags::empty())?;
-    let around = Surroundings::of(asking)?;
-    let mut objects = Vec::new();
-    let mut text = String::new();
-    for one in &found {
-        let info = one.place.kernel.prog_info(&one.fd);
-        let Some(info) = one.place.listed(info)? else {
-            continue;
-        };
-        if asking.json {
-            let mut json = members(&info);
-            around.json(one, KIND, info.id, &mut json);
-            objects.push(json.done());
-        } else {
-            let (mut lines, last) = lines(&info);
-            around.text(one, KIND, info.id, &mut lines);
-            text.push_str(&lines);
-            text.push_str(&last);
-            text.push('\n');
-        }
-    }
-    Ok(match asking.json {
-        true => Answer::Json(one_or_list(objects, selected)),
-        false => Answer::Text(text),
+    super::show(asking, ObjectKind::Program, OpenFlags::empty(), |one| {
+        let info = one.place.listed(one.place.kernel.prog_info(&one.fd))?;
+        Ok(info.map(|info| {
+            let said = match asking.json {
+                true => Said::Json(members(&info)),
+                false => lines(&info),
+            };
+            (info.id, said)
+        }))
     })
 }
 
@@ -110,7 +94,7 @@ pub fn heading_line(info: &ProgInfo) -> String {
 }
 
 /// The lines before pins and processes, and the one after them.
-fn lines(info: &ProgInfo) -> (String, String) {
+fn lines(info: &ProgInfo) -> Said {
     let mut text = heading_line(info);
     if info.load_time > 0 {
         let (at, uid) = (date(loaded_at(info.load_time)), info.created_by_uid);
@@ -129,7 +113,7 @@ fn lines(info: &ProgInfo) -> (String, String) {
         0 => String::new(),
         id => format!("\n\tbtf_id {id}"),
     };
-    (text, last)
+    Said::Text(text, last)
 }
 
 /// `1,2,3`

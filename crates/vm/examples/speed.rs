@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use panal_isa::{Size, assemble::assemble};
+use panal_isa::assemble::assemble;
 use panal_maps::Cage;
-use panal_vm::{ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Run};
+use panal_vm::{Executable, HelperFn, Linkage, Run};
 
 struct Kernel;
 
@@ -15,21 +15,6 @@ unsafe extern "C" fn nothing(_: u64, _: u64, _: u64, _: u64, _: u64, _: *mut Run
 impl Linkage for Kernel {
     fn helper(&self, _id: u32) -> Option<HelperFn> {
         Some(nothing)
-    }
-    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
-        None
-    }
-    fn map(&self, _index: u32) -> Option<MapLink> {
-        None
-    }
-    fn variable(&self, _btf_id: u32) -> Option<u64> {
-        None
-    }
-    fn context_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
-    }
-    fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
     }
 }
 

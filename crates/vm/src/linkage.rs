@@ -84,17 +84,35 @@ pub struct ArenaLink {
 /// What the kernel tells of itself to the lowering.
 pub trait Linkage {
     /// The implementation of a helper; `None` for one that this kernel does not have.
-    fn helper(&self, id: u32) -> Option<HelperFn>;
+    fn helper(&self, id: u32) -> Option<HelperFn> {
+        let _ = id;
+        None
+    }
     /// The implementation of a kfunc by BTF id in the kernel's BTF.
-    fn kfunc(&self, btf_id: u32) -> Option<KfuncLink>;
+    fn kfunc(&self, btf_id: u32) -> Option<KfuncLink> {
+        let _ = btf_id;
+        None
+    }
     /// A map by its index in the request.
-    fn map(&self, index: u32) -> Option<MapLink>;
+    fn map(&self, index: u32) -> Option<MapLink> {
+        let _ = index;
+        None
+    }
     /// Address of a kernel variable by BTF id.
-    fn variable(&self, btf_id: u32) -> Option<u64>;
+    fn variable(&self, btf_id: u32) -> Option<u64> {
+        let _ = btf_id;
+        None
+    }
     /// How a context access is done; `None` where none is needed: the uapi layout is the kernel's.
-    fn context_access(&self, offset: u32, size: Size, write: bool) -> Option<ContextAccess>;
+    fn context_access(&self, offset: u32, size: Size, write: bool) -> Option<ContextAccess> {
+        let _ = (offset, size, write);
+        None
+    }
     /// How an access to a socket structure is done, likewise.
-    fn socket_access(&self, offset: u32, size: Size, write: bool) -> Option<ContextAccess>;
+    fn socket_access(&self, offset: u32, size: Size, write: bool) -> Option<ContextAccess> {
+        let _ = (offset, size, write);
+        None
+    }
     /// Finds tail calls' targets; `None` in a kernel without them.
     fn tail_call(&self) -> Option<TailCallFn> {
         None

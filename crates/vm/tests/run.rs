@@ -8,10 +8,10 @@ use std::sync::{
 };
 
 use common::{Home, Nothing};
-use panal_isa::{Size, assemble::assemble};
+use panal_isa::assemble::assemble;
 use panal_vm::{
-    Attempt, Caged, ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Observer,
-    Outcome, Regions, Run, Step, Stop, Strict, TailCallFn, Unobserved,
+    Attempt, Caged, Executable, HelperFn, Linkage, Observer, Outcome, Regions, Run, Step, Stop,
+    Strict, TailCallFn, Unobserved,
 };
 
 fn lower(text: &str, linkage: &dyn Linkage) -> Executable {
@@ -118,21 +118,6 @@ impl Linkage for Helpers {
             2 => Some(throw),
             _ => None,
         }
-    }
-    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
-        None
-    }
-    fn map(&self, _index: u32) -> Option<MapLink> {
-        None
-    }
-    fn variable(&self, _btf_id: u32) -> Option<u64> {
-        None
-    }
-    fn context_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
-    }
-    fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
     }
     fn tail_call(&self) -> Option<TailCallFn> {
         Some(find)

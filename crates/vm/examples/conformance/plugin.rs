@@ -1,8 +1,8 @@
 //! What the plugin does: arguments and a program in, a number out.
 
-use panal_isa::{Code, Size};
+use panal_isa::Code;
 use panal_maps::{Cage, bytes};
-use panal_vm::{ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Run};
+use panal_vm::{Executable, HelperFn, Linkage, Run};
 
 /// Steps of a run: the suite's longest takes a few million.
 const BUDGET: u64 = 1 << 32;
@@ -149,20 +149,5 @@ unsafe extern "C" fn clock(_: u64, _: u64, _: u64, _: u64, _: u64, _: *mut Run) 
 impl Linkage for Kernel {
     fn helper(&self, id: u32) -> Option<HelperFn> {
         (id == panal_uapi::helpers::id::BPF_FUNC_ktime_get_ns).then_some(clock as HelperFn)
-    }
-    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
-        None
-    }
-    fn map(&self, _index: u32) -> Option<MapLink> {
-        None
-    }
-    fn variable(&self, _btf_id: u32) -> Option<u64> {
-        None
-    }
-    fn context_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
-    }
-    fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
     }
 }

@@ -10,7 +10,7 @@ use panal_maps::{Block, Cage};
 use panal_verifier::{Access, BranchFact, CallFact, Fact, Region};
 
 use super::{LowerError, Source, lower};
-use crate::{ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Outcome, Run, Stop};
+use crate::{ContextAccess, Executable, Linkage, MapLink, Outcome, Run, Stop};
 
 /// A kernel whose context has fields at other places than the uapi's.
 struct Kernel {
@@ -37,12 +37,6 @@ unsafe extern "C" fn computed(
 }
 
 impl Linkage for Kernel {
-    fn helper(&self, _id: u32) -> Option<HelperFn> {
-        None
-    }
-    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
-        None
-    }
     fn map(&self, index: u32) -> Option<MapLink> {
         (index == 0).then_some(MapLink {
             handle: 77,
@@ -50,9 +44,6 @@ impl Linkage for Kernel {
             stride: 16,
             max_entries: 3,
         })
-    }
-    fn variable(&self, _btf_id: u32) -> Option<u64> {
-        None
     }
     fn context_access(&self, offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
         Some(match offset {

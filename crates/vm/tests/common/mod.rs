@@ -6,35 +6,16 @@ pub mod linux;
 
 use std::sync::Arc;
 
-use panal_isa::{Size, Slot};
+use panal_isa::Slot;
 use panal_maps::{Block, Cage};
 #[cfg(all(target_arch = "x86_64", unix))]
 use panal_vm::{CageShape, JitOptions};
-use panal_vm::{ContextAccess, Executable, HelperFn, KfuncLink, Linkage, MapLink, Outcome, Run};
+use panal_vm::{Executable, Linkage, Outcome, Run};
 
 /// A kernel that has nothing.
 pub struct Nothing;
 
-impl Linkage for Nothing {
-    fn helper(&self, _id: u32) -> Option<HelperFn> {
-        None
-    }
-    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
-        None
-    }
-    fn map(&self, _index: u32) -> Option<MapLink> {
-        None
-    }
-    fn variable(&self, _btf_id: u32) -> Option<u64> {
-        None
-    }
-    fn context_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
-    }
-    fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
-    }
-}
+impl Linkage for Nothing {}
 
 /// A cage with a stack in it.
 pub struct Home {

@@ -6,7 +6,7 @@ use panal_isa::Size;
 use panal_maps::{Block, Cage};
 use panal_parity::{generate::MAPS, program::MapShape, rng::Rng};
 use panal_uapi::{MapType, ProgType};
-use panal_vm::{Attempt, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, Regions, Run, Stop};
+use panal_vm::{Attempt, ContextAccess, HelperFn, Linkage, MapLink, Regions, Run, Stop};
 
 /// Bytes of the context as programs see it; then come what its pointers are loaded from.
 const CONTEXT: u64 = 192;
@@ -334,10 +334,6 @@ impl Linkage for World {
         })
     }
 
-    fn kfunc(&self, _btf_id: u32) -> Option<KfuncLink> {
-        None
-    }
-
     fn map(&self, index: u32) -> Option<MapLink> {
         let map = self.maps.get(index as usize)?;
         let array = map.is_array();
@@ -349,10 +345,6 @@ impl Linkage for World {
         })
     }
 
-    fn variable(&self, _btf_id: u32) -> Option<u64> {
-        None
-    }
-
     fn context_access(&self, offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
         let offset = match (self.prog_type, offset) {
             (ProgType::Xdp, 0) | (ProgType::SchedCls, 76) => DATA,
@@ -361,9 +353,5 @@ impl Linkage for World {
             _ => return None,
         };
         Some(ContextAccess::Pointer { offset })
-    }
-
-    fn socket_access(&self, _offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
-        None
     }
 }

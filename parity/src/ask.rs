@@ -165,15 +165,10 @@ fn types() -> Result<(Vec<u8>, Funcs), String> {
 }
 
 fn map_spec(name: &str, map_type: MapType, sizes: [u32; 3]) -> MapSpec {
-    let flags = if map_type == MapType::LpmTrie {
-        MapFlags::NO_PREALLOC
-    } else {
-        MapFlags::empty()
-    };
     let [key, value, entries] = sizes;
     MapSpec::new(map_type, key, value, entries)
         .named(name)
-        .with_flags(flags)
+        .with_flags(MapFlags::needed_by(map_type))
 }
 
 /// The generator's map of this index.

@@ -8,23 +8,13 @@ use panal_kernel::{
     hooks::packets::{CaptureError, Frame, Options, Processed, Sink, Source, Summary},
 };
 use panal_loader::{Loaded, LoadedMap, Open};
+use panal_testkit::Random;
 use panal_uapi::kernel::{Kernel, TestRun};
 
 /// The ports of the packets.
 const PORTS: [u16; 4] = [53, 80, 443, 8080];
 
 /// A small generator of numbers: the same packets each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
 /// A frame as they come: IPv4, IPv6, VLAN tags, ARP; TCP, UDP, ICMP; fragments; cut short.
 fn packet(random: &mut Random) -> Vec<u8> {
     let mut frame = vec![
@@ -44,7 +34,7 @@ fn packet(random: &mut Random) -> Vec<u8> {
     for _ in 0..random.below(3) {
         frame.extend([0x81, 0x00, 0, random.below(4) as u8]);
     }
-    let protocol = [6, 17, 1][random.below(3) as usize];
+    let protocol = [6, 17, 1][random.below(3)];
     match random.below(8) {
         0 => frame.extend([0x08, 0x06, 0, 1, 8, 0, 6, 4]),
         1..4 => {
@@ -65,19 +55,19 @@ fn packet(random: &mut Random) -> Vec<u8> {
         }
     }
     for _ in 0..2 {
-        let port = PORTS[random.below(4) as usize];
+        let port = PORTS[random.below(4)];
         frame.extend(port.to_be_bytes());
     }
     frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0, 16, 0, 0, 0, 0]);
     if random.below(6) == 0 {
-        frame.truncate(14 + random.below(40) as usize);
+        frame.truncate(14 + random.below(40));
     }
     frame.resize(frame.len().max(14), 0);
     frame
 }
 
 fn packets(count: usize) -> Vec<Vec<u8>> {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     (0..count).map(|_| packet(&mut random)).collect()
 }
 

@@ -92,18 +92,10 @@ impl Symbols for Names<'_> {
     }
 }
 
-/// A map's definition, with the flag that its type cannot do without.
+/// A map's definition, with the flags that its type cannot do without.
 pub fn map(name: &str, map_type: MapType, key: u32, value: u32, entries: u32) -> MapSpec {
-    let flags = match map_type {
-        MapType::LpmTrie
-        | MapType::SkStorage
-        | MapType::InodeStorage
-        | MapType::TaskStorage
-        | MapType::CgrpStorage => MapFlags::NO_PREALLOC,
-        _ => MapFlags::empty(),
-    };
     let spec = MapSpec::new(map_type, key, value, entries);
-    spec.named(name).with_flags(flags)
+    spec.named(name).with_flags(MapFlags::needed_by(map_type))
 }
 
 /// A program's definition from its text.

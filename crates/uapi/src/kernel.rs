@@ -109,6 +109,21 @@ bitflags! {
     }
 }
 
+impl MapFlags {
+    /// The flags that no map of a type can be made without.
+    pub fn needed_by(map_type: MapType) -> MapFlags {
+        match map_type {
+            MapType::LpmTrie
+            | MapType::SkStorage
+            | MapType::InodeStorage
+            | MapType::TaskStorage
+            | MapType::CgrpStorage => MapFlags::NO_PREALLOC,
+            MapType::Arena => MapFlags::MMAPABLE,
+            _ => MapFlags::empty(),
+        }
+    }
+}
+
 bitflags! {
     /// `BPF_F_*` flags of `BPF_PROG_LOAD`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use panal_fuzz_bodies::{BODIES, Body};
+use panal_parity::rng::Rng;
 
 fn fuzz_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -25,29 +26,8 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
         .collect()
 }
 
-/// A small generator of numbers (splitmix64): the same run each time.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        if limit == 0 {
-            0
-        } else {
-            (self.next() % limit as u64) as usize
-        }
-    }
-}
-
 /// Changes a few bytes in one of the ways that find bugs in parsers.
-fn mutate(data: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+fn mutate(data: &mut Vec<u8>, other: &[u8], random: &mut Rng) {
     for _ in 0..=random.below(4) {
         let at = random.below(data.len());
         match random.below(8) {
@@ -118,7 +98,7 @@ fn every_target_survives_its_corpus_and_mutations_of_it() {
         for (path, data) in &seeds {
             run(name, *body, data, &path.display().to_string());
         }
-        let mut random = Random(1);
+        let mut random = Rng::new(1);
         let (start, limit) = (Instant::now(), seconds());
         let mut runs = 0u64;
         while start.elapsed() < limit {

@@ -5,13 +5,13 @@ mod model;
 
 use std::{collections::HashMap, io};
 
-use model::{Outcome, Random, SECOND, generate, mapped, rules};
+use model::{Outcome, SECOND, generate, mapped, rules};
 use panal_kernel::{
     PanalKernel,
     hooks::packets::{Capture, Frame, Options, PcapWriter, Processed, Sink, Summary},
 };
 use panal_loader::Loaded;
-use panal_testkit::{commands::example, on_both};
+use panal_testkit::{Random, commands::example, on_both};
 use panal_uapi::kernel::{Kernel, TestRun};
 
 const XDP_DROP: u32 = 1;
@@ -40,7 +40,7 @@ fn every_byte_of_the_output_is_the_models() {
     let loaded = open.prepare(&kernel).unwrap().load().unwrap();
     let mut model = rules(&kernel, &loaded, true);
 
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     let mut input = PcapWriter::new(Vec::new()).unwrap();
     let mut expected = PcapWriter::new(Vec::new()).unwrap();
     let mut outcomes: HashMap<Outcome, u64> = HashMap::new();
@@ -136,7 +136,7 @@ fn packets_become_the_models_on_every_kernel() {
         let loaded = loaded.load().unwrap();
         let program = &loaded.program("firewall").unwrap().fd;
         let mut model = rules(kernel, &loaded, false);
-        let mut random = Random(5);
+        let mut random = Random::new(5);
         let mut outcomes = vec![0; 6];
         // A test run of XDP takes Linux some milliseconds.
         for _ in 0..PACKETS {
@@ -169,7 +169,7 @@ fn an_empty_bucket_limits_on_every_kernel() {
         let loaded = loaded.load().unwrap();
         let program = &loaded.program("firewall").unwrap().fd;
         let mut model = rules(kernel, &loaded, true);
-        let mut random = Random(8);
+        let mut random = Random::new(8);
         let packet = loop {
             let packet = generate(&mut random, &model);
             if model.packet(&packet, 0).0 == Outcome::Forwarded {

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use panal_loader::Loaded;
+use panal_testkit::Random;
 use panal_uapi::kernel::Kernel;
 
 pub const TCP: u8 = 6;
@@ -13,22 +14,6 @@ pub const RATE: u64 = 20;
 pub const BURST: u64 = 10;
 
 /// A small generator of numbers (splitmix64): the same run each time.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.next() as usize % choices.len()]
-    }
-}
-
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }

@@ -1,5 +1,6 @@
 //! Every helper and kernel function with arguments that no signature allows.
 
+use panal_testkit::Random;
 use panal_uapi::{ProgType, helpers, kfuncs};
 
 use crate::arena::Arena;
@@ -46,23 +47,12 @@ fn values(arena: &Arena) -> Vec<String> {
     values
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % most
-    }
-}
-
 const TYPES: [ProgType; 3] = [ProgType::SocketFilter, ProgType::Xdp, ProgType::SchedCls];
 
 /// Calls `call` with every value in every place, the others at random, and then all at random.
 fn bombard(arena: &mut Arena, call: &str) {
     let values = values(arena);
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     let rounds = values.len() * 5 + 40;
     for round in 0..rounds {
         let mut text = String::from("r6 = r1\n");

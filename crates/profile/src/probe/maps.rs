@@ -87,19 +87,10 @@ fn plain(map_type: MapType) -> MapSpec {
         MapType::StructOps => (4, 4, 1),
         _ => (4, 4, 1),
     };
-    let flags = match map_type {
-        MapType::LpmTrie
-        | MapType::SkStorage
-        | MapType::InodeStorage
-        | MapType::TaskStorage
-        | MapType::CgrpStorage => MapFlags::NO_PREALLOC,
-        MapType::Arena => MapFlags::MMAPABLE,
-        _ => MapFlags::empty(),
-    };
     MapSpec {
         vmlinux_value_type: (map_type == MapType::StructOps).then_some(TypeId(1)),
         ..MapSpec::new(map_type, key_size, value_size, max_entries)
             .named("probe")
-            .with_flags(flags)
+            .with_flags(MapFlags::needed_by(map_type))
     }
 }

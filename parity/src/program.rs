@@ -377,20 +377,7 @@ impl Flat {
                 self.push(mov(*counter, Operand::Imm(0)));
                 let top = self.slots;
                 self.items(body)?;
-                self.push(Instruction::Alu {
-                    width: Width::W64,
-                    op: AluOp::Add,
-                    dst: *counter,
-                    src: Operand::Imm(1),
-                });
-                let back = top as i64 - (self.slots as i64 + 1);
-                self.push(Instruction::Branch {
-                    width: Width::W64,
-                    cond: Condition::Lt,
-                    dst: *counter,
-                    src: Operand::Imm(*times),
-                    offset: i16::try_from(back).ok()?,
-                });
+                self.again(*counter, Condition::Lt, *times, top)?;
             }
             Item::Leave(test) => {
                 let at = self.branch(*test);
@@ -405,20 +392,7 @@ impl Flat {
                 let top = self.slots;
                 let out = self.push(Instruction::MayGoto { offset: 0 });
                 self.items(body)?;
-                self.push(Instruction::Alu {
-                    width: Width::W64,
-                    op: AluOp::Add,
-                    dst: *counter,
-                    src: Operand::Imm(1),
-                });
-                let back = top as i64 - (self.slots as i64 + 1);
-                self.push(Instruction::Branch {
-                    width: Width::W64,
-                    cond: Condition::Ne,
-                    dst: *counter,
-                    src: Operand::Imm(*times),
-                    offset: i16::try_from(back).ok()?,
-                });
+                self.again(*counter, Condition::Ne, *times, top)?;
                 self.land(out)?;
             }
             Item::Iterate { slot, times, body } => self.iterate(*slot, *times, body)?,
@@ -433,6 +407,25 @@ impl Flat {
             }
             Item::Group(parts) | Item::Whole(parts) => self.items(parts)?,
         }
+        Some(())
+    }
+
+    /// The end of a loop's body: one round more has been, and back to `top` under the condition.
+    fn again(&mut self, counter: Reg, cond: Condition, times: i32, top: usize) -> Option<()> {
+        self.push(Instruction::Alu {
+            width: Width::W64,
+            op: AluOp::Add,
+            dst: counter,
+            src: Operand::Imm(1),
+        });
+        let back = top as i64 - (self.slots as i64 + 1);
+        self.push(Instruction::Branch {
+            width: Width::W64,
+            cond,
+            dst: counter,
+            src: Operand::Imm(times),
+            offset: i16::try_from(back).ok()?,
+        });
         Some(())
     }
 

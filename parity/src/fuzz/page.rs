@@ -141,7 +141,7 @@ code 1 after a FalseAccept, a Result or a Panic; `--seed S --programs 1` asks ab
 - Compared: the verdict; for those that both accept the return value, the packet, a syscall program's
   context, and every map's elements, after each packet.
 - Not compared: results that are no function of the input. Registers and stack bytes are followed
-  (`parity/src/function.rs`): where an address or a byte that nobody wrote comes to where it shows, only the
+  (`parity/src/function/`): where an address or a byte that nobody wrote comes to where it shows, only the
   verdict counts. So it does for fields of a context that kernels fill otherwise, for parts of
   a field that Linux keeps narrower than programs see it, and where packets grow in loops: whether Linux
   has a larger buffer depends on its free memory.

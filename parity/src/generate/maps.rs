@@ -58,7 +58,7 @@ impl Generator<'_> {
         parts.push(mov(Reg::R2, Operand::Reg(Reg::R10)));
         parts.push(alu(AluOp::Add, Reg::R2, Operand::Imm(i32::from(key))));
         parts.push(Item::Map { dst: Reg::R1, map });
-        parts.push(helper(1));
+        parts.push(helper(BPF_FUNC_map_lookup_elem));
         self.clobber();
         let null = Test {
             width: Width::W64,
@@ -83,7 +83,7 @@ impl Generator<'_> {
             mov(Reg::R3, Operand::Reg(Reg::R10)),
             alu(AluOp::Add, Reg::R3, Operand::Imm(i32::from(value))),
             mov(Reg::R4, Operand::Imm(0)),
-            helper(2),
+            helper(BPF_FUNC_map_update_elem),
         ];
         self.clobber();
         parts

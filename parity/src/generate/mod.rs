@@ -14,7 +14,7 @@ pub use wide::context_field;
 use panal_isa::{
     AluOp, AtomicOp, ByteOrder, CallTarget, Condition, Instruction, Operand, Reg, Size, Width,
 };
-use panal_uapi::{MapType, ProgType};
+use panal_uapi::{MapType, ProgType, helpers::id::*};
 
 use crate::{
     program::{Item, MapShape, Program, RESULT, Role, SCRATCH, Test},

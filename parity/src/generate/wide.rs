@@ -172,7 +172,7 @@ impl Generator<'_> {
         let map = self.rng.pick(KEYED);
         let mut parts = self.key(map, Reg::R2);
         parts.push(Item::Map { dst: Reg::R1, map });
-        self.call_helper(parts, 3)
+        self.call_helper(parts, BPF_FUNC_map_delete_elem)
     }
 
     /// A lookup or update in one of the wider maps.
@@ -184,13 +184,13 @@ impl Generator<'_> {
             parts.push(Item::Map { dst: Reg::R1, map });
             parts.extend(on_stack(Reg::R3, -SCRATCH + 8));
             parts.push(mov(Reg::R4, Operand::Imm(self.rng.pick(&[0, 0, 1, 2]))));
-            parts.push(helper(2));
+            parts.push(helper(BPF_FUNC_map_update_elem));
             self.clobber();
             parts.push(self.fold());
         }
         parts.extend(self.key(map, Reg::R2));
         parts.push(Item::Map { dst: Reg::R1, map });
-        parts.push(helper(1));
+        parts.push(helper(BPF_FUNC_map_lookup_elem));
         self.clobber();
         parts.push(Item::Leave(is_zero(Reg::R0)));
         parts.push(mov(keep, Operand::Reg(Reg::R0)));
@@ -206,17 +206,17 @@ impl Generator<'_> {
         }
         let store = self.rng.one_in(2);
         let id = match (self.prog_type, store) {
-            (ProgType::Xdp, false) => 189,
-            (ProgType::Xdp, true) => 190,
-            (_, true) if self.is_sched() => 9,
-            (_, false) if self.is_skb() => 26,
+            (ProgType::Xdp, false) => BPF_FUNC_xdp_load_bytes,
+            (ProgType::Xdp, true) => BPF_FUNC_xdp_store_bytes,
+            (_, true) if self.is_sched() => BPF_FUNC_skb_store_bytes,
+            (_, false) if self.is_skb() => BPF_FUNC_skb_load_bytes,
             _ => return None,
         };
         let mut parts = self.bounded(Reg::R2, 63);
         let len = self.rng.pick(&[1, 2, 4, 6, 8, 16]);
         parts.extend(self.lend(Reg::R3, len));
         parts.push(mov(Reg::R4, Operand::Imm(i32::from(len))));
-        if id == 9 {
+        if id == BPF_FUNC_skb_store_bytes {
             parts.push(mov(Reg::R5, Operand::Imm(self.rng.pick(&[0, 0, 1, 2]))));
         }
         parts.push(mov(Reg::R1, Operand::Reg(Reg::R6)));
@@ -241,7 +241,7 @@ impl Generator<'_> {
         parts.push(mov(Reg::R2, Operand::Imm(from)));
         parts.extend(self.lend(Reg::R3, 24));
         parts.push(mov(Reg::R4, Operand::Imm(to)));
-        self.call_helper(parts, 28)
+        self.call_helper(parts, BPF_FUNC_csum_diff)
     }
 
     fn csum_replace(&mut self) -> Option<Item> {
@@ -258,7 +258,9 @@ impl Generator<'_> {
         parts.push(mov(Reg::R5, Operand::Imm(flags)));
         parts.push(mov(Reg::R1, Operand::Reg(Reg::R6)));
         self.forget_packets();
-        let id = self.rng.pick(&[10, 11]);
+        let id = self
+            .rng
+            .pick(&[BPF_FUNC_l3_csum_replace, BPF_FUNC_l4_csum_replace]);
         self.call_helper(parts, id)
     }
 
@@ -269,20 +271,40 @@ impl Generator<'_> {
         }
         let (id, r2, r3) = match self.prog_type {
             ProgType::Xdp => match self.rng.below(3) {
-                0 => (44, self.rng.pick(&[-16, -4, 0, 4, 14, 20, 60]), 0),
-                1 => (65, self.rng.pick(&[-50, -20, -1, 0, 1, 16, 64]), 0),
-                _ => (54, self.rng.pick(&[-32, -8, -4, -2, 0, 4]), 0),
+                0 => (
+                    BPF_FUNC_xdp_adjust_head,
+                    self.rng.pick(&[-16, -4, 0, 4, 14, 20, 60]),
+                    0,
+                ),
+                1 => (
+                    BPF_FUNC_xdp_adjust_tail,
+                    self.rng.pick(&[-50, -20, -1, 0, 1, 16, 64]),
+                    0,
+                ),
+                _ => (
+                    BPF_FUNC_xdp_adjust_meta,
+                    self.rng.pick(&[-32, -8, -4, -2, 0, 4]),
+                    0,
+                ),
             },
             _ if self.is_sched() => match self.rng.below(5) {
-                0 => (39, self.rng.pick(&[0, 14, 34, 60, 200]), 0),
-                1 => (38, self.rng.pick(&[14, 20, 40, 64, 100]), 0),
+                0 => (
+                    BPF_FUNC_skb_pull_data,
+                    self.rng.pick(&[0, 14, 34, 60, 200]),
+                    0,
+                ),
+                1 => (
+                    BPF_FUNC_skb_change_tail,
+                    self.rng.pick(&[14, 20, 40, 64, 100]),
+                    0,
+                ),
                 2 => (
-                    18,
+                    BPF_FUNC_skb_vlan_push,
                     self.rng.pick(&[0x81, 0xa888, 0]),
                     self.rng.pick(&[0, 1, 100, 0xfff]),
                 ),
-                3 => (19, 0, 0),
-                _ => (43, self.rng.pick(&[0, 4, 14, 30]), 0),
+                3 => (BPF_FUNC_skb_vlan_pop, 0, 0),
+                _ => (BPF_FUNC_skb_change_head, self.rng.pick(&[0, 4, 14, 30]), 0),
             },
             _ => return None,
         };
@@ -324,7 +346,7 @@ impl Generator<'_> {
             Operand::Imm(self.rng.pick(&[0, 8, 10, 16, 3])),
         ));
         parts.extend(on_stack(Reg::R4, text + 16));
-        let id = self.rng.pick(&[105, 106]);
+        let id = self.rng.pick(&[BPF_FUNC_strtol, BPF_FUNC_strtoul]);
         self.call_helper(parts, id)
     }
 
@@ -337,7 +359,7 @@ impl Generator<'_> {
             dst: Reg::R1,
             map: RING,
         });
-        self.call_helper(parts, 130)
+        self.call_helper(parts, BPF_FUNC_ringbuf_output)
     }
 
     /// A record reserved, written whole, and submitted or discarded.
@@ -351,7 +373,7 @@ impl Generator<'_> {
             },
             mov(Reg::R2, Operand::Imm(8 * words)),
             mov(Reg::R3, Operand::Imm(0)),
-            helper(131),
+            helper(BPF_FUNC_ringbuf_reserve),
             Item::Leave(is_zero(Reg::R0)),
             mov(keep, Operand::Reg(Reg::R0)),
         ];
@@ -368,7 +390,11 @@ impl Generator<'_> {
         }
         parts.push(mov(Reg::R1, Operand::Reg(keep)));
         parts.push(mov(Reg::R2, Operand::Imm(0)));
-        parts.push(helper(self.rng.pick(&[132, 132, 133])));
+        parts.push(helper(self.rng.pick(&[
+            BPF_FUNC_ringbuf_submit,
+            BPF_FUNC_ringbuf_submit,
+            BPF_FUNC_ringbuf_discard,
+        ])));
         // Neither gives a result.
         self.clobber();
         self.set(Reg::R0, Kind::Nothing);
@@ -380,8 +406,13 @@ impl Generator<'_> {
         let map = self.rng.pick(&QUEUES);
         let mut parts = self.lend(Reg::R2, 8);
         parts.push(Item::Map { dst: Reg::R1, map });
-        let id = self.rng.pick(&[87, 87, 88, 89]);
-        if id == 87 {
+        let id = self.rng.pick(&[
+            BPF_FUNC_map_push_elem,
+            BPF_FUNC_map_push_elem,
+            BPF_FUNC_map_pop_elem,
+            BPF_FUNC_map_peek_elem,
+        ]);
+        if id == BPF_FUNC_map_push_elem {
             parts.push(mov(Reg::R3, Operand::Imm(self.rng.pick(&[0, 0, 2]))));
         }
         self.call_helper(parts, id)
@@ -487,7 +518,7 @@ impl Generator<'_> {
             dst: Reg::R2,
             map: PROGRAMS,
         });
-        parts.push(helper(12));
+        parts.push(helper(BPF_FUNC_tail_call));
         self.clobber();
         self.set(Reg::R0, Kind::Nothing);
         Some(Item::Group(parts))
@@ -511,7 +542,7 @@ impl Generator<'_> {
             mov(Reg::R3, Operand::Imm(0)),
         ];
         parts.extend(on_stack(Reg::R4, DYNPTR));
-        parts.push(helper(197));
+        parts.push(helper(BPF_FUNC_dynptr_from_mem));
         self.clobber();
         parts.push(self.fold());
         let offset = self.bounded(Reg::R2, 15);
@@ -522,7 +553,7 @@ impl Generator<'_> {
             parts.push(mov(Reg::R4, Operand::Imm(i32::from(len))));
             parts.push(mov(Reg::R5, Operand::Imm(0)));
             parts.extend(on_stack(Reg::R1, DYNPTR));
-            parts.push(helper(202));
+            parts.push(helper(BPF_FUNC_dynptr_write));
         } else {
             let offset = self.bounded(Reg::R4, 15);
             parts.extend(offset);
@@ -530,7 +561,7 @@ impl Generator<'_> {
             parts.push(mov(Reg::R2, Operand::Imm(i32::from(len))));
             parts.push(mov(Reg::R5, Operand::Imm(0)));
             parts.extend(on_stack(Reg::R3, DYNPTR));
-            parts.push(helper(201));
+            parts.push(helper(BPF_FUNC_dynptr_read));
         }
         self.clobber();
         Some(Item::Group(parts))
@@ -588,7 +619,11 @@ impl Generator<'_> {
             });
             parts.extend(on_stack(Reg::R3, -SCRATCH));
             parts.push(mov(Reg::R4, Operand::Imm(0)));
-            parts.push(helper(if each { 164 } else { 181 }));
+            parts.push(helper(if each {
+                BPF_FUNC_for_each_map_elem
+            } else {
+                BPF_FUNC_loop
+            }));
             self.clobber();
             return Item::Group(parts);
         }

@@ -104,7 +104,7 @@ impl Generator<'_> {
                     mov(Reg::R2, Operand::Reg(Reg::R10)),
                     alu(AluOp::Add, Reg::R2, Operand::Imm(-i32::from(SCRATCH))),
                     Item::Map { dst: Reg::R1, map },
-                    helper(1),
+                    helper(BPF_FUNC_map_lookup_elem),
                 ])
             }
             _ => {

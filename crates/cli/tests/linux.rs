@@ -348,22 +348,12 @@ fn a_missing_right_is_named() {
     let object = fs::canonicalize(common::root().join(OPENSNOOP)).expect("there");
     let copy = std::env::temp_dir().join(format!("panal-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_panal"), &copy).expect("copied");
-    let run = Command::new("setpriv")
-        .args([
-            "--reuid",
-            "65534",
-            "--clear-groups",
-            "--bounding-set",
-            "-all",
-        ])
-        .args(["--inh-caps", "-all"])
-        .arg(&copy)
+    let run = common::without_rights(&copy)
         .args(["verify", "--kernel", "linux", "--json"])
         .arg(common::scratch(
             "rights.bpf.o",
             &fs::read(object).expect("readable"),
         ))
-        .current_dir("/")
         .output();
     let _ = fs::remove_file(&copy);
     let output = match run {

@@ -6,7 +6,6 @@ mod common;
 
 use std::{
     fs::{self, File},
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -97,18 +96,8 @@ fn a_kernel_tells_what_it_has_as_text_and_as_json() {
 fn without_rights_what_cannot_be_told_is_told_so() {
     let copy = path("panal-without-rights");
     fs::copy(env!("CARGO_BIN_EXE_panal"), &copy).expect("copied");
-    let run = Command::new("setpriv")
-        .args([
-            "--reuid",
-            "65534",
-            "--clear-groups",
-            "--bounding-set",
-            "-all",
-            "--inh-caps",
-            "-all",
-        ])
-        .args([&copy, "feature", "--json"])
-        .current_dir("/")
+    let run = common::without_rights(&copy)
+        .args(["feature", "--json"])
         .output();
     let output = match run {
         Ok(output) if output.status.code() == Some(0) => output,

@@ -40,6 +40,18 @@ impl Run {
     }
 }
 
+/// A program as a user without any right runs it.
+#[allow(dead_code)]
+pub fn without_rights(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid", "65534", "--clear-groups"])
+        .args(["--bounding-set", "-all", "--inh-caps", "-all"])
+        .arg(program)
+        .current_dir("/");
+    command
+}
+
 /// Runs `panal` in the repository's root.
 #[allow(dead_code)]
 pub fn panal(arguments: &[&str]) -> Run {

@@ -1,29 +1,19 @@
-//! The template JIT for x86-64: one pass over the lowered program, each operation to its machine
-//! code, with the verifier's proof instead of run-time checks.
-//!
-//! Registers: `r0` to `r10` live in `rax rdi rsi rdx rcx r8 rbx r13 r14 r15 rbp` (so that helper
-//! calls need no moves), the run in `r12`, its budget in `r10`; `r9` and `r11` are the templates' own. Frames are in the
-//! cage; return addresses and saved registers are on the machine's stack, out of the program's
-//! reach.
+//! Machine code: each operation of the lowered program to the machine's, with the verifier's proof
+//! instead of run-time checks. Templates for each architecture have a folder; memory, the table of
+//! functions and what machine code calls are common.
 
-mod alu;
-mod cage;
-mod compile;
-mod control;
-mod fuse;
-mod memory;
 mod pages;
 mod runtime;
 mod table;
-mod x86;
+mod x86_64;
 
 use core::fmt;
 
 use crate::{Executable, Run, Stop};
 
-pub use cage::CageShape;
 use pages::Pages;
 pub use pages::PagesError;
+pub use x86_64::CageShape;
 
 /// What the templates may use and must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +113,7 @@ impl Machine {
 
 /// Compiles a lowered program.
 pub(crate) fn compile(executable: &Executable, options: Options) -> Result<Machine, JitError> {
-    let compiled = compile::compile(executable, options)?;
+    let compiled = x86_64::compile(executable, options)?;
     let pages = Pages::new(&compiled.bytes).map_err(JitError::Pages)?;
     Ok(Machine {
         pages,

@@ -1,7 +1,7 @@
 //! What runs programs: the interpreter, or machine code where this machine has it.
 
 use panal_maps::Cage;
-use panal_vm::{Executable, Outcome, Run};
+use panal_vm::{CageShape, Executable, JitOptions, Outcome, Run};
 
 use crate::kernel::Config;
 
@@ -44,9 +44,7 @@ impl Engine {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", unix))]
 fn compile(config: &Config, cage: &Cage, executable: &mut Executable) -> Option<String> {
-    use panal_vm::{CageShape, JitOptions};
     let shape = CageShape::new(cage.base(), cage.size());
     if config.caged && shape.is_none() {
         return Some("the cage has no shape that machine code can keep to".to_owned());
@@ -57,9 +55,4 @@ fn compile(config: &Config, cage: &Cage, executable: &mut Executable) -> Option<
         ..JitOptions::host()
     };
     Some(executable.compile(options).err()?.to_string())
-}
-
-#[cfg(not(all(target_arch = "x86_64", unix)))]
-fn compile(_: &Config, _: &Cage, _: &mut Executable) -> Option<String> {
-    Some("there is no machine code for this CPU".to_owned())
 }

@@ -2,11 +2,10 @@
 
 use alloc::{boxed::Box, string::String};
 
-#[cfg(all(target_arch = "x86_64", unix))]
-use crate::jit::{self, JitError, Machine, Options};
 use crate::{
     Caged, Guard, Observer, Run, Stop, Unobserved,
     interpreter::{self, Entry},
+    jit::{self, JitError, Machine, Options},
     op::Op,
 };
 
@@ -49,7 +48,6 @@ pub struct Executable {
     /// Whether it comes from a proof: only then may machine code trust it.
     pub(crate) proven: bool,
     /// Its machine code, once it was compiled.
-    #[cfg(all(target_arch = "x86_64", unix))]
     pub(crate) machine: Option<Machine>,
 }
 
@@ -100,9 +98,8 @@ impl Executable {
     /// Compiles it to machine code, for [`Executable::run_compiled`].
     ///
     /// # Errors
-    /// The code is too large, the system gives no executable memory, or nobody proved the program
-    /// and there is no cage: the interpreter remains.
-    #[cfg(all(target_arch = "x86_64", unix))]
+    /// The code is too large, the system gives no executable memory, there are no templates for this
+    /// CPU, or nobody proved the program and there is no cage: the interpreter remains.
     pub fn compile(&mut self, options: Options) -> Result<(), JitError> {
         if !self.proven && options.cage.is_none() {
             return Err(JitError::Unproven);
@@ -120,13 +117,11 @@ impl Executable {
     }
 
     /// Bytes of its machine code; `None` when it was not compiled.
-    #[cfg(all(target_arch = "x86_64", unix))]
     pub fn machine_code_len(&self) -> Option<usize> {
         self.machine.as_ref().map(Machine::len)
     }
 
     /// Its machine code; `None` when it was not compiled.
-    #[cfg(all(target_arch = "x86_64", unix))]
     pub fn machine_code(&self) -> Option<&[u8]> {
         self.machine.as_ref().map(Machine::bytes)
     }
@@ -138,7 +133,6 @@ impl Executable {
     }
 
     /// The same with five arguments.
-    #[cfg(all(target_arch = "x86_64", unix))]
     pub fn run_compiled_with(&self, run: &mut Run, args: [u64; 5]) -> Outcome {
         let machine = match &self.machine {
             Some(machine) if machine.fits(run) => machine,
@@ -151,12 +145,6 @@ impl Executable {
             (Err(Stop::Thrown(cookie)), None) => Ok(cookie),
             (outcome, _) => outcome,
         }
-    }
-
-    /// The same with five arguments.
-    #[cfg(not(all(target_arch = "x86_64", unix)))]
-    pub fn run_compiled_with(&self, run: &mut Run, args: [u64; 5]) -> Outcome {
-        self.run_with(run, args, &mut Caged, &mut Unobserved)
     }
 
     /// Runs one of its functions by the value that the program handed to a helper: timers and
@@ -203,7 +191,6 @@ impl Executable {
 }
 
 /// Enters a function of compiled code that fits the run.
-#[cfg(all(target_arch = "x86_64", unix))]
 fn enter_machine(machine: &Machine, function: u32, run: &mut Run, args: [u64; 5]) -> Outcome {
     run.begin();
     let frame = run.stack + run.stack_size;

@@ -7,7 +7,6 @@ extern crate alloc;
 
 mod executable;
 mod interpreter;
-#[cfg(all(target_arch = "x86_64", unix))]
 mod jit;
 mod linkage;
 mod lower;
@@ -16,7 +15,6 @@ mod op;
 mod run;
 
 pub use executable::{Executable, Outcome};
-#[cfg(all(target_arch = "x86_64", unix))]
 pub use jit::{CageShape, JitError, Options as JitOptions, PagesError};
 pub use linkage::{ArenaLink, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
 pub use lower::LowerError;

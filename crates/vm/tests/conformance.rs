@@ -21,7 +21,10 @@ fn run(memory: &[u8], options: &str, program: &str) -> Result<u64, String> {
 
 fn engines() -> Vec<&'static str> {
     let mut engines = vec!["", "--engine interp"];
-    if cfg!(all(target_arch = "x86_64", unix)) {
+    if cfg!(all(
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+        unix
+    )) {
         engines.extend(["--engine jit", "--engine cage"]);
     }
     engines

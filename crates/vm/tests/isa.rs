@@ -122,7 +122,7 @@ fn the_interpreter_does_what_the_rfc_says() {
     );
 }
 
-#[cfg(all(target_arch = "x86_64", unix))]
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
 #[test]
 fn machine_code_does_what_the_rfc_says() {
     let home = Home::new();

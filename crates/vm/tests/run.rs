@@ -18,7 +18,7 @@ fn lower(text: &str, linkage: &dyn Linkage) -> Executable {
     let slots = assemble(text, &mut ()).unwrap().slots;
     // SAFETY: the helpers of these tests stand any argument.
     let mut executable = unsafe { Executable::from_unproven("test", &slots, linkage) }.unwrap();
-    #[cfg(all(target_arch = "x86_64", unix))]
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
     {
         // SAFETY: where the program's own accesses are at fault, only the interpreter and caged
         // machine code run it.
@@ -36,16 +36,21 @@ fn run(text: &str) -> Outcome {
     let home = Home::new();
     let program = lower(text, &Helpers);
     let outcome = program.run(&mut home.run(), 0);
-    #[cfg(all(target_arch = "x86_64", unix))]
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
     assert_eq!(caged(text, &home).run_compiled(&mut home.run(), 0), outcome);
     let trusted = !matches!(outcome, Err(Stop::Fault { .. } | Stop::Misaligned { .. }));
-    if trusted && cfg!(all(target_arch = "x86_64", unix)) {
+    if trusted
+        && cfg!(all(
+            any(target_arch = "x86_64", target_arch = "aarch64"),
+            unix
+        ))
+    {
         compiled_agrees(&program, &home, outcome);
     }
     outcome
 }
 
-#[cfg(all(target_arch = "x86_64", unix))]
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
 fn caged(text: &str, home: &Home) -> Executable {
     let mut program = lower(text, &Helpers);
     let options = panal_vm::JitOptions {
@@ -56,7 +61,7 @@ fn caged(text: &str, home: &Home) -> Executable {
     program
 }
 
-#[cfg(all(target_arch = "x86_64", unix))]
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
 fn compiled_agrees(program: &Executable, home: &Home, interpreted: Outcome) {
     let compiled = program.run_compiled(&mut home.run(), 0);
     let kind = |o: &Outcome| o.map_err(|stop| std::mem::discriminant(&stop));
@@ -66,9 +71,6 @@ fn compiled_agrees(program: &Executable, home: &Home, interpreted: Outcome) {
         "{compiled:?}, interpreted {interpreted:?}"
     );
 }
-
-#[cfg(not(all(target_arch = "x86_64", unix)))]
-fn compiled_agrees(_: &Executable, _: &Home, _: Outcome) {}
 
 /// Helpers of these tests, by number.
 struct Helpers;
@@ -212,7 +214,7 @@ fn budgets_end_loops_calls_and_callbacks() {
             matches!(outcome, Err(Stop::Budget { .. })),
             "{text}: {outcome:?}"
         );
-        #[cfg(all(target_arch = "x86_64", unix))]
+        #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
         {
             state.budget = 10_000;
             let outcome = lower(text, &Helpers).run_compiled(&mut state, 0);
@@ -335,7 +337,7 @@ fn tail_calls_replace_the_frame_and_are_counted() {
         &Helpers,
     );
     assert_eq!(outer.run(&mut home.run(), context.address()), Ok(1000 + 33));
-    #[cfg(all(target_arch = "x86_64", unix))]
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
     {
         let context = home.cage.allocate(64, 8).unwrap();
         assert_eq!(

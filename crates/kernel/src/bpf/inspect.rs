@@ -127,26 +127,14 @@ impl Program {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", unix))]
 fn machine_code_len(executable: &panal_vm::Executable) -> u32 {
     executable.machine_code_len().map_or(0, |len| len as u32)
 }
 
-#[cfg(not(all(target_arch = "x86_64", unix)))]
-fn machine_code_len(_: &panal_vm::Executable) -> u32 {
-    0
-}
-
-#[cfg(all(target_arch = "x86_64", unix))]
 fn machine_code(executable: &panal_vm::Executable) -> Vec<u8> {
     executable
         .machine_code()
         .map_or_else(Vec::new, <[u8]>::to_vec)
-}
-
-#[cfg(not(all(target_arch = "x86_64", unix)))]
-fn machine_code(_: &panal_vm::Executable) -> Vec<u8> {
-    Vec::new()
 }
 
 /// A hook point in the words of `struct bpf_link_info`.

@@ -2,7 +2,7 @@
 
 use panal_isa::Code;
 use panal_maps::{Cage, bytes};
-use panal_vm::{Executable, HelperFn, Linkage, Run};
+use panal_vm::{CageShape, Executable, HelperFn, JitOptions, Linkage, Run};
 
 /// Steps of a run: the suite's longest takes a few million.
 const BUDGET: u64 = 1 << 32;
@@ -109,9 +109,7 @@ fn execute(code: &Code, memory: &[u8], engine: Engine) -> Result<u64, String> {
         .map_err(|stop| stop.to_string())
 }
 
-#[cfg(all(target_arch = "x86_64", unix))]
 fn compile(program: &mut Executable, engine: Engine, cage: &Cage) -> Result<(), String> {
-    use panal_vm::{CageShape, JitOptions};
     let options = match engine {
         Engine::Interp => return Ok(()),
         Engine::Jit => {
@@ -126,14 +124,6 @@ fn compile(program: &mut Executable, engine: Engine, cage: &Cage) -> Result<(), 
         },
     };
     program.compile(options).map_err(|e| e.to_string())
-}
-
-#[cfg(not(all(target_arch = "x86_64", unix)))]
-fn compile(_: &mut Executable, engine: Engine, _: &Cage) -> Result<(), String> {
-    match engine {
-        Engine::Interp => Ok(()),
-        _ => Err("there is no machine code for this CPU".to_owned()),
-    }
 }
 
 /// A kernel with a clock and nothing else.

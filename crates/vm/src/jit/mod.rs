@@ -2,18 +2,22 @@
 //! instead of run-time checks. Templates for each architecture have a folder; memory, the table of
 //! functions and what machine code calls are common.
 
+mod cage;
 mod pages;
+mod plan;
 mod runtime;
 mod table;
+#[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{Executable, Run, Stop};
 
+pub use cage::CageShape;
 use pages::Pages;
 pub use pages::PagesError;
-pub use x86_64::CageShape;
 
 /// What the templates may use and must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +41,16 @@ impl Options {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 fn has_bmi2() -> bool {
     // Leaf 7, EBX bit 8 (Intel SDM volume 2, CPUID).
     let highest = core::arch::x86_64::__cpuid(0).eax;
     highest >= 7 && core::arch::x86_64::__cpuid_count(7, 0).ebx & 1 << 8 != 0
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_bmi2() -> bool {
+    false
 }
 
 /// Why a program has no machine code: it can still be interpreted.
@@ -52,6 +62,8 @@ pub enum JitError {
     Pages(PagesError),
     /// Nobody proved the program, and there is no cage.
     Unproven,
+    /// There are no templates for this CPU.
+    Cpu,
 }
 
 impl fmt::Display for JitError {
@@ -60,6 +72,7 @@ impl fmt::Display for JitError {
             JitError::TooLarge => f.write_str("the machine code would be too large"),
             JitError::Pages(why) => write!(f, "no executable memory: {why}"),
             JitError::Unproven => f.write_str("a program without a proof runs in a cage only"),
+            JitError::Cpu => f.write_str("there is no machine code for this CPU"),
         }
     }
 }
@@ -113,10 +126,21 @@ impl Machine {
 
 /// Compiles a lowered program.
 pub(crate) fn compile(executable: &Executable, options: Options) -> Result<Machine, JitError> {
-    let compiled = x86_64::compile(executable, options)?;
-    let pages = Pages::new(&compiled.bytes).map_err(JitError::Pages)?;
+    let code = templates(executable, options)?;
+    let pages = Pages::new(&code).map_err(JitError::Pages)?;
     Ok(Machine {
         pages,
         cage: options.cage,
     })
+}
+
+/// The templates of this CPU.
+fn templates(executable: &Executable, options: Options) -> Result<Vec<u8>, JitError> {
+    #[cfg(target_arch = "x86_64")]
+    return x86_64::compile(executable, options);
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (executable, options);
+        Err(JitError::Cpu)
+    }
 }

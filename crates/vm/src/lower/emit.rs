@@ -156,7 +156,6 @@ impl<'a> Emitter<'a> {
             functions: functions.into_boxed_slice(),
             arrays: self.arrays.into_boxed_slice(),
             exception: self.source.exception,
-            #[cfg(all(target_arch = "x86_64", unix))]
             machine: None,
             proven: self.source.proven,
         })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use panal_isa::Slot;
 use panal_maps::{Block, Cage};
-#[cfg(all(target_arch = "x86_64", unix))]
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
 use panal_vm::{CageShape, JitOptions};
 use panal_vm::{Executable, Linkage, Outcome, Run};
 
@@ -53,13 +53,13 @@ impl Home {
     }
 
     /// What machine code needs to confine itself to this cage.
-    #[cfg(all(target_arch = "x86_64", unix))]
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
     pub fn shape(&self) -> Option<CageShape> {
         CageShape::new(self.cage.base(), self.cage.size())
     }
 
     /// As [`Home::execute`], by machine code.
-    #[cfg(all(target_arch = "x86_64", unix))]
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
     pub fn execute_compiled(&self, slots: &[Slot], options: JitOptions) -> Outcome {
         // SAFETY: there are no helpers.
         let mut executable = unsafe { Executable::from_unproven("test", slots, &Nothing) }.unwrap();

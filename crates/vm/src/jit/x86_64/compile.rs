@@ -5,13 +5,17 @@ use alloc::{vec, vec::Vec};
 
 use super::{
     JitError, Options,
-    cage::{Fault, Known},
+    cage::Fault,
     table,
     x86::{Cc, Code as X86, Fixup, Gpr},
 };
 use crate::{
     Executable,
-    op::{Code, Op},
+    jit::{
+        cage::Known,
+        plan::{FunctionPlan, Reached, StopKind, plan, reached, target},
+    },
+    op::Op,
 };
 
 /// Registers of the machine that hold the program's.
@@ -47,8 +51,8 @@ pub fn gpr(number: u8) -> Gpr {
 }
 
 /// What a round gives.
-pub struct Compiled {
-    pub bytes: Vec<u8>,
+struct Compiled {
+    bytes: Vec<u8>,
     ops: Vec<u32>,
 }
 
@@ -62,41 +66,6 @@ pub enum Target {
     Fault(Fault, usize),
     /// Asks for more budget at an operation, and goes on at an offset of the code.
     Refill(usize, usize),
-}
-
-/// Why a run is stopped by its own code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopKind {
-    Stack,
-    Unreachable,
-}
-
-/// A function of the program, as the templates see it.
-#[derive(Clone, Debug)]
-pub struct FunctionPlan {
-    pub frame: i32,
-    /// Callee-saved registers that it writes.
-    pub saved: Vec<Gpr>,
-    /// Whether it calls anything that may look at the frame's lower end.
-    pub calls: bool,
-    pub may_goto: bool,
-    /// Steps that a call of it is charged; 0 for one that is not called.
-    pub steps: u32,
-    /// Whether it calls functions of the program, itself perhaps.
-    pub nests: bool,
-    /// Operations, from and to.
-    pub start: usize,
-    pub end: usize,
-}
-
-/// What jumps to an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reached {
-    /// None: only the operation before it leads there.
-    Through,
-    Forward,
-    /// The head of a loop; operations of the shortest way back.
-    Back(u32),
 }
 
 /// A round over the program.
@@ -126,10 +95,10 @@ pub struct Round<'e> {
 }
 
 /// Compiles all functions.
-pub fn compile(executable: &Executable, options: Options) -> Result<Compiled, JitError> {
+pub fn compile(executable: &Executable, options: Options) -> Result<Vec<u8>, JitError> {
     let reached = reached(executable);
     let first = round(executable, options, &reached, None)?;
-    round(executable, options, &reached, Some(&first))
+    Ok(round(executable, options, &reached, Some(&first))?.bytes)
 }
 
 fn round<'e>(
@@ -173,95 +142,15 @@ fn round<'e>(
             }
             round.charge(index);
             let taken = round.operation(index);
-            for op in &executable.ops[index..index + taken] {
-                round.learn(op);
+            if let Some(cage) = options.cage {
+                for op in &executable.ops[index..index + taken] {
+                    round.known.learn(cage, op);
+                }
             }
             index += taken;
         }
     }
     round.finish()
-}
-
-/// Where a jump of the operation at `index` leads.
-fn target(executable: &Executable, index: usize, op: &Op) -> usize {
-    (index as i64 + 1 + i64::from(op.off)).clamp(0, executable.ops.len() as i64 - 1) as usize
-}
-
-/// Finds what jumps to each operation.
-fn reached(executable: &Executable) -> Vec<Reached> {
-    let mut reached = vec![Reached::Through; executable.ops.len()];
-    for (index, op) in executable.ops.iter().enumerate() {
-        if !(Code::JEq64K..=Code::MayGoto).contains(&op.code) {
-            continue;
-        }
-        let target = target(executable, index, op);
-        let Some(now) = reached.get_mut(target) else {
-            continue;
-        };
-        *now = match (index.checked_sub(target), *now) {
-            (None, Reached::Through) => Reached::Forward,
-            (None, now) => now,
-            (Some(way), Reached::Back(least)) => Reached::Back(least.min(way as u32 + 1)),
-            (Some(way), _) => Reached::Back(way as u32 + 1),
-        };
-    }
-    reached
-}
-
-/// Finds each function's operations and what it uses.
-fn plan(executable: &Executable) -> Vec<FunctionPlan> {
-    let mut starts: Vec<usize> = executable
-        .functions
-        .iter()
-        .map(|f| f.start as usize)
-        .collect();
-    starts.sort_unstable();
-    let end_of = |start: usize| {
-        let after = starts.partition_point(|s| *s <= start);
-        starts.get(after).copied().unwrap_or(executable.ops.len())
-    };
-    let mut called = vec![false; executable.ops.len()];
-    for (index, op) in executable.ops.iter().enumerate() {
-        if op.code == Code::Local {
-            called[target(executable, index, op)] = true;
-        }
-    }
-    let plan = |function: &crate::executable::Function| {
-        let start = function.start as usize;
-        let end = end_of(start);
-        let ops = executable.ops.get(start..end).unwrap_or_default();
-        let writes = |wanted: Gpr| ops.iter().any(|op| op.written().map(gpr) == Some(wanted));
-        let callee_saved = [Gpr::Rbx, Gpr::R13, Gpr::R14, Gpr::R15];
-        FunctionPlan {
-            frame: function.frame as i32,
-            saved: callee_saved.into_iter().filter(|g| writes(*g)).collect(),
-            calls: ops.iter().any(|op| looks_at_frame(op.code)),
-            may_goto: ops.iter().any(|op| op.code == Code::MayGoto),
-            steps: match called.get(start) {
-                Some(true) => ops.len().min(CALL_STEPS_MOST) as u32,
-                _ => 0,
-            },
-            nests: ops.iter().any(|op| op.code == Code::Local),
-            start,
-            end,
-        }
-    };
-    executable.functions.iter().map(plan).collect()
-}
-
-/// Most steps that a call is charged beforehand: longer ways are rarely walked to their end.
-const CALL_STEPS_MOST: usize = 64;
-
-fn looks_at_frame(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Helper
-            | Code::Computed
-            | Code::ComputedStore
-            | Code::ArenaPlace
-            | Code::PacketLoad
-            | Code::Local
-    )
 }
 
 impl Round<'_> {

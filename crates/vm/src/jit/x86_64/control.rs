@@ -4,12 +4,13 @@ use core::mem::offset_of;
 
 use super::{
     cage::Fault,
-    compile::{BUDGET, RUN, Round, StopKind, TEMP, TEMP2, Target, gpr},
+    compile::{BUDGET, RUN, Round, TEMP, TEMP2, Target, gpr},
     runtime,
     x86::{Alu, Cc, Gpr, Mem, W, at},
 };
 use crate::{
     Run,
+    jit::plan::StopKind,
     op::{Code, NO_REGISTER, Op},
 };
 
@@ -112,14 +113,14 @@ impl Round<'_> {
 
     /// Bytes that keep the machine's stack aligned to 16 within the function.
     fn padding(&self) -> i32 {
-        let pushed = self.function.saved.len() as i32 * 8 + 8;
+        let pushed = self.function.saved().count() as i32 * 8 + 8;
         let own = if self.function.may_goto { 8 } else { 0 };
         own + (16 - (pushed + own) % 16) % 16
     }
 
     pub fn prologue(&mut self) {
-        for register in self.function.saved.clone() {
-            self.x.push(register);
+        for register in self.function.saved() {
+            self.x.push(gpr(register));
         }
         let padding = self.padding();
         if padding > 0 {
@@ -170,8 +171,8 @@ impl Round<'_> {
         if padding > 0 {
             self.x.alu_imm(W::Q, Alu::Add, Gpr::Rsp, padding);
         }
-        for register in self.function.saved.clone().into_iter().rev() {
-            self.x.pop(register);
+        for register in self.function.saved().rev() {
+            self.x.pop(gpr(register));
         }
     }
 

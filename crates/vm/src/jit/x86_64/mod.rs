@@ -15,5 +15,4 @@ mod x86;
 
 use super::{JitError, Options, runtime, table};
 
-pub use cage::CageShape;
 pub use compile::compile;

@@ -5,6 +5,7 @@
 mod cage;
 mod command;
 mod engines;
+mod jit;
 mod packets;
 mod table;
 mod trace;
@@ -16,6 +17,11 @@ use std::process::ExitCode;
 type Benchmark = (&'static str, &'static str, fn() -> Result<(), String>);
 
 const ALL: &[Benchmark] = &[
+    (
+        "jit",
+        "engines on many programs, beside Linux's JIT and native code; has arguments of its own",
+        || jit::run(&[]),
+    ),
     (
         "engines",
         "interpreter and machine code, against Linux's JIT",
@@ -44,6 +50,11 @@ fn main() -> ExitCode {
     if let Some(count) = trace::load_of(&wanted) {
         return count;
     }
+    if let [name, args @ ..] = &wanted[..]
+        && name == "jit"
+    {
+        return ended(jit::run(args));
+    }
     if let Some(unknown) = wanted
         .iter()
         .find(|w| !ALL.iter().any(|(name, ..)| name == w))
@@ -58,15 +69,22 @@ fn main() -> ExitCode {
     for (name, what, run) in ALL {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             println!("\n## {name}: {what}\n");
-            if let Err(why) = run() {
-                println!("failed: {why}");
-                failed = true;
-            }
+            failed |= ended(run()) == ExitCode::FAILURE;
         }
     }
-    if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    match failed {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// Says why a benchmark failed.
+fn ended(done: Result<(), String>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("failed: {why}");
+            ExitCode::FAILURE
+        }
     }
 }

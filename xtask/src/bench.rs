@@ -8,7 +8,10 @@ use crate::{
 /// Runs the benchmarks named, or all.
 pub fn run(args: &[String]) -> Done {
     tools::provide(false)?;
-    execute(cargo().args(["build", "--release", "--package", "panal-cli"]))?;
+    // The others start the command.
+    if args.first().is_none_or(|a| a != "jit") {
+        execute(cargo().args(["build", "--release", "--package", "panal-cli"]))?;
+    }
     execute(
         cargo()
             .args(["run", "--release", "--package", "panal-bench", "--"])

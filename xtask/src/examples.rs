@@ -1,4 +1,4 @@
-//! The examples' objects: made from their C sources, and committed beside them.
+//! The objects of examples and benchmarks: made from their C sources, and committed beside them.
 //!
 //! `examples/vmlinux.h` is the C header of the kernel's own types, printed by the kernel itself.
 //! The objects carry BTF and no DWARF, so that they depend on the sources, the compiler's version
@@ -104,15 +104,24 @@ fn header() -> Result<Vec<u8>, String> {
     }
 }
 
-/// `examples/*.bpf.c`, by name.
+/// Where C sources lie.
+const FOLDERS: [&str; 2] = ["examples", "bench/programs"];
+
+/// `*.bpf.c` of the folders, by name.
 fn sources() -> Result<Vec<PathBuf>, String> {
-    let entries = fs::read_dir(directory()).map_err(|e| format!("examples: {e}"))?;
-    let mut sources: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.to_string_lossy().ends_with(".bpf.c"))
-        .collect();
+    let mut sources = Vec::new();
+    for folder in FOLDERS {
+        let entries = fs::read_dir(root().join(folder)).map_err(|e| format!("{folder}: {e}"))?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        sources.extend(paths.filter(|path| path.to_string_lossy().ends_with(".bpf.c")));
+    }
     sources.sort();
     Ok(sources)
+}
+
+/// Where Debian has the headers of this machine's own architecture, for `<linux/types.h>`.
+fn machine_headers() -> String {
+    format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH)
 }
 
 fn compile(source: &Path, object: &Path) -> Done {
@@ -129,6 +138,7 @@ fn compile(source: &Path, object: &Path) -> Done {
                 "-Iexamples",
                 "-fdebug-compilation-dir=.",
             ])
+            .arg(machine_headers())
             .args(["-c", &source, "-o"])
             .arg(object),
     )?;

@@ -59,6 +59,21 @@ const TOOLS: &[Tool] = &[
         package: "tcpdump",
         purpose: "reads pcap files that we write",
     },
+    Tool {
+        probe: "qemu-aarch64",
+        package: "qemu-user",
+        purpose: "runs machine code for aarch64",
+    },
+    Tool {
+        probe: "aarch64-linux-gnu-gcc",
+        package: "gcc-aarch64-linux-gnu",
+        purpose: "builds what machine code for aarch64 is run by",
+    },
+    Tool {
+        probe: "/usr/aarch64-linux-gnu/lib/libc.a",
+        package: "libc6-dev-arm64-cross",
+        purpose: "builds what machine code for aarch64 is run by",
+    },
 ];
 
 /// `cargo xtask tools`

@@ -468,8 +468,8 @@ pub struct Serve {
 pub enum Engine {
     /// The interpreter: every access is checked
     Interp,
-    /// Machine code for x86-64: trusts the verifier, unless there is --cage. Elsewhere, and where memory
-    /// must not be executable, programs are interpreted, and a note says so
+    /// Machine code, on x86-64 and aarch64: trusts the verifier, unless there is --cage. Elsewhere, and
+    /// where memory must not be executable, programs are interpreted, and a note says so
     Jit,
 }
 

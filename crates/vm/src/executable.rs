@@ -1,11 +1,11 @@
 //! A program that can be run.
 
-use alloc::{boxed::Box, string::String};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use crate::{
     Caged, Guard, Observer, Run, Stop, Unobserved,
     interpreter::{self, Entry},
-    jit::{self, JitError, Machine, Options},
+    jit::{self, JitError, Machine, Options, aarch64::Gates},
     op::Op,
 };
 
@@ -106,6 +106,22 @@ impl Executable {
         }
         self.machine = Some(jit::compile(self, options)?);
         Ok(())
+    }
+
+    /// The machine code of aarch64, made on any host, for a process with these functions; it begins
+    /// at a page's start.
+    ///
+    /// # Errors
+    /// As for [`Executable::compile`].
+    pub fn compile_for_aarch64(
+        &self,
+        options: Options,
+        gates: &Gates,
+    ) -> Result<Vec<u8>, JitError> {
+        if !self.proven && options.cage.is_none() {
+            return Err(JitError::Unproven);
+        }
+        jit::aarch64::compile(self, options, gates)
     }
 
     /// Lets it be compiled without a cage though nobody proved it.

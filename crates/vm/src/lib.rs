@@ -1,4 +1,4 @@
-//! Runs a proof: lowering and interpreter.
+//! Runs a proof: lowering, interpreter, machine code.
 //!
 //! [`Linkage`] is what the kernel tells when a proof is lowered to an [`Executable`]; [`Run`] is
 //! what travels with one run, through every helper. [`Observer`] and [`Guard`] look on.
@@ -15,7 +15,10 @@ mod op;
 mod run;
 
 pub use executable::{Executable, Outcome};
-pub use jit::{CageShape, JitError, Options as JitOptions, PagesError};
+pub use jit::{
+    CageShape, JitError, Options as JitOptions, PagesError,
+    aarch64::{Gates as Aarch64Gates, RunLayout},
+};
 pub use linkage::{ArenaLink, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
 pub use lower::LowerError;
 pub use observe::{Attempt, Caged, Guard, Observer, Regions, Step, Strict, Unobserved};

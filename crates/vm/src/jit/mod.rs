@@ -2,6 +2,7 @@
 //! instead of run-time checks. Templates for each architecture have a folder; memory, the table of
 //! functions and what machine code calls are common.
 
+pub(crate) mod aarch64;
 mod cage;
 mod pages;
 mod plan;
@@ -138,7 +139,12 @@ pub(crate) fn compile(executable: &Executable, options: Options) -> Result<Machi
 fn templates(executable: &Executable, options: Options) -> Result<Vec<u8>, JitError> {
     #[cfg(target_arch = "x86_64")]
     return x86_64::compile(executable, options);
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    return aarch64::compile(executable, options, &aarch64::Gates::here());
+    #[cfg(not(any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_endian = "little")
+    )))]
     {
         let _ = (executable, options);
         Err(JitError::Cpu)

@@ -29,6 +29,8 @@ pub struct FunctionPlan {
     pub steps: u32,
     /// Whether it calls functions of the program, itself perhaps.
     pub nests: bool,
+    /// Whether it calls anything.
+    pub links: bool,
     /// Operations, from and to.
     pub start: usize,
     pub end: usize,
@@ -113,6 +115,9 @@ pub fn plan(executable: &Executable) -> Vec<FunctionPlan> {
                 _ => 0,
             },
             nests: ops.iter().any(|op| op.code == Code::Local),
+            links: ops
+                .iter()
+                .any(|op| looks_at_frame(op.code) || op.code == Code::TailCall),
             start,
             end,
         }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod cases;
 pub mod linux;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ impl Linkage for Nothing {}
 pub struct Home {
     pub cage: Arc<Cage>,
     pub stack: Block,
+    /// A page for programs.
+    pub memory: Block,
 }
 
 impl Home {
@@ -29,7 +32,12 @@ impl Home {
         let stack = cage
             .allocate(Run::STACK_SIZE as usize, 16)
             .expect("a stack");
-        Home { cage, stack }
+        let memory = cage.allocate(4096, 16).expect("a page");
+        Home {
+            cage,
+            stack,
+            memory,
+        }
     }
 
     pub fn run(&self) -> Run {

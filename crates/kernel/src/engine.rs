@@ -51,6 +51,7 @@ fn compile(config: &Config, cage: &Cage, executable: &mut Executable) -> Option<
     }
     let options = JitOptions {
         budget: config.budget.is_limited(),
+        steps: config.budget.steps(),
         cage: shape.filter(|_| config.caged),
         ..JitOptions::host()
     };

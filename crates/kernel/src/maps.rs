@@ -13,9 +13,10 @@ use panal_uapi::{
     kernel::{MapFlags, MapInfo},
 };
 use panal_verifier::MapDescription;
-use panal_vm::MapLink;
+use panal_vm::{IndexedValues, MapLink, MapLookup};
 
 use crate::{
+    helpers,
     objects::{BtfObject, Program},
     timers::Timers,
     types::laid_out::Object,
@@ -232,17 +233,25 @@ impl Map {
 
     /// What the lowering must know.
     pub(crate) fn link(&self) -> MapLink {
-        let (values, stride, max_entries) = self.core.direct_values().unwrap_or((0, 0, 0));
+        let direct = self.core.direct_values();
         // Programs hold an arena's variables by the pointers that user space has.
         let values = match self.core.as_any().downcast_ref::<Arena>() {
             Some(arena) => arena.user_base(),
-            None => values,
+            None => direct.filter(|d| d.plane == 0).map_or(0, |d| d.first),
+        };
+        let lookup = match direct {
+            Some(d) => Some(MapLookup::Index(IndexedValues {
+                first: d.first,
+                stride: d.stride,
+                count: d.count,
+                plane: d.plane,
+            })),
+            None => helpers::lookup::of(&*self.core),
         };
         MapLink {
             handle: self.handle,
             values,
-            stride,
-            max_entries,
+            lookup: lookup.unwrap_or(MapLookup::Helper),
         }
     }
 
@@ -288,9 +297,7 @@ impl Map {
     pub(crate) fn key_of(&self, value: u64) -> Result<u64, u32> {
         let def = self.core.base().def();
         match self.core.direct_values() {
-            Some((first, stride, _)) => {
-                Err((value.wrapping_sub(first) / u64::from(stride.max(1))) as u32)
-            }
+            Some(d) => Err((value.wrapping_sub(d.first) / u64::from(d.stride.max(1))) as u32),
             None => Ok(value.wrapping_sub(u64::from(def.key_size).next_multiple_of(8))),
         }
     }

@@ -6,7 +6,7 @@ use std::{any::Any, os::fd::BorrowedFd, ptr::NonNull};
 use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 
 use crate::{
-    Block, CreateError, ElementKey, Map, MapBase, MapDef, MapHost,
+    Block, CreateError, DirectValues, ElementKey, Map, MapBase, MapDef, MapHost,
     def::{ACCESS_FLAGS, PERCPU_VALUE_MOST, check_flags, check_not_zero, update_flags},
     map::{copy_in_percpu, copy_out_percpu, in_element, index_key, next_index},
 };
@@ -147,8 +147,13 @@ impl Map for Array {
         next_index(key, self.base.def().max_entries, out)
     }
 
-    fn direct_values(&self) -> Option<(u64, u32, u32)> {
-        Some((self.address, self.stride, self.base.def().max_entries))
+    fn direct_values(&self) -> Option<DirectValues> {
+        Some(DirectValues {
+            first: self.address,
+            stride: self.stride,
+            count: self.base.def().max_entries,
+            plane: 0,
+        })
     }
 
     fn memfd(&self) -> Option<BorrowedFd<'_>> {
@@ -266,6 +271,15 @@ impl Map for PercpuArray {
             }
         }
         Ok(u64::from(self.base.def().max_entries))
+    }
+
+    fn direct_values(&self) -> Option<DirectValues> {
+        Some(DirectValues {
+            first: self.values.address(),
+            stride: self.base.def().value_stride() as u32,
+            count: self.base.def().max_entries,
+            plane: u32::try_from(self.plane).ok()?,
+        })
     }
 
     fn user_value_size(&self) -> usize {

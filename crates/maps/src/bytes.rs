@@ -6,29 +6,44 @@
 
 use std::{
     ptr::NonNull,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 /// # Safety
 /// `p` is mapped for a byte.
+#[inline(always)]
 unsafe fn byte<'a>(p: *mut u8) -> &'a AtomicU8 {
     // SAFETY: the caller's promise; every byte is aligned.
     unsafe { AtomicU8::from_ptr(p) }
 }
 
 /// # Safety
+/// `p` is mapped for four bytes and aligned to them.
+#[inline(always)]
+unsafe fn half<'a>(p: *mut u8) -> &'a AtomicU32 {
+    // SAFETY: the caller's promise.
+    unsafe { AtomicU32::from_ptr(p.cast()) }
+}
+
+/// # Safety
 /// `p` is mapped for a word and aligned to it.
+#[inline(always)]
 unsafe fn word<'a>(p: *mut u8) -> &'a AtomicU64 {
     // SAFETY: the caller's promise.
     unsafe { AtomicU64::from_ptr(p.cast()) }
 }
 
-/// How many leading bytes of `len` can be copied as words.
-fn words(p: *mut u8, len: usize) -> usize {
+/// Where the parts of a copy of `len` bytes end that are made by words, and by halves of words
+/// after them: as the alignment allows. A number that was written at once and is read byte by byte
+/// would wait for the store.
+#[inline(always)]
+fn parts(p: *mut u8, len: usize) -> (usize, usize) {
     if (p as usize).is_multiple_of(8) {
-        len & !7
+        (len & !7, len & !3)
+    } else if (p as usize).is_multiple_of(4) {
+        (0, len & !3)
     } else {
-        0
+        (0, 0)
     }
 }
 
@@ -36,38 +51,71 @@ fn words(p: *mut u8, len: usize) -> usize {
 ///
 /// # Safety
 /// `from` is mapped readable for `to.len()` bytes.
+#[inline]
 pub unsafe fn read(from: NonNull<u8>, to: &mut [u8]) {
     let from = from.as_ptr();
-    let split = words(from, to.len());
-    let (head, tail) = to.split_at_mut(split);
-    for (i, chunk) in head.chunks_exact_mut(8).enumerate() {
-        // SAFETY: inside the caller's range; aligned, since `from` is.
+    let (words, halves) = parts(from, to.len());
+    for (i, chunk) in to[..words].chunks_exact_mut(8).enumerate() {
+        // SAFETY: inside the caller's range, and aligned as `parts` says.
         let value = unsafe { word(from.add(8 * i)).load(Relaxed) };
         chunk.copy_from_slice(&value.to_ne_bytes());
     }
-    for (i, b) in tail.iter_mut().enumerate() {
-        // SAFETY: inside the caller's range.
-        *b = unsafe { byte(from.add(split + i)).load(Relaxed) };
+    for (i, chunk) in to[words..halves].chunks_exact_mut(4).enumerate() {
+        // SAFETY: as above.
+        let value = unsafe { half(from.add(words + 4 * i)).load(Relaxed) };
+        chunk.copy_from_slice(&value.to_ne_bytes());
     }
+    for (i, b) in to[halves..].iter_mut().enumerate() {
+        // SAFETY: as above.
+        *b = unsafe { byte(from.add(halves + i)).load(Relaxed) };
+    }
+}
+
+/// A key out of the cage that a program has just written there, as often in halves of words as in
+/// whole ones: read in halves, it need not wait for the stores.
+///
+/// # Safety
+/// `from` is mapped readable for `N` bytes.
+#[inline(always)]
+pub unsafe fn read_key<const N: usize>(from: NonNull<u8>) -> [u8; N] {
+    let mut key = [0; N];
+    let at = from.as_ptr();
+    if N.is_multiple_of(4) && (at as usize).is_multiple_of(4) {
+        for (i, chunk) in key.chunks_exact_mut(4).enumerate() {
+            // SAFETY: inside the caller's range, and aligned.
+            let value = unsafe { half(at.add(4 * i)).load(Relaxed) };
+            chunk.copy_from_slice(&value.to_ne_bytes());
+        }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { read(from, &mut key) };
+    }
+    key
 }
 
 /// Copies into the cage.
 ///
 /// # Safety
 /// `to` is mapped writable for `from.len()` bytes.
+#[inline]
 pub unsafe fn write(to: NonNull<u8>, from: &[u8]) {
     let to = to.as_ptr();
-    let split = words(to, from.len());
-    let (head, tail) = from.split_at(split);
-    for (i, chunk) in head.chunks_exact(8).enumerate() {
+    let (words, halves) = parts(to, from.len());
+    for (i, chunk) in from[..words].chunks_exact(8).enumerate() {
         let mut value = [0; 8];
         value.copy_from_slice(chunk);
-        // SAFETY: inside the caller's range; aligned, since `to` is.
+        // SAFETY: inside the caller's range, and aligned as `parts` says.
         unsafe { word(to.add(8 * i)).store(u64::from_ne_bytes(value), Relaxed) };
     }
-    for (i, b) in tail.iter().enumerate() {
-        // SAFETY: inside the caller's range.
-        unsafe { byte(to.add(split + i)).store(*b, Relaxed) };
+    for (i, chunk) in from[words..halves].chunks_exact(4).enumerate() {
+        let mut value = [0; 4];
+        value.copy_from_slice(chunk);
+        // SAFETY: as above.
+        unsafe { half(to.add(words + 4 * i)).store(u32::from_ne_bytes(value), Relaxed) };
+    }
+    for (i, b) in from[halves..].iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { byte(to.add(halves + i)).store(*b, Relaxed) };
     }
 }
 
@@ -77,13 +125,17 @@ pub unsafe fn write(to: NonNull<u8>, from: &[u8]) {
 /// `to` is mapped writable for `len` bytes.
 pub unsafe fn zero(to: NonNull<u8>, len: usize) {
     let to = to.as_ptr();
-    let split = words(to, len);
-    for i in (0..split).step_by(8) {
-        // SAFETY: inside the caller's range; aligned, since `to` is.
+    let (words, halves) = parts(to, len);
+    for i in (0..words).step_by(8) {
+        // SAFETY: inside the caller's range, and aligned as `parts` says.
         unsafe { word(to.add(i)).store(0, Relaxed) };
     }
-    for i in split..len {
-        // SAFETY: inside the caller's range.
+    for i in (words..halves).step_by(4) {
+        // SAFETY: as above.
+        unsafe { half(to.add(i)).store(0, Relaxed) };
+    }
+    for i in halves..len {
+        // SAFETY: as above.
         unsafe { byte(to.add(i)).store(0, Relaxed) };
     }
 }
@@ -95,19 +147,26 @@ pub unsafe fn zero(to: NonNull<u8>, len: usize) {
 #[inline(always)]
 pub unsafe fn equal(at: NonNull<u8>, other: &[u8]) -> bool {
     let at = at.as_ptr();
-    let split = words(at, other.len());
-    let (head, tail) = other.split_at(split);
-    for (i, chunk) in head.chunks_exact(8).enumerate() {
+    let (words, halves) = parts(at, other.len());
+    for (i, chunk) in other[..words].chunks_exact(8).enumerate() {
         let mut value = [0; 8];
         value.copy_from_slice(chunk);
-        // SAFETY: inside the caller's range; aligned, since `at` is.
+        // SAFETY: inside the caller's range, and aligned as `parts` says.
         if unsafe { word(at.add(8 * i)).load(Relaxed) } != u64::from_ne_bytes(value) {
             return false;
         }
     }
-    for (i, b) in tail.iter().enumerate() {
-        // SAFETY: inside the caller's range.
-        if unsafe { byte(at.add(split + i)).load(Relaxed) } != *b {
+    for (i, chunk) in other[words..halves].chunks_exact(4).enumerate() {
+        let mut value = [0; 4];
+        value.copy_from_slice(chunk);
+        // SAFETY: as above.
+        if unsafe { half(at.add(words + 4 * i)).load(Relaxed) } != u32::from_ne_bytes(value) {
+            return false;
+        }
+    }
+    for (i, b) in other[halves..].iter().enumerate() {
+        // SAFETY: as above.
+        if unsafe { byte(at.add(halves + i)).load(Relaxed) } != *b {
             return false;
         }
     }

@@ -47,7 +47,7 @@ pub use described::describe_map;
 pub use handles::Handles;
 pub use hash::HashMap;
 pub use lpm_trie::LpmTrie;
-pub use map::{ElementKey, Map, MapBase};
+pub use map::{DirectValues, ElementKey, Map, MapBase};
 pub use map_in_map::fits_template;
 pub use object::Object;
 pub use object_array::ObjectArray;

@@ -48,6 +48,19 @@ impl MapBase {
     }
 }
 
+/// Values side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectValues {
+    /// Address of the first.
+    pub first: u64,
+    /// Bytes from one to the next.
+    pub stride: u32,
+    /// How many there are.
+    pub count: u32,
+    /// Bytes from a CPU's values to the next CPU's; 0 where all CPUs share them.
+    pub plane: u32,
+}
+
 /// A key that [`Map::for_each`] hands out.
 #[derive(Clone, Copy, Debug)]
 pub enum ElementKey {
@@ -151,9 +164,8 @@ pub trait Map: Send + Sync + Any {
         Err(Errno::EINVAL)
     }
 
-    /// Address of the first value, bytes from one to the next, and how many there are, where a
-    /// lookup is nothing but an index: [`crate::Array`].
-    fn direct_values(&self) -> Option<(u64, u32, u32)> {
+    /// Where the values are, where a lookup is nothing but an index: [`crate::Array`].
+    fn direct_values(&self) -> Option<DirectValues> {
         None
     }
 

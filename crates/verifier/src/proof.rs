@@ -17,6 +17,7 @@ pub struct Proof {
     pub(crate) facts: Vec<Fact>,
     pub(crate) subprograms: Vec<Subprogram>,
     pub(crate) map_count: usize,
+    pub(crate) longest_run: Option<u64>,
 }
 
 impl Proof {
@@ -63,6 +64,15 @@ impl Proof {
     /// How many maps the instructions may name.
     pub fn map_count(&self) -> usize {
         self.map_count
+    }
+
+    /// More instructions than one run can take, where that is known: the verifier walked every way
+    /// through the program to its end, and states that it found to be covered by others were covered
+    /// by finished ones, so that no way is longer than all that was walked. `None` for programs with
+    /// rounds that were not walked one by one (callbacks, iterators, `may_goto`), and with functions
+    /// that were verified on their own.
+    pub fn longest_run(&self) -> Option<u64> {
+        self.longest_run
     }
 }
 

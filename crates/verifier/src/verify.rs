@@ -185,7 +185,22 @@ fn check_global_functions(env: &mut Env<'_>) -> Check {
     }
 }
 
+/// See [`Proof::longest_run`].
+fn longest_run(env: &Env<'_>) -> Option<u64> {
+    let program = &env.program;
+    let apart = |s: &crate::program::Subprog| s.callback || s.global || s.exception_handler;
+    let rounds = env.aux.iter().any(|a| a.iter_next || a.calls_callback)
+        || (0..program.len()).any(|slot| {
+            let instruction = program.get(slot);
+            matches!(instruction, Some(panal_isa::Instruction::MayGoto { .. }))
+        });
+    // The main program counts as global, and is verified from its own start.
+    let apart = program.subprograms.iter().skip(1).any(apart);
+    (!rounds && !apart).then_some(env.search.processed)
+}
+
 fn finish(env: Env<'_>) -> (Proof, String) {
+    let longest_run = longest_run(&env);
     let subprograms = env
         .program
         .subprograms
@@ -212,6 +227,7 @@ fn finish(env: Env<'_>) -> (Proof, String) {
         instructions: env.program.instructions,
         subprograms,
         map_count: env.request.maps.len(),
+        longest_run,
     };
     (proof, env.log.into_text())
 }

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use crate::{
-    Caged, Guard, Observer, Run, Stop, Unobserved,
+    Caged, Guard, IndexedValues, Observer, Run, Stop, Unobserved,
     interpreter::{self, Entry},
     jit::{self, JitError, Machine, Options, aarch64::Gates},
     op::Op,
@@ -23,14 +23,6 @@ pub(crate) struct Function {
     pub frame: u32,
 }
 
-/// An array whose lookups are done without a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct InlineArray {
-    pub values: u64,
-    pub stride: u32,
-    pub max_entries: u32,
-}
-
 /// A lowered program: operations whose every register, jump target, frame offset and function is
 /// known to be right. Only the lowering makes it.
 #[derive(Debug)]
@@ -42,11 +34,15 @@ pub struct Executable {
     pub(crate) slots: Box<[u32]>,
     /// The first is the main program.
     pub(crate) functions: Box<[Function]>,
-    pub(crate) arrays: Box<[InlineArray]>,
+    pub(crate) arrays: Box<[IndexedValues]>,
+    /// Calls of `bpf_loop` whose callback is known, in order: operation, index of the function.
+    pub(crate) loops: Box<[(u32, u32)]>,
     /// Index of the function that `bpf_throw` ends in.
     pub(crate) exception: Option<u32>,
     /// Whether it comes from a proof: only then may machine code trust it.
     pub(crate) proven: bool,
+    /// More steps than a run takes, where the proof knows.
+    pub(crate) longest_run: Option<u64>,
     /// Its machine code, once it was compiled.
     pub(crate) machine: Option<Machine>,
 }
@@ -209,6 +205,10 @@ impl Executable {
 /// Enters a function of compiled code that fits the run.
 fn enter_machine(machine: &Machine, function: u32, run: &mut Run, args: [u64; 5]) -> Outcome {
     run.begin();
+    // Code that counts nothing does not ask either.
+    if run.is_asked() {
+        return Err(Stop::Asked { slot: None });
+    }
     let frame = run.stack + run.stack_size;
     // SAFETY: whoever made the run promised its cage and stack; the code was compiled from a proof,
     // or confines itself to this run's cage.

@@ -609,8 +609,9 @@ unsafe fn execute<G: Guard, O: Observer>(
                     let address = registers[2];
                     check!(address, 4, false);
                     let index = (address as *const u32).read_unaligned();
-                    registers[0] = if index < array.max_entries {
-                        array.values + u64::from(index) * u64::from(array.stride)
+                    registers[0] = if index < array.count {
+                        let plane = u64::from((*run).cpu) * u64::from(array.plane);
+                        array.first + plane + u64::from(index) * u64::from(array.stride)
                     } else {
                         0
                     };

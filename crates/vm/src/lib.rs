@@ -19,7 +19,10 @@ pub use jit::{
     CageShape, JitError, Options as JitOptions, PagesError,
     aarch64::{Gates as Aarch64Gates, RunLayout},
 };
-pub use linkage::{ArenaLink, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
+pub use linkage::{
+    ArenaLink, ContextAccess, HelperFn, IndexedValues, KfuncLink, Linkage, MapLink, MapLookup,
+    TailCallFn,
+};
 pub use lower::LowerError;
 pub use observe::{Attempt, Caged, Guard, Observer, Regions, Step, Strict, Unobserved};
 pub use run::{Run, Stop};

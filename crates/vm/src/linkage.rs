@@ -48,16 +48,43 @@ pub enum ContextAccess {
 }
 
 /// What is known of a map when a program is lowered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct MapLink {
     /// What helpers get as their map argument.
     pub handle: u64,
     /// Address of the first value, for `Imm64::MapIndexValue` (arrays only, else 0).
     pub values: u64,
-    /// Bytes from one element to the next in an array, 0 where lookups cannot be inlined.
+    /// How values are looked up.
+    pub lookup: MapLookup,
+}
+
+/// How a program looks up a value of a map that is known.
+#[derive(Clone, Copy, Debug)]
+pub enum MapLookup {
+    /// By the helper.
+    Helper,
+    /// By an index, without a call.
+    Index(IndexedValues),
+    /// By a function that gets `data` in place of the map.
+    Function {
+        /// The function.
+        function: HelperFn,
+        /// Its first argument.
+        data: u64,
+    },
+}
+
+/// Values side by side, by an index of 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexedValues {
+    /// Address of the first.
+    pub first: u64,
+    /// Bytes from one to the next.
     pub stride: u32,
-    /// Elements of the array.
-    pub max_entries: u32,
+    /// How many there are.
+    pub count: u32,
+    /// Bytes from the values of a CPU to those of the next; 0 where all CPUs share them.
+    pub plane: u32,
 }
 
 /// A kfunc's address.

@@ -92,6 +92,7 @@ struct Source<'a> {
     functions: Vec<(u32, u32)>,
     exception: Option<u32>,
     proven: bool,
+    longest_run: Option<u64>,
 }
 
 impl Executable {
@@ -113,6 +114,7 @@ impl Executable {
                 functions,
                 exception: None,
                 proven: true,
+                longest_run: proof.longest_run(),
             },
             linkage,
         )
@@ -147,6 +149,7 @@ impl Executable {
                 functions: starts.into_iter().map(|start| (start, 512)).collect(),
                 exception: None,
                 proven: false,
+                longest_run: None,
             },
             linkage,
         )

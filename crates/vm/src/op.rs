@@ -72,7 +72,7 @@ pub(crate) enum Code {
     CastKernel,
     /// Arena pointer to user form: `imm` is the upper half, unless the low half is zero.
     CastUser,
-    /// Calls the helper at `imm`.
+    /// Calls the helper at `imm`; `off` is 1 for one that calls functions of the program.
     Helper,
     /// `r0 = &values[*(u32 *)r2]`, or 0: `imm` is the index of the array.
     ArrayLookup,

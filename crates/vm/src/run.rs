@@ -244,7 +244,8 @@ impl Run {
         over.then_some(Stop::Time { slot })
     }
 
-    fn is_asked(&self) -> bool {
+    /// Whether another thread asked for the end.
+    pub(crate) fn is_asked(&self) -> bool {
         // SAFETY: null, or as `watch` demands.
         unsafe { self.asked.as_ref() }.is_some_and(|flag| flag.load(Ordering::Relaxed) != 0)
     }

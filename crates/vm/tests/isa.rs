@@ -44,7 +44,12 @@ fn machine_code_does_what_the_rfc_says() {
         (host.bmi2, true, home.shape()),
         (false, false, home.shape()),
     ] {
-        let options = panal_vm::JitOptions { bmi2, budget, cage };
+        let options = panal_vm::JitOptions {
+            bmi2,
+            budget,
+            cage,
+            ..panal_vm::JitOptions::host()
+        };
         for case in &cases() {
             let got = home.execute_compiled(&slots(case, &case.text), options);
             if got != Ok(case.expected) {

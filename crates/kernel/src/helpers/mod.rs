@@ -8,6 +8,7 @@ mod checksum;
 mod core;
 pub(crate) mod dynptr;
 mod format;
+pub(crate) mod lookup;
 mod map;
 mod numbers;
 mod print;

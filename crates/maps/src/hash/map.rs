@@ -146,6 +146,19 @@ impl HashMap {
         })
     }
 
+    /// [`Map::lookup`], to be compiled for a size of keys by itself.
+    #[inline(always)]
+    pub fn find_value(&self, key: &[u8], cpu: u32) -> Option<NonNull<u8>> {
+        let element = self.find(key)?;
+        if let Some(recency) = &self.recency {
+            recency.touch(element);
+        }
+        Some(match self.percpu {
+            0 => self.pool.value(element),
+            _ => self.value_at(element, cpu),
+        })
+    }
+
     /// How many elements there are.
     pub fn len(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
@@ -329,14 +342,7 @@ impl Map for HashMap {
 
     #[inline]
     fn lookup(&self, key: &[u8], cpu: u32) -> Option<NonNull<u8>> {
-        let element = self.find(key)?;
-        if let Some(recency) = &self.recency {
-            recency.touch(element);
-        }
-        Some(match self.percpu {
-            0 => self.pool.value(element),
-            _ => self.value_at(element, cpu),
-        })
+        self.find_value(key, cpu)
     }
 
     fn update(&self, key: &[u8], value: &[u8], flags: u64, cpu: u32) -> Result<(), Errno> {

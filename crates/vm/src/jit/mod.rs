@@ -27,6 +27,9 @@ pub struct Options {
     pub bmi2: bool,
     /// Whether jumps back and calls count against the run's budget.
     pub budget: bool,
+    /// Steps that every run's budget has at least. Without a cage, a program that the proof shows to
+    /// end sooner, and within a fraction of a millisecond, counts nothing.
+    pub steps: u64,
     /// The cage that every access is confined to; `None` trusts the proof.
     pub cage: Option<CageShape>,
 }
@@ -37,6 +40,7 @@ impl Options {
         Options {
             bmi2: has_bmi2(),
             budget: true,
+            steps: 0,
             cage: None,
         }
     }

@@ -1,11 +1,11 @@
-//! What templates need to know of a program before they write it: its functions, and where jumps
-//! lead.
+//! What is known of a program before its code is written: its functions, what jumps where, how much
+//! stack calls need, and where steps are counted.
 
 use alloc::{vec, vec::Vec};
 
+use super::Options;
 use crate::{
     Executable,
-    executable::Function,
     op::{Code, Op},
 };
 
@@ -16,16 +16,28 @@ pub enum StopKind {
     Unreachable,
 }
 
-/// A function of the program, as the templates see it.
+/// A program as the templates see it.
+pub struct Plan {
+    pub functions: Vec<FunctionPlan>,
+    /// By operation: what jumps there.
+    reached: Vec<Reached>,
+    /// Calls of `bpf_loop` whose rounds are made by the code: operation, index of the function.
+    loops: Vec<(u32, u32)>,
+    /// Whether entries compare the stack for all the calls that follow, so that calls need not.
+    pub stack_is_static: bool,
+}
+
+/// A function of the program.
 #[derive(Clone, Debug)]
 pub struct FunctionPlan {
+    /// Bytes of its frame.
     pub frame: i32,
+    /// Bytes of its frame and of all that it calls, if that is known.
+    pub depth: u32,
     /// Registers of the program that it writes, a bit for each.
     written: u16,
-    /// Whether it calls anything that may look at the frame's lower end.
-    pub calls: bool,
     pub may_goto: bool,
-    /// Steps that a call of it is charged; 0 for one that is not called.
+    /// Steps that a call of it is charged; 0 where calls are not counted.
     pub steps: u32,
     /// Whether it calls functions of the program, itself perhaps.
     pub nests: bool,
@@ -46,21 +58,146 @@ impl FunctionPlan {
 
 /// What jumps to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reached {
+enum Reached {
     /// None: only the operation before it leads there.
     Through,
     Forward,
-    /// The head of a loop; operations of the shortest way back.
-    Back(u32),
+    /// The head of a loop.
+    Back {
+        /// Operations of the shortest way back.
+        steps: u32,
+        /// The last operation that jumps back.
+        last: u32,
+        counted: bool,
+    },
 }
+
+/// Where steps are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counting {
+    Nowhere,
+    /// In loops and functions that call the kernel, whose functions may take long.
+    Calls,
+    Everywhere,
+}
+
+/// Most steps of a run that counts nothing where it calls nothing: less than a millisecond.
+const SHORT: u64 = 1 << 18;
+/// Most steps of a run that counts nothing at all, as if every third called the kernel.
+const SHORT_WITH_CALLS: u64 = 1 << 12;
+/// Most steps that a call is charged beforehand: longer ways are rarely walked to their end.
+const CALL_STEPS_MOST: usize = 64;
+/// Most bytes of all nested frames that an entry asks for at once. Proven programs have 512.
+const DEPTH_MOST: u32 = 2048;
 
 /// Where a jump of the operation at `index` leads.
 pub fn target(executable: &Executable, index: usize, op: &Op) -> usize {
     (index as i64 + 1 + i64::from(op.off)).clamp(0, executable.ops.len() as i64 - 1) as usize
 }
 
+/// Whether an operation calls a function of the kernel.
+fn leaves(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Helper
+            | Code::Computed
+            | Code::ComputedStore
+            | Code::ArenaPlace
+            | Code::PacketLoad
+            | Code::TailCall
+    )
+}
+
+impl Plan {
+    pub fn new(executable: &Executable, options: &Options) -> Plan {
+        let depths = depths(executable);
+        let counting = counting(executable, options);
+        let mut plan = Plan {
+            functions: functions(executable, counting, depths.as_deref()),
+            reached: reached(executable),
+            loops: match depths {
+                Some(_) => executable.loops.to_vec(),
+                None => Vec::new(),
+            },
+            stack_is_static: depths.is_some(),
+        };
+        plan.choose_counted(executable, counting);
+        plan
+    }
+
+    /// Whether a jump leads to an operation.
+    pub fn is_target(&self, index: usize) -> bool {
+        self.reached.get(index) != Some(&Reached::Through)
+    }
+
+    /// Steps that a round of the loop is charged whose head an operation is, where it is counted.
+    pub fn charged_at(&self, index: usize) -> Option<u32> {
+        match self.reached.get(index) {
+            Some(Reached::Back {
+                steps,
+                counted: true,
+                ..
+            }) => Some(*steps),
+            _ => None,
+        }
+    }
+
+    /// The function whose rounds an operation makes, a call of `bpf_loop`.
+    pub fn loop_at(&self, index: usize) -> Option<usize> {
+        let found = self
+            .loops
+            .binary_search_by_key(&(index as u32), |(at, _)| *at);
+        Some(self.loops[found.ok()?].1 as usize)
+    }
+
+    fn choose_counted(&mut self, executable: &Executable, counting: Counting) {
+        // How many operations up to each one call the kernel, or a function that may.
+        let mut outside = Vec::new();
+        if counting == Counting::Calls {
+            let main = self.functions.first().map_or(0..0, |f| f.start..f.end);
+            let elsewhere = |(at, op): (usize, &Op)| !main.contains(&at) && leaves(op.code);
+            let nested = executable.ops.iter().enumerate().any(elsewhere);
+            outside.reserve(executable.ops.len() + 1);
+            let mut sum = 0u32;
+            for op in &executable.ops {
+                outside.push(sum);
+                sum += u32::from(leaves(op.code) || (nested && op.code == Code::Local));
+            }
+            outside.push(sum);
+        }
+        for (index, reached) in self.reached.iter_mut().enumerate() {
+            if let Reached::Back { last, counted, .. } = reached {
+                *counted = match counting {
+                    Counting::Everywhere => true,
+                    Counting::Nowhere => false,
+                    Counting::Calls => outside[*last as usize + 1] > outside[index],
+                };
+            }
+        }
+    }
+}
+
+/// A run that the proof shows to end soon need not be counted to be ended soon. In a cage the proof
+/// is what is doubted.
+fn counting(executable: &Executable, options: &Options) -> Counting {
+    if !options.budget {
+        return Counting::Nowhere;
+    }
+    let longest = match executable.longest_run {
+        Some(steps) if options.cage.is_none() && steps <= options.steps => steps,
+        _ => return Counting::Everywhere,
+    };
+    if longest > SHORT {
+        Counting::Everywhere
+    } else if longest > SHORT_WITH_CALLS {
+        Counting::Calls
+    } else {
+        Counting::Nowhere
+    }
+}
+
 /// Finds what jumps to each operation.
-pub fn reached(executable: &Executable) -> Vec<Reached> {
+fn reached(executable: &Executable) -> Vec<Reached> {
     let mut reached = vec![Reached::Through; executable.ops.len()];
     for (index, op) in executable.ops.iter().enumerate() {
         if !(Code::JEq64K..=Code::MayGoto).contains(&op.code) {
@@ -73,69 +210,141 @@ pub fn reached(executable: &Executable) -> Vec<Reached> {
         *now = match (index.checked_sub(target), *now) {
             (None, Reached::Through) => Reached::Forward,
             (None, now) => now,
-            (Some(way), Reached::Back(least)) => Reached::Back(least.min(way as u32 + 1)),
-            (Some(way), _) => Reached::Back(way as u32 + 1),
+            (Some(way), now) => {
+                let steps = match now {
+                    Reached::Back { steps, .. } => steps.min(way as u32 + 1),
+                    _ => way as u32 + 1,
+                };
+                Reached::Back {
+                    steps,
+                    last: index as u32,
+                    counted: true,
+                }
+            }
         };
     }
     reached
 }
 
+/// Each function's operations: from its start to the next one's.
+fn extents(executable: &Executable) -> Vec<(usize, usize)> {
+    let starts = executable.functions.iter().map(|f| f.start as usize);
+    let mut sorted: Vec<usize> = starts.clone().collect();
+    sorted.sort_unstable();
+    starts
+        .map(|start| {
+            let after = sorted.partition_point(|s| *s <= start);
+            let end = sorted.get(after).copied().unwrap_or(executable.ops.len());
+            (start, end)
+        })
+        .collect()
+}
+
 /// Finds each function's operations and what it uses.
-pub fn plan(executable: &Executable) -> Vec<FunctionPlan> {
-    let mut starts: Vec<usize> = executable
-        .functions
-        .iter()
-        .map(|f| f.start as usize)
-        .collect();
-    starts.sort_unstable();
-    let end_of = |start: usize| {
-        let after = starts.partition_point(|s| *s <= start);
-        starts.get(after).copied().unwrap_or(executable.ops.len())
-    };
+fn functions(
+    executable: &Executable,
+    counting: Counting,
+    depths: Option<&[u32]>,
+) -> Vec<FunctionPlan> {
     let mut called = vec![false; executable.ops.len()];
     for (index, op) in executable.ops.iter().enumerate() {
         if op.code == Code::Local {
             called[target(executable, index, op)] = true;
         }
     }
-    let plan = |function: &Function| {
-        let start = function.start as usize;
-        let end = end_of(start);
-        let ops = executable.ops.get(start..end).unwrap_or_default();
-        FunctionPlan {
-            frame: function.frame as i32,
-            written: ops
-                .iter()
-                .filter_map(Op::written)
-                .fold(0, |all, register| all | 1 << (register & 15)),
-            calls: ops.iter().any(|op| looks_at_frame(op.code)),
-            may_goto: ops.iter().any(|op| op.code == Code::MayGoto),
-            steps: match called.get(start) {
-                Some(true) => ops.len().min(CALL_STEPS_MOST) as u32,
-                _ => 0,
-            },
-            nests: ops.iter().any(|op| op.code == Code::Local),
-            links: ops
-                .iter()
-                .any(|op| looks_at_frame(op.code) || op.code == Code::TailCall),
-            start,
-            end,
-        }
-    };
-    executable.functions.iter().map(plan).collect()
+    let functions = executable.functions.iter().zip(extents(executable));
+    functions
+        .enumerate()
+        .map(|(number, (function, (start, end)))| {
+            let ops = executable.ops.get(start..end).unwrap_or_default();
+            let has = |code: Code| ops.iter().any(|op| op.code == code);
+            let counts = match counting {
+                Counting::Everywhere => true,
+                Counting::Calls => ops.iter().any(|op| leaves(op.code)),
+                Counting::Nowhere => false,
+            };
+            FunctionPlan {
+                frame: function.frame as i32,
+                depth: depths
+                    .and_then(|d| d.get(number))
+                    .copied()
+                    .unwrap_or(function.frame),
+                written: ops
+                    .iter()
+                    .filter_map(Op::written)
+                    .fold(0, |all, register| all | 1 << (register & 15)),
+                may_goto: has(Code::MayGoto),
+                steps: match called.get(start) {
+                    Some(true) if counts => ops.len().min(CALL_STEPS_MOST) as u32,
+                    _ => 0,
+                },
+                nests: has(Code::Local),
+                links: ops
+                    .iter()
+                    .any(|op| leaves(op.code) || op.code == Code::Local),
+                start,
+                end,
+            }
+        })
+        .collect()
 }
 
-/// Most steps that a call is charged beforehand: longer ways are rarely walked to their end.
-const CALL_STEPS_MOST: usize = 64;
-
-fn looks_at_frame(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Helper
-            | Code::Computed
-            | Code::ComputedStore
-            | Code::ArenaPlace
-            | Code::PacketLoad
-            | Code::Local
-    )
+/// Bytes of stack that each function needs with all that it calls; `None` when functions call each
+/// other in a circle, or need more than is asked for at once.
+fn depths(executable: &Executable) -> Option<Vec<u32>> {
+    let extents = extents(executable);
+    let mut by_start: Vec<(usize, usize)> = extents
+        .iter()
+        .enumerate()
+        .map(|(number, (start, _))| (*start, number))
+        .collect();
+    by_start.sort_unstable();
+    let callees = |number: usize| {
+        let (start, end) = extents[number];
+        let ops = executable.ops.get(start..end).unwrap_or_default();
+        let calls = ops
+            .iter()
+            .enumerate()
+            .filter(|(_, op)| op.code == Code::Local);
+        let by_start = &by_start;
+        calls.filter_map(move |(at, op)| {
+            let target = target(executable, start + at, op);
+            let found = by_start.binary_search_by_key(&target, |(start, _)| *start);
+            Some(by_start[found.ok()?].1)
+        })
+    };
+    // Longest ways, from those that call nothing upwards: as many rounds as functions can be nested.
+    let count = executable.functions.len();
+    let own = |number: usize| executable.functions[number].frame;
+    let mut depths: Vec<u32> = (0..count).map(own).collect();
+    if count == 1 && callees(0).next().is_none() && executable.loops.is_empty() {
+        return Some(depths);
+    }
+    let rounds = executable.loops.iter().map(|(at, callee)| {
+        let at = *at as usize;
+        let caller = extents
+            .iter()
+            .position(|(start, end)| (*start..*end).contains(&at));
+        (caller.unwrap_or(0), *callee as usize)
+    });
+    let edges: Vec<(usize, usize)> = (0..count)
+        .flat_map(|caller| callees(caller).map(move |callee| (caller, callee)))
+        .chain(rounds)
+        .collect();
+    loop {
+        let mut changed = false;
+        for (caller, callee) in &edges {
+            let needed = own(*caller) + depths[*callee];
+            if needed > DEPTH_MOST {
+                return None;
+            }
+            if needed > depths[*caller] {
+                depths[*caller] = needed;
+                changed = true;
+            }
+        }
+        if !changed {
+            return Some(depths);
+        }
+    }
 }

@@ -36,7 +36,7 @@ pub(super) unsafe fn enter(
         let Some(function) = table::function(base, index) else {
             return Err(Stop::NoFunction(u64::from(index)));
         };
-        if frame.wrapping_sub((*run).stack) < function.frame {
+        if frame.wrapping_sub((*run).stack) < function.stack {
             return Err(Stop::Stack {
                 slot: function.slot,
             });
@@ -121,7 +121,7 @@ pub(super) unsafe extern "C" fn tail_target(
             ));
             return ptr::null();
         };
-        if frame.wrapping_sub((*run).stack) < main.frame {
+        if frame.wrapping_sub((*run).stack) < main.stack {
             (*run).stop(Stop::Stack { slot: main.slot });
             return ptr::null();
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::Executable;
 
-/// Bytes of an entry: offset of the code, bytes of the frame, slot.
+/// Bytes of an entry: offset of the code, bytes of stack that it needs, slot.
 const ENTRY: usize = 12;
 /// Code begins at a multiple of this.
 const ALIGN: usize = 16;
@@ -14,7 +14,8 @@ const ALIGN: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Function {
     pub code: *const u8,
-    pub frame: u64,
+    /// Bytes of stack that it needs, with what it calls where that is known.
+    pub stack: u64,
     pub slot: u32,
 }
 
@@ -24,11 +25,17 @@ pub fn size(functions: usize) -> usize {
 }
 
 /// Fills in the table.
-pub fn write(bytes: &mut [u8], executable: &Executable, offsets: &[u32]) {
+pub fn write(
+    bytes: &mut [u8],
+    executable: &Executable,
+    offsets: &[u32],
+    stacks: impl Iterator<Item = u32>,
+) {
     let mut table = Vec::with_capacity(size(offsets.len()));
     table.extend_from_slice(&(offsets.len() as u32).to_ne_bytes());
-    for (function, offset) in executable.functions.iter().zip(offsets) {
-        for word in [*offset, function.frame, function.slot] {
+    let functions = executable.functions.iter().zip(offsets);
+    for ((function, offset), stack) in functions.zip(stacks) {
+        for word in [*offset, stack, function.slot] {
             table.extend_from_slice(&word.to_ne_bytes());
         }
     }
@@ -60,7 +67,7 @@ pub unsafe fn function(base: *const u8, index: u32) -> Option<Function> {
         let entry = words.add(1 + index as usize * (ENTRY / 4));
         Some(Function {
             code: base.add(entry.read() as usize),
-            frame: u64::from(entry.add(1).read()),
+            stack: u64::from(entry.add(1).read()),
             slot: entry.add(2).read(),
         })
     }

@@ -6,8 +6,8 @@ use panal_verifier::Fact;
 
 use super::{LowerError, Source, functions, name_of};
 use crate::{
-    Executable, Linkage,
-    executable::{Function, InlineArray},
+    Executable, IndexedValues, Linkage,
+    executable::Function,
     op::{Code, Op},
 };
 
@@ -20,7 +20,9 @@ pub(super) struct Emitter<'a> {
     /// The slot that is being lowered.
     pub slot: u32,
     pub functions: Vec<Function>,
-    pub arrays: Vec<InlineArray>,
+    pub arrays: Vec<IndexedValues>,
+    /// Calls of `bpf_loop` whose callback is known: operation, index of the function.
+    pub loops: Vec<(u32, u32)>,
     ops: Vec<Op>,
     slots: Vec<u32>,
     /// First operation of each slot.
@@ -38,6 +40,7 @@ impl<'a> Emitter<'a> {
             slot: 0,
             functions: functions(source),
             arrays: Vec::new(),
+            loops: Vec::new(),
             ops: Vec::with_capacity(count + 1),
             slots: Vec::with_capacity(count + 1),
             places: vec![NOWHERE; count],
@@ -84,6 +87,11 @@ impl<'a> Emitter<'a> {
     pub fn emit(&mut self, op: Op) {
         self.ops.push(op);
         self.slots.push(self.slot);
+    }
+
+    /// The number of the next operation.
+    pub fn here(&self) -> u32 {
+        self.ops.len() as u32
     }
 
     /// An operation that leads `offset` slots from the following instruction.
@@ -155,9 +163,11 @@ impl<'a> Emitter<'a> {
             slots: self.slots.into_boxed_slice(),
             functions: functions.into_boxed_slice(),
             arrays: self.arrays.into_boxed_slice(),
+            loops: self.loops.into_boxed_slice(),
             exception: self.source.exception,
             machine: None,
             proven: self.source.proven,
+            longest_run: self.source.longest_run,
         })
     }
 }

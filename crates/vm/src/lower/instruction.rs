@@ -4,18 +4,19 @@ use panal_isa::{
     AluOp, ByteOrder, CallTarget, Condition, Imm64, Instruction, Operand, PacketMode, Reg, Size,
     Width,
 };
+use panal_uapi::helpers::Traits;
 use panal_verifier::BranchFact;
 
 use super::{LowerError, emit::Emitter, map_of};
 use crate::{
-    Executable, HelperFn,
-    executable::InlineArray,
+    Executable, HelperFn, IndexedValues, MapLookup,
     op::{Code, NO_REGISTER, Op, alu, branch},
 };
 
 /// Helpers that the lowering knows (numbers of `bpf.h`).
 const MAP_LOOKUP_ELEM: u32 = 1;
 const TAIL_CALL: u32 = 12;
+const LOOP: u32 = 181;
 
 /// The number of a register.
 pub(super) fn number(reg: Reg) -> u8 {
@@ -262,14 +263,18 @@ impl Emitter<'_> {
                 });
             }
             CallTarget::Helper(id) => {
-                if id == MAP_LOOKUP_ELEM && self.array_lookup() {
+                if id == MAP_LOOKUP_ELEM && self.map_lookup() {
                     return Ok(());
                 }
                 let function = self
                     .linkage
                     .helper(id)
                     .ok_or(LowerError::Helper { slot, id })?;
+                if id == LOOP {
+                    self.note_loop();
+                }
                 self.emit(Op {
+                    off: (!self.source.proven || calls_back(id)).into(),
                     imm: address(function),
                     ..Op::new(Code::Helper)
                 });
@@ -279,6 +284,7 @@ impl Emitter<'_> {
                 let btf_id = u32::try_from(id).map_err(|_| missing)?;
                 let link = self.linkage.kfunc(btf_id).ok_or(missing)?;
                 self.emit(Op {
+                    off: 1,
                     imm: address(link.function),
                     ..Op::new(Code::Helper)
                 });
@@ -306,37 +312,64 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// `bpf_map_lookup_elem` on a known array needs no call. False if it is something else.
-    fn array_lookup(&mut self) -> bool {
-        let Some(link) = self
-            .fact()
-            .call
-            .and_then(|call| call.map)
-            .and_then(|map| self.linkage.map(map))
-        else {
+    /// `bpf_map_lookup_elem` on a known map: without a call where an index is all that is needed, or
+    /// by a function of the map's own. False if it is something else.
+    fn map_lookup(&mut self) -> bool {
+        let call = self.fact().call;
+        let map = call.and_then(|call| call.map);
+        let Some(link) = map.and_then(|map| self.linkage.map(map)) else {
             return false;
         };
-        if link.stride == 0 || link.values == 0 {
-            return false;
+        match link.lookup {
+            MapLookup::Helper => return false,
+            MapLookup::Function { function, data } => {
+                self.emit(Op {
+                    dst: 1,
+                    imm: data,
+                    ..Op::new(Code::Mov64K)
+                });
+                self.emit(Op {
+                    imm: address(function),
+                    ..Op::new(Code::Helper)
+                });
+            }
+            MapLookup::Index(values) => self.array_lookup(values, call.and_then(|c| c.key)),
         }
-        let array = InlineArray {
-            values: link.values,
-            stride: link.stride,
-            max_entries: link.max_entries,
-        };
-        let index = self
-            .arrays
-            .iter()
-            .position(|a| *a == array)
-            .unwrap_or_else(|| {
-                self.arrays.push(array);
-                self.arrays.len() - 1
+        true
+    }
+
+    fn array_lookup(&mut self, values: IndexedValues, key: Option<u64>) {
+        if let (Some(key), 0) = (key, values.plane) {
+            let at = key.wrapping_mul(values.stride.into());
+            let inside = key < values.count.into();
+            let imm = if inside {
+                values.first.wrapping_add(at)
+            } else {
+                0
+            };
+            return self.emit(Op {
+                imm,
+                ..Op::new(Code::Mov64K)
             });
+        }
+        let known = self.arrays.iter().position(|a| *a == values);
+        let index = known.unwrap_or_else(|| {
+            self.arrays.push(values);
+            self.arrays.len() - 1
+        });
         self.emit(Op {
             imm: index as u64,
             ..Op::new(Code::ArrayLookup)
         });
-        true
+    }
+
+    /// Notes whose rounds the next operation makes, a call of `bpf_loop`, where that is known.
+    fn note_loop(&mut self) {
+        let callback = self.fact().call.and_then(|call| call.callback);
+        if let Some(function) = callback.and_then(|slot| self.function_at(slot.into())) {
+            let here = self.here();
+            self.loops.push((here, function));
+        }
     }
 
     pub(super) fn missing(&self, what: &'static str) -> LowerError {
@@ -352,6 +385,12 @@ impl Emitter<'_> {
             what,
         }
     }
+}
+
+/// Whether a helper calls functions of the program before it returns, as far as anybody knows.
+fn calls_back(id: u32) -> bool {
+    let helper = panal_uapi::helpers::by_id(id);
+    helper.is_none_or(|h| h.signature.traits.contains(Traits::SYNC_CALLBACK))
 }
 
 /// A function as an operation holds it.

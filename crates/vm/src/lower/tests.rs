@@ -10,7 +10,9 @@ use panal_maps::{Block, Cage};
 use panal_verifier::{Access, BranchFact, CallFact, Fact, Region};
 
 use super::{LowerError, Source, lower};
-use crate::{ContextAccess, Executable, Linkage, MapLink, Outcome, Run, Stop};
+use crate::{
+    ContextAccess, Executable, IndexedValues, Linkage, MapLink, MapLookup, Outcome, Run, Stop,
+};
 
 /// A kernel whose context has fields at other places than the uapi's.
 struct Kernel {
@@ -41,8 +43,12 @@ impl Linkage for Kernel {
         (index == 0).then_some(MapLink {
             handle: 77,
             values: self.values,
-            stride: 16,
-            max_entries: 3,
+            lookup: MapLookup::Index(IndexedValues {
+                first: self.values,
+                stride: 16,
+                count: 3,
+                plane: 0,
+            }),
         })
     }
     fn context_access(&self, offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
@@ -115,6 +121,7 @@ impl Bench {
             functions: vec![(0, 512)],
             exception: None,
             proven: false,
+            longest_run: None,
         };
         lower(
             &source,

@@ -228,6 +228,7 @@ fn compile(home: &Home, slots: &[Slot], setting: Setting) -> Vec<u8> {
         cage: setting
             .cage
             .then(|| CageShape::new(CAGE, home.cage.size()).expect("a shape")),
+        ..JitOptions::host()
     };
     let gates = Aarch64Gates {
         refill: gate(0),

@@ -14,7 +14,7 @@ use crate::{
     jit::{
         JitError, Options,
         cage::Known,
-        plan::{FunctionPlan, Reached, StopKind, plan, reached, target},
+        plan::{self, FunctionPlan, Plan, StopKind},
     },
     op::Op,
 };
@@ -82,7 +82,7 @@ pub struct Round<'e> {
     pub gates: &'e Gates,
     pub x: A64,
     pub function: FunctionPlan,
-    reached: &'e [Reached],
+    pub plan: &'e Plan,
     /// Where operations lie: so far in this round.
     at: Vec<u32>,
     functions: Vec<u32>,
@@ -111,8 +111,8 @@ pub fn compile(
     options: Options,
     gates: &Gates,
 ) -> Result<Vec<u8>, JitError> {
-    let reached = reached(executable);
-    let new = |before| round(executable, options, gates, &reached, before);
+    let plan = Plan::new(executable, &options);
+    let new = |before| round(executable, options, gates, &plan, before);
     let first = new(None)?;
     Ok(new(Some(&first))?.bytes)
 }
@@ -121,19 +121,18 @@ fn round<'e>(
     executable: &'e Executable,
     options: Options,
     gates: &'e Gates,
-    reached: &'e [Reached],
+    plan: &'e Plan,
     before: Option<&'e Compiled>,
 ) -> Result<Compiled, JitError> {
-    let plans = plan(executable);
     let mut round = Round {
         executable,
         options,
         gates,
         x: A64::default(),
-        function: plans.first().cloned().ok_or(JitError::TooLarge)?,
-        reached,
+        function: plan.functions.first().cloned().ok_or(JitError::TooLarge)?,
+        plan,
         at: vec![0; executable.ops.len() + 1],
-        functions: Vec::with_capacity(plans.len()),
+        functions: Vec::with_capacity(plan.functions.len()),
         jumps: Vec::new(),
         calls: Vec::new(),
         before,
@@ -143,10 +142,10 @@ fn round<'e>(
         refill: 0,
         too_large: false,
     };
-    round.x.bytes.resize(table::size(plans.len()), 0);
+    round.x.bytes.resize(table::size(plan.functions.len()), 0);
     round.trampoline();
-    for plan in plans {
-        round.function = plan;
+    for function in &plan.functions {
+        round.function = function.clone();
         round.functions.push(round.x.here() as u32);
         round.current = round.function.start;
         round.prologue();
@@ -154,7 +153,7 @@ fn round<'e>(
         for index in round.function.start..round.function.end {
             round.current = index;
             round.at[index] = round.x.here() as u32;
-            if round.reached.get(index) != Some(&Reached::Through) {
+            if plan.is_target(index) {
                 round.known = Known::nothing();
             }
             round.charge(index);
@@ -181,20 +180,12 @@ impl Round<'_> {
 
     /// The operation that a jump at `index` leads to.
     pub fn target(&self, index: usize, op: &Op) -> usize {
-        target(self.executable, index, op)
+        plan::target(self.executable, index, op)
     }
 
     /// The operation that is being written.
     pub fn current(&self) -> usize {
         self.current
-    }
-
-    /// Operations of a round of the loop whose head an operation is.
-    pub fn round_of_loop(&self, index: usize) -> Option<u32> {
-        match self.reached.get(index) {
-            Some(Reached::Back(steps)) => Some(*steps),
-            _ => None,
-        }
     }
 
     /// `d = n op imm`
@@ -310,7 +301,8 @@ impl Round<'_> {
         if self.too_large {
             return Err(JitError::TooLarge);
         }
-        table::write(&mut self.x.bytes, self.executable, &self.functions);
+        let depths = self.plan.functions.iter().map(|f| f.depth);
+        table::write(&mut self.x.bytes, self.executable, &self.functions, depths);
         Ok(Compiled {
             bytes: self.x.bytes,
             ops: self.at,

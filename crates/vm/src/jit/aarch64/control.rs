@@ -181,9 +181,6 @@ impl Round<'_> {
             // A tail call may come from a program without a cage.
             self.point_to_cage();
         }
-        if self.function.calls {
-            self.remember_frame();
-        }
     }
 
     fn is_main(&self) -> bool {
@@ -205,7 +202,7 @@ impl Round<'_> {
     /// calls the next ten times. One that calls nothing leaves the question to its caller.
     fn charge_call(&mut self) {
         let steps = self.function.steps;
-        if steps == 0 || !self.options.budget {
+        if steps == 0 {
             return;
         }
         self.alu_imm(W::Q, Alu::Subs, BUDGET, BUDGET, steps.into());
@@ -216,10 +213,7 @@ impl Round<'_> {
 
     /// Takes a round of a loop off the budget, at the loop's head: every way around passes it.
     pub fn charge(&mut self, index: usize) {
-        let Some(steps) = self.round_of_loop(index) else {
-            return;
-        };
-        if self.options.budget {
+        if let Some(steps) = self.plan.charged_at(index) {
             self.alu_imm(W::Q, Alu::Subs, BUDGET, BUDGET, steps.into());
             self.refill_if(If::Flags(Cc::Lt));
         }
@@ -262,6 +256,9 @@ impl Round<'_> {
     pub fn control(&mut self, index: usize, op: &Op) {
         match op.code {
             Code::Helper => {
+                if op.off != 0 {
+                    self.remember_frame();
+                }
                 self.call_outside(op.imm);
                 self.x.mov(W::Q, gpr(0), C[0]);
                 self.clear_given_away();
@@ -381,18 +378,17 @@ impl Round<'_> {
     /// A call of a subprogram: its frame lies below this one's.
     fn local(&mut self, index: usize, op: &Op) {
         let (own, callee) = (op.imm as u32 as i32, (op.imm >> 32) as i32);
-        self.load_field(TEMP, offset_of!(Run, stack));
-        self.x.alu(W::Q, Alu::Sub, TEMP, FRAME, TEMP);
-        let needed = own.saturating_add(callee) as u64;
-        self.alu_imm(W::Q, Alu::Subs, ZERO, TEMP, needed);
-        self.jump_if(If::Flags(Cc::Lo), Target::Stop(StopKind::Stack, index));
+        if !self.plan.stack_is_static {
+            self.load_field(TEMP, offset_of!(Run, stack));
+            self.x.alu(W::Q, Alu::Sub, TEMP, FRAME, TEMP);
+            let needed = own.saturating_add(callee) as u64;
+            self.alu_imm(W::Q, Alu::Subs, ZERO, TEMP, needed);
+            self.jump_if(If::Flags(Cc::Lo), Target::Stop(StopKind::Stack, index));
+        }
         self.add(FRAME, (FRAME, -own));
         let target = self.target(index, op);
         self.call_function(target);
         self.add(FRAME, (FRAME, own));
-        if self.function.calls {
-            self.remember_frame();
-        }
     }
 
     /// Asks for the target; jumps there with this function's frame given up, or goes on.

@@ -203,15 +203,22 @@ impl Round<'_> {
         };
         let index = TEMPS[1];
         self.x.load(4, index, (gpr(2), 0), SPARE);
-        self.alu_imm(W::D, Alu::Subs, ZERO, index, array.max_entries.into());
+        self.alu_imm(W::D, Alu::Subs, ZERO, index, array.count.into());
         let outside = self.x.branch_if(If::Flags(Cc::Hs), true);
-        self.x.mov_imm(result, array.values);
+        self.x.mov_imm(result, array.first);
         if array.stride.is_power_of_two() {
             let shift = array.stride.trailing_zeros() as u8;
             self.x
                 .alu_shifted(W::Q, Alu::Add, result, result, (index, shift));
         } else {
             self.x.mov_imm(TEMP, array.stride.into());
+            self.x.alu(W::Q, Alu::Mul, index, index, TEMP);
+            self.x.alu(W::Q, Alu::Add, result, result, index);
+        }
+        if array.plane != 0 {
+            self.x
+                .load(4, TEMP, (RUN, offset_of!(Run, cpu) as i32), SPARE);
+            self.x.mov_imm(index, array.plane.into());
             self.x.alu(W::Q, Alu::Mul, index, index, TEMP);
             self.x.alu(W::Q, Alu::Add, result, result, index);
         }

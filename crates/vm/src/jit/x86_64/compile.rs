@@ -13,7 +13,7 @@ use crate::{
     Executable,
     jit::{
         cage::Known,
-        plan::{FunctionPlan, Reached, StopKind, plan, reached, target},
+        plan::{self, FunctionPlan, Plan, StopKind},
     },
     op::Op,
 };
@@ -74,7 +74,7 @@ pub struct Round<'e> {
     pub options: Options,
     pub x: X86,
     pub function: FunctionPlan,
-    reached: &'e [Reached],
+    pub plan: &'e Plan,
     /// Where operations lie: so far in this round.
     at: Vec<u32>,
     functions: Vec<u32>,
@@ -96,26 +96,25 @@ pub struct Round<'e> {
 
 /// Compiles all functions.
 pub fn compile(executable: &Executable, options: Options) -> Result<Vec<u8>, JitError> {
-    let reached = reached(executable);
-    let first = round(executable, options, &reached, None)?;
-    Ok(round(executable, options, &reached, Some(&first))?.bytes)
+    let plan = Plan::new(executable, &options);
+    let first = round(executable, options, &plan, None)?;
+    Ok(round(executable, options, &plan, Some(&first))?.bytes)
 }
 
 fn round<'e>(
     executable: &'e Executable,
     options: Options,
-    reached: &'e [Reached],
+    plan: &'e Plan,
     before: Option<&'e Compiled>,
 ) -> Result<Compiled, JitError> {
-    let plans = plan(executable);
     let mut round = Round {
         executable,
         options,
         x: X86::default(),
-        function: plans.first().cloned().ok_or(JitError::TooLarge)?,
-        reached,
+        function: plan.functions.first().cloned().ok_or(JitError::TooLarge)?,
+        plan,
         at: vec![0; executable.ops.len() + 1],
-        functions: Vec::with_capacity(plans.len()),
+        functions: Vec::with_capacity(plan.functions.len()),
         jumps: Vec::new(),
         calls: Vec::new(),
         before,
@@ -125,10 +124,10 @@ fn round<'e>(
         refill: 0,
         too_large: false,
     };
-    round.x.bytes.resize(table::size(plans.len()), 0);
+    round.x.bytes.resize(table::size(plan.functions.len()), 0);
     round.trampoline();
-    for plan in plans {
-        round.function = plan;
+    for function in &plan.functions {
+        round.function = function.clone();
         round.functions.push(round.x.here() as u32);
         round.current = round.function.start;
         round.prologue();
@@ -137,7 +136,7 @@ fn round<'e>(
         while index < round.function.end {
             round.current = index;
             round.at[index] = round.x.here() as u32;
-            if round.is_target(index) {
+            if plan.is_target(index) {
                 round.known = Known::nothing();
             }
             round.charge(index);
@@ -173,7 +172,7 @@ impl Round<'_> {
 
     /// The operation that a jump at `index` leads to.
     pub fn target(&self, index: usize, op: &Op) -> usize {
-        target(self.executable, index, op)
+        plan::target(self.executable, index, op)
     }
 
     /// The operation that is being written.
@@ -183,15 +182,7 @@ impl Round<'_> {
 
     /// Whether a jump leads to an operation.
     pub fn is_target(&self, index: usize) -> bool {
-        self.reached.get(index) != Some(&Reached::Through)
-    }
-
-    /// Operations of a round of the loop whose head an operation is.
-    pub fn round_of_loop(&self, index: usize) -> Option<u32> {
-        match self.reached.get(index) {
-            Some(Reached::Back(steps)) => Some(*steps),
-            _ => None,
-        }
+        self.plan.is_target(index)
     }
 
     /// Whether a jump from here fits in a byte, by what the round before has found. A jump back
@@ -283,7 +274,8 @@ impl Round<'_> {
         if self.too_large || i32::try_from(self.x.here()).is_err() {
             return Err(JitError::TooLarge);
         }
-        table::write(&mut self.x.bytes, self.executable, &self.functions);
+        let depths = self.plan.functions.iter().map(|f| f.depth);
+        table::write(&mut self.x.bytes, self.executable, &self.functions, depths);
         Ok(Compiled {
             bytes: self.x.bytes,
             ops: self.at,

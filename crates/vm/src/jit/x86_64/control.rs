@@ -16,6 +16,10 @@ use crate::{
 
 /// Iterations of a `may_goto` loop in one frame (`BPF_MAX_LOOPS`).
 const MAY_GOTO_LOOPS: i32 = 8 << 20;
+/// Most rounds of `bpf_loop` (`BPF_MAX_LOOPS`).
+const LOOPS_MOST: i32 = 8 << 20;
+/// What such a round is charged, beside what its function is.
+const ROUND_STEPS: i32 = 8;
 /// Registers that the C calling convention gives away and programs keep across an access.
 const VOLATILE: [Gpr; 6] = [Gpr::Rax, Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8];
 /// Registers that the C calling convention keeps.
@@ -130,16 +134,13 @@ impl Round<'_> {
             self.x.store_imm(4, at(Gpr::Rsp, 0), MAY_GOTO_LOOPS);
         }
         self.charge_call();
-        if self.function.calls {
-            self.remember_frame();
-        }
     }
 
     /// Takes a call off the budget. Calls alone can make a run long: each of eight functions that
     /// calls the next ten times. One that calls nothing leaves the question to its caller.
     fn charge_call(&mut self) {
         let steps = self.function.steps;
-        if steps == 0 || !self.options.budget {
+        if steps == 0 {
             return;
         }
         self.x.alu_imm(W::Q, Alu::Sub, BUDGET, steps as i32);
@@ -204,10 +205,7 @@ impl Round<'_> {
 
     /// Takes a round of a loop off the budget, at the loop's head: every way around passes it.
     pub fn charge(&mut self, index: usize) {
-        let Some(steps) = self.round_of_loop(index) else {
-            return;
-        };
-        if self.options.budget {
+        if let Some(steps) = self.plan.charged_at(index) {
             self.x.alu_imm(W::Q, Alu::Sub, BUDGET, steps as i32);
             self.refill_if_used_up();
         }
@@ -216,11 +214,10 @@ impl Round<'_> {
     /// Writes what is left: calls, returns, traps.
     pub fn control(&mut self, index: usize, op: &Op) {
         match op.code {
-            Code::Helper => {
-                self.x.mov(W::Q, TEMP2, RUN);
-                self.call_outside(op.imm);
-                self.clear_given_away();
-            }
+            Code::Helper => match self.plan.loop_at(index) {
+                Some(function) => self.r#loop(op, function),
+                None => self.helper(op),
+            },
             Code::Computed => {
                 let place = at(gpr(op.src), op.off);
                 self.computed(op.imm, place, [None; 2], Some(gpr(op.dst)));
@@ -242,6 +239,55 @@ impl Round<'_> {
             }
             _ => self.jump(Target::Stop(StopKind::Unreachable, index)),
         }
+    }
+
+    fn helper(&mut self, op: &Op) {
+        if op.off != 0 {
+            self.remember_frame();
+        }
+        self.x.mov(W::Q, TEMP2, RUN);
+        self.call_outside(op.imm);
+        self.clear_given_away();
+    }
+
+    /// `bpf_loop` with a callback that is known: its rounds are made here. What the helper refuses
+    /// is left to it.
+    fn r#loop(&mut self, op: &Op, function: usize) {
+        let own = self.function.frame;
+        // Flags, and too many rounds.
+        self.x.test(W::Q, gpr(4), gpr(4));
+        let flags = self.x.jcc(Cc::Ne, false);
+        self.x.alu_imm(W::D, Alu::Cmp, gpr(1), LOOPS_MOST);
+        let many = self.x.jcc(Cc::A, false);
+        // On the machine's stack: rounds, round, the callback's context.
+        let (rounds, round, context) = (at(Gpr::Rsp, 0), at(Gpr::Rsp, 4), at(Gpr::Rsp, 8));
+        self.x.push(gpr(3));
+        self.x.push(gpr(1));
+        self.x.store_imm(4, round, 0);
+        self.move_frame(-own);
+        let top = self.x.here();
+        self.x.load(4, gpr(1), round);
+        self.x.alu_load(W::D, Alu::Cmp, gpr(1), rounds);
+        let over = self.x.jcc(Cc::Ae, false);
+        if self.options.budget {
+            self.x.alu_imm(W::Q, Alu::Sub, BUDGET, ROUND_STEPS);
+            self.refill_if_used_up();
+        }
+        self.x.load(8, gpr(2), context);
+        self.call_function(self.plan.functions[function].start);
+        self.x.alu_mem_imm(W::D, Alu::Add, round, 1);
+        self.x.test(W::Q, Gpr::Rax, Gpr::Rax);
+        let again = self.x.jcc(Cc::E, false);
+        let near = self.x.fix(again, top) && self.x.fix(over, self.x.here());
+        self.move_frame(own);
+        self.x.load(4, Gpr::Rax, round);
+        self.x.alu_imm(W::Q, Alu::Add, Gpr::Rsp, 16);
+        let done = self.x.jmp(false);
+        let here = self.x.here();
+        let near = near && self.x.fix(flags, here) && self.x.fix(many, here);
+        self.helper(op);
+        let near = near && self.x.fix(done, self.x.here());
+        self.too_large |= !near;
     }
 
     /// Calls a function of the kernel; leaves when the run was stopped meanwhile.
@@ -337,19 +383,18 @@ impl Round<'_> {
     /// A call of a subprogram: its frame lies below this one's.
     fn local(&mut self, index: usize, op: &Op) {
         let (own, callee) = (op.imm as u32 as i32, (op.imm >> 32) as i32);
-        self.x.mov(W::Q, TEMP, Gpr::Rbp);
-        self.x
-            .alu_load(W::Q, Alu::Sub, TEMP, field(offset_of!(Run, stack)));
-        self.x
-            .alu_imm(W::Q, Alu::Cmp, TEMP, own.saturating_add(callee));
-        self.jump_if(Cc::B, Target::Stop(StopKind::Stack, index));
+        if !self.plan.stack_is_static {
+            self.x.mov(W::Q, TEMP, Gpr::Rbp);
+            self.x
+                .alu_load(W::Q, Alu::Sub, TEMP, field(offset_of!(Run, stack)));
+            self.x
+                .alu_imm(W::Q, Alu::Cmp, TEMP, own.saturating_add(callee));
+            self.jump_if(Cc::B, Target::Stop(StopKind::Stack, index));
+        }
         self.move_frame(-own);
         let target = self.target(index, op);
         self.call_function(target);
         self.move_frame(own);
-        if self.function.calls {
-            self.remember_frame();
-        }
     }
 
     fn move_frame(&mut self, by: i32) {

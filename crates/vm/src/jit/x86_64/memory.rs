@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use super::{
     compile::{BUDGET, RUN, Round, TEMP, TEMP2, gpr},
-    x86::{Alu, Cc, Gpr, Mem, W, at},
+    x86::{Alu, Cc, Gpr, Mem, Shift, W, at},
 };
 use crate::{
     Run,
@@ -194,19 +194,25 @@ impl Round<'_> {
             return self.x.mov_imm(Gpr::Rax, 0);
         };
         self.x.load(4, Gpr::Rax, at(Gpr::Rsi, 0));
-        self.x
-            .alu_imm(W::D, Alu::Cmp, Gpr::Rax, array.max_entries as i32);
+        self.x.alu_imm(W::D, Alu::Cmp, Gpr::Rax, array.count as i32);
         let outside = self.x.jcc(Cc::Ae, true);
         if array.stride.is_power_of_two() {
             let shift = array.stride.trailing_zeros() as u8;
-            self.x
-                .shift_imm(W::Q, super::x86::Shift::Shl, Gpr::Rax, shift);
+            if shift != 0 {
+                self.x.shift_imm(W::Q, Shift::Shl, Gpr::Rax, shift);
+            }
         } else {
             self.x
                 .imul_imm(W::Q, Gpr::Rax, Gpr::Rax, array.stride as i32);
         }
-        self.x.mov_imm(TEMP, array.values);
+        self.x.mov_imm(TEMP, array.first);
         self.x.alu(W::Q, Alu::Add, Gpr::Rax, TEMP);
+        if array.plane != 0 {
+            let cpu = at(RUN, offset_of!(Run, cpu) as i32);
+            self.x.load(4, TEMP, cpu);
+            self.x.imul_imm(W::Q, TEMP, TEMP, array.plane as i32);
+            self.x.alu(W::Q, Alu::Add, Gpr::Rax, TEMP);
+        }
         let done = self.x.jmp(true);
         self.x.land(outside);
         self.x.mov_imm(Gpr::Rax, 0);

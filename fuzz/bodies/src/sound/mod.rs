@@ -65,6 +65,9 @@ struct Inside<'a> {
     known: Option<&'a Witness>,
     last: Option<(u32, u32)>,
     outside: Option<String>,
+    /// Instructions so far, and more than there can be.
+    taken: u64,
+    longest: u64,
 }
 
 impl Observer for Inside<'_> {
@@ -73,6 +76,11 @@ impl Observer for Inside<'_> {
         let here = Some((step.frame, step.slot));
         let again = self.last == here;
         self.last = here;
+        self.taken += u64::from(!again);
+        if self.taken > self.longest {
+            self.outside = Some(format!("a run of more than {} steps", self.longest));
+            return false;
+        }
         let Some(known) = self.known else {
             return true;
         };
@@ -154,6 +162,8 @@ fn run(proof: &Proof, known: Option<&Witness>, seed: u64) {
             known,
             last: None,
             outside: None,
+            taken: 0,
+            longest: proof.longest_run().unwrap_or(u64::MAX),
         };
         let outcome = executable.run_with(&mut run, [context, 0, 0, 0, 0], &mut guard, &mut inside);
         let violation = world.borrow_mut().violation.take();
@@ -208,6 +218,8 @@ mod tests {
             known: Some(&known),
             last: None,
             outside: None,
+            taken: 0,
+            longest: u64::MAX,
         };
         let registers = &[8; 11];
         let mut step = Step {

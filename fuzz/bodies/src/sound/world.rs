@@ -6,7 +6,10 @@ use panal_isa::Size;
 use panal_maps::{Block, Cage};
 use panal_parity::{generate::MAPS, program::MapShape, rng::Rng};
 use panal_uapi::{MapType, ProgType};
-use panal_vm::{Attempt, ContextAccess, HelperFn, Linkage, MapLink, Regions, Run, Stop};
+use panal_vm::{
+    Attempt, ContextAccess, HelperFn, IndexedValues, Linkage, MapLink, MapLookup, Regions, Run,
+    Stop,
+};
 
 /// Bytes of the context as programs see it; then come what its pointers are loaded from.
 const CONTEXT: u64 = 192;
@@ -340,8 +343,15 @@ impl Linkage for World {
         Some(MapLink {
             handle: u64::from(index) + 1,
             values: if array { map.element(0) } else { 0 },
-            stride: if array { map.stride as u32 } else { 0 },
-            max_entries: map.shape.max_entries,
+            lookup: match array {
+                true => MapLookup::Index(IndexedValues {
+                    first: map.element(0),
+                    stride: map.stride as u32,
+                    count: map.shape.max_entries,
+                    plane: 0,
+                }),
+                false => MapLookup::Helper,
+            },
         })
     }
 

@@ -12,6 +12,8 @@ pub fn run(args: &[String]) -> Done {
     if args.first().is_none_or(|a| a != "jit") {
         execute(cargo().args(["build", "--release", "--package", "panal-cli"]))?;
     }
+    // With the other runtimes, which are a program of their own.
+    execute(cargo().args(["build", "--release", "--package", "panal-bench"]))?;
     execute(
         cargo()
             .args(["run", "--release", "--package", "panal-bench", "--"])

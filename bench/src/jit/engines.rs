@@ -2,13 +2,23 @@
 
 use panal_kernel::Engine;
 
-use super::{kernels, native, programs::Program};
+use super::{kernels, native, peers, programs::Program};
 
 /// What runs programs: one line for each column of the table.
 pub struct Entry {
     pub name: &'static str,
+    pub role: Role,
     /// Makes a program ready; loads it anew each time.
     pub make: fn(&Program) -> Result<Box<dyn Runner>, Missing>,
+}
+
+/// What is expected of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Another result than the first engine's fails the row.
+    Held,
+    /// Another result, a refusal or a crash is shown as what it is.
+    Peer,
 }
 
 pub const INTERPRETER: &str = "interp";
@@ -21,26 +31,45 @@ pub const NATIVE: &str = "native";
 pub const ENGINES: &[Entry] = &[
     Entry {
         name: INTERPRETER,
+        role: Role::Held,
         make: |program| kernels::panal(program, Engine::Interpreter),
     },
     Entry {
         name: TIER_1,
+        role: Role::Held,
         make: |program| kernels::panal(program, Engine::MachineCode),
     },
     Entry {
         name: LINUX,
+        role: Role::Held,
         make: kernels::linux,
     },
     Entry {
         name: NATIVE,
+        role: Role::Held,
         make: native::make,
+    },
+    Entry {
+        name: peers::RBPF.name,
+        role: Role::Peer,
+        make: |program| peers::make(peers::RBPF, program),
+    },
+    Entry {
+        name: peers::SBPF.name,
+        role: Role::Peer,
+        make: |program| peers::make(peers::SBPF, program),
+    },
+    Entry {
+        name: peers::ASYNC_EBPF.name,
+        role: Role::Peer,
+        make: |program| peers::make(peers::ASYNC_EBPF, program),
     },
 ];
 
 /// A program on an engine.
 pub trait Runner {
     /// Runs it so many times in a row.
-    fn run(&mut self, repeat: u32) -> Result<Sample, String>;
+    fn run(&mut self, repeat: u32) -> Result<Sample, Fault>;
 }
 
 /// What a row of runs gave.
@@ -52,6 +81,21 @@ pub struct Sample {
     pub value: u32,
     /// Instructions of a run, where the engine counts them.
     pub steps: Option<u64>,
+}
+
+/// Why there is no sample.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The engine says that it does not run this program.
+    Refused(String),
+    /// It broke.
+    Broken(String),
+}
+
+impl From<String> for Fault {
+    fn from(why: String) -> Self {
+        Fault::Broken(why)
+    }
 }
 
 /// Why an engine does not run a program.

@@ -12,7 +12,7 @@ use panal_uapi::{
 };
 
 use super::{
-    engines::{Missing, Runner, Sample},
+    engines::{Fault, Missing, Runner, Sample},
     programs::Program,
 };
 use crate::command::root;
@@ -120,14 +120,14 @@ fn rules(loaded: &Loaded<'_>) -> Result<(), String> {
 }
 
 impl<K: Kernel> Runner for OnKernel<K> {
-    fn run(&mut self, repeat: u32) -> Result<Sample, String> {
+    fn run(&mut self, repeat: u32) -> Result<Sample, Fault> {
         self.test.repeat = repeat;
         let result = self
             .kernel
             .prog_test_run(&self.program, &self.test)
             .map_err(|e| e.to_string())?;
         if let Some(why) = result.stopped.or(result.interpreted) {
-            return Err(why);
+            return Err(why.into());
         }
         for ring in &self.rings {
             let consumed = self.kernel.ring_buffer_consume(ring, &mut |_| {});

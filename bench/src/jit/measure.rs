@@ -1,7 +1,7 @@
 //! Rounds: every engine runs a program once in turn, so that a busy machine disturbs all alike.
 
 use super::{
-    engines::{ENGINES, Entry, Missing, Runner},
+    engines::{ENGINES, Entry, Fault, Missing, Role, Runner, Sample},
     programs::Program,
 };
 
@@ -25,6 +25,8 @@ pub enum Cell {
     Took { ns: f64, steps: Option<u64> },
     /// It cannot, and why.
     Missing(String),
+    /// It gave another value than the others, or crashed: said how.
+    Wrong(String),
 }
 
 impl Cell {
@@ -65,10 +67,12 @@ pub fn measure(program: &Program, effort: Effort) -> Result<Vec<Cell>, String> {
         }
         for _ in 0..effort.rounds {
             for (index, lane) in &mut lanes {
-                let sample = lane.runner.run(lane.repeat);
-                let sample = sample.map_err(|why| fail(program, &ENGINES[*index], &why))?;
-                lane.least = lane.least.min(sample.ns);
+                match judge(program, &ENGINES[*index], lane.runner.run(lane.repeat))? {
+                    Ok(sample) => lane.least = lane.least.min(sample.ns),
+                    Err(cell) => cells[*index] = Some(cell),
+                }
             }
+            lanes.retain(|(index, _)| cells[*index].is_none());
         }
         for (index, lane) in lanes {
             minima[index].push(lane.least);
@@ -95,16 +99,26 @@ fn enter(
         Err(Missing::Skipped(why)) => return Ok(Err(Cell::Missing(why))),
         Err(Missing::Failed(why)) => return Err(fail(program, entry, &why)),
     };
-    let failed = |why: String| fail(program, entry, &why);
-    let first = runner.run(1).map_err(failed)?;
-    let expected = *value.get_or_insert(first.value);
-    if first.value != expected {
-        let why = format!("it gave {}, not {expected}", first.value);
-        return Err(fail(program, entry, &why));
+    let mut first = runner.run(1);
+    if let Ok(sample) = &first {
+        let expected = *value.get_or_insert(sample.value);
+        if sample.value != expected {
+            first = Err(Fault::Broken(format!(
+                "it gave {}, not {expected}",
+                sample.value
+            )));
+        }
     }
+    let first = match judge(program, entry, first)? {
+        Ok(sample) => sample,
+        Err(cell) => return Ok(Err(cell)),
+    };
     let mut repeat = 1;
     loop {
-        let ns = runner.run(repeat).map_err(failed)?.ns;
+        let ns = match judge(program, entry, runner.run(repeat))? {
+            Ok(sample) => sample.ns,
+            Err(cell) => return Ok(Err(cell)),
+        };
         let wanted = (RUN / ns.max(0.5)).ceil();
         if f64::from(repeat) >= wanted / 2.0 {
             repeat = wanted as u32;
@@ -118,6 +132,22 @@ fn enter(
         steps: first.steps,
         least: f64::MAX,
     }))
+}
+
+/// What a missing sample means: the row fails, or the cell says it.
+fn judge(
+    program: &Program,
+    entry: &Entry,
+    sample: Result<Sample, Fault>,
+) -> Result<Result<Sample, Cell>, String> {
+    match (sample, entry.role) {
+        (Ok(sample), _) => Ok(Ok(sample)),
+        (Err(Fault::Refused(why)), Role::Peer) => Ok(Err(Cell::Missing(why))),
+        (Err(Fault::Broken(why)), Role::Peer) => Ok(Err(Cell::Wrong(why))),
+        (Err(Fault::Refused(why) | Fault::Broken(why)), Role::Held) => {
+            Err(fail(program, entry, &why))
+        }
+    }
 }
 
 fn fail(program: &Program, entry: &Entry, why: &str) -> String {

@@ -2,10 +2,13 @@
 //! process and in turn.
 
 mod bar;
+mod compiler;
 mod engines;
 mod kernels;
 mod measure;
 mod native;
+mod peers;
+mod process;
 mod programs;
 mod results;
 

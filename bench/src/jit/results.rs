@@ -83,6 +83,19 @@ impl Results {
         reasons
     }
 
+    /// What engines did wrong: engine, program, how.
+    pub fn wrong(&self) -> Vec<(&'static str, &'static str, &str)> {
+        let mut all = Vec::new();
+        for row in &self.rows {
+            for (entry, cell) in ENGINES.iter().zip(&row.cells) {
+                if let Cell::Wrong(how) = cell {
+                    all.push((entry.name, row.program.name, how.as_str()));
+                }
+            }
+        }
+        all
+    }
+
     /// The table.
     pub fn table(&self) -> Table {
         let mut heads = vec!["program".to_owned(), "about".to_owned()];
@@ -96,6 +109,7 @@ impl Results {
                 cells.push(match cell {
                     Cell::Took { .. } => figure(self.net(row, entry.name)),
                     Cell::Missing(_) => "-".to_owned(),
+                    Cell::Wrong(_) => "wrong".to_owned(),
                 });
             }
             for (of, to) in PAIRS {
@@ -119,6 +133,9 @@ impl Results {
         for ((engine, why), count) in self.missing() {
             println!("{engine}: {count} programs left out: {why}");
         }
+        for (engine, program, how) in self.wrong() {
+            println!("{engine}: wrong on {program}: {how}");
+        }
     }
 
     /// All of it for machines.
@@ -130,6 +147,7 @@ impl Results {
                         "ns": ns, "net_ns": self.net(row, entry.name), "steps": steps,
                     }),
                     Cell::Missing(why) => json!({ "missing": why }),
+                    Cell::Wrong(why) => json!({ "wrong": why }),
                 };
                 (entry.name.to_owned(), value)
             });

@@ -31,6 +31,10 @@ struct ResultJson<'a> {
     ctx_out: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<&'a str>,
+    /// What ran the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<&'a str>,
+    /// Why it was the interpreter, where machine code was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     interpreted: Option<&'a str>,
 }
@@ -90,6 +94,7 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
             data_out: output::hex(result.data_out.iter().copied()),
             ctx_out: output::hex(result.ctx_out.iter().copied()),
             stopped: result.stopped.as_deref(),
+            engine: result.engine.as_deref(),
             interpreted: result.interpreted.as_deref(),
         };
         output::json_line(&mut out, &json)?;
@@ -104,6 +109,9 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
 fn print(out: &mut impl Write, result: &TestRunResult) -> Result<(), Problem> {
     let (value, time) = (result.retval, result.duration_ns);
     write!(out, "return value {value} ({value:#x}), {time} ns a run")?;
+    if let Some(engine) = &result.engine {
+        write!(out, " by {engine}")?;
+    }
     match result.steps {
         Some(steps) => writeln!(out, ", {steps} instructions")?,
         None => writeln!(out)?,

@@ -404,7 +404,10 @@ impl<'k> Session<'k> {
             packet,
             ..Setting::packet()
         };
+        let engine = self.shared.config.engine;
+        let executable = program.executable.as_ref();
         let mut result = TestRunResult {
+            engine: executable.map(|e| engine.runs(e).to_owned()),
             interpreted: program.interpreted().map(str::to_owned),
             ..TestRunResult::default()
         };
@@ -413,12 +416,7 @@ impl<'k> Session<'k> {
         for _ in 0..repeat {
             let ran = self.start(program, &setting);
             done += 1;
-            result.steps = self
-                .shared
-                .config
-                .engine
-                .counts_steps()
-                .then_some(ran.steps);
+            result.steps = engine.counts_steps().then_some(ran.steps);
             match ran.outcome {
                 Ok(value) => result.retval = value as u32,
                 Err(stop) => {

@@ -38,6 +38,14 @@ impl Engine {
         }
     }
 
+    /// What runs this program, by the name that users have for it.
+    pub(crate) fn runs(self, executable: &Executable) -> &'static str {
+        match self {
+            Engine::MachineCode if executable.machine_code_len().is_some() => "jit",
+            _ => "interp",
+        }
+    }
+
     /// Whether the run's budget counts every instruction.
     pub(crate) fn counts_steps(self) -> bool {
         self == Engine::Interpreter

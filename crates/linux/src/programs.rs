@@ -361,6 +361,7 @@ pub fn test_run(prog: &Fd, run: &TestRun) -> Result<TestRunResult, Failure> {
         ctx_out,
         steps: None,
         stopped: None,
+        engine: None,
         interpreted: None,
     })
 }

@@ -413,6 +413,8 @@ pub struct TestRunResult {
     pub steps: Option<u64>,
     /// Set when a budget or a caught fault ended the program early, with the reason.
     pub stopped: Option<String>,
+    /// What ran the program, by the name that `--engine` has for it, where the kernel tells.
+    pub engine: Option<String>,
     /// Why the program was interpreted though the kernel runs machine code.
     pub interpreted: Option<String>,
 }

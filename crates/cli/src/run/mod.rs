@@ -13,6 +13,7 @@ mod packets;
 mod places;
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::Path,
 };
@@ -96,11 +97,7 @@ fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     running.printing = Some(&kernel);
     // What is fed is there before the first event.
     running.drain();
-    for program in kernel.programs() {
-        if let Some(why) = program.interpreted() {
-            output::note(&format_args!("{} is interpreted: {why}", program.name()));
-        }
-    }
+    running.tell_interpreted(arguments.json)?;
     let status = match (&arguments.pcap, &arguments.command[..]) {
         (Some(input), _) => {
             let output = arguments.out.as_deref();
@@ -187,6 +184,27 @@ impl<'k> Running<'k> {
         }
         if count > 0 {
             self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Says which programs have no machine code though it was asked for: once for each reason.
+    fn tell_interpreted(&mut self, json: bool) -> Result<(), Problem> {
+        let programs = self.printing.map_or_else(Vec::new, PanalKernel::programs);
+        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for program in &programs {
+            if let Some(why) = program.interpreted() {
+                reasons.entry(why).or_default().push(program.name());
+            }
+        }
+        for (why, names) in reasons {
+            if json {
+                let interpreted = json!({"programs": names, "why": why});
+                writeln!(self.out, "{}", json!({ "interpreted": interpreted }))?;
+            }
+            let verb = if names.len() == 1 { "is" } else { "are" };
+            let names = names.join(", ");
+            output::note(&format_args!("{names} {verb} interpreted: {why}"));
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ mod pages;
 mod plan;
 mod runtime;
 mod table;
+#[cfg(test)]
+mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

@@ -102,6 +102,9 @@ pub struct Round<'e> {
     pub too_large: bool,
 }
 
+/// Most bytes of code: what a branch reaches.
+const MOST: usize = a64::FAR as usize;
+
 /// Compiles all functions.
 ///
 /// # Errors
@@ -111,13 +114,24 @@ pub fn compile(
     options: Options,
     gates: &Gates,
 ) -> Result<Vec<u8>, JitError> {
+    compile_within(MOST, executable, options, gates)
+}
+
+/// The same, with code of at most so many bytes. What is larger is given up on the way there.
+pub fn compile_within(
+    most: usize,
+    executable: &Executable,
+    options: Options,
+    gates: &Gates,
+) -> Result<Vec<u8>, JitError> {
     let plan = Plan::new(executable, &options);
-    let new = |before| round(executable, options, gates, &plan, before);
+    let new = |before| round(most, executable, options, gates, &plan, before);
     let first = new(None)?;
     Ok(new(Some(&first))?.bytes)
 }
 
 fn round<'e>(
+    most: usize,
     executable: &'e Executable,
     options: Options,
     gates: &'e Gates,
@@ -161,12 +175,12 @@ fn round<'e>(
             if let Some(cage) = options.cage {
                 round.known.learn(cage, &executable.ops[index]);
             }
-            if round.x.here() as i64 > a64::FAR {
+            if round.x.here() > most {
                 return Err(JitError::TooLarge);
             }
         }
     }
-    round.finish()
+    round.finish(most)
 }
 
 impl Round<'_> {
@@ -264,7 +278,7 @@ impl Round<'_> {
     }
 
     /// Writes the exits and fills in all distances.
-    fn finish(mut self) -> Result<Compiled, JitError> {
+    fn finish(mut self, most: usize) -> Result<Compiled, JitError> {
         for (fixup, target) in core::mem::take(&mut self.jumps) {
             let here = self.x.here();
             let to = match target {
@@ -298,7 +312,7 @@ impl Round<'_> {
             let &(_, place) = place.ok_or(JitError::TooLarge)?;
             self.back(fixup, place as usize);
         }
-        if self.too_large {
+        if self.too_large || self.x.here() > most {
             return Err(JitError::TooLarge);
         }
         let depths = self.plan.functions.iter().map(|f| f.depth);

@@ -23,6 +23,8 @@ use super::{runtime, table};
 use crate::Run;
 
 pub use compile::compile;
+#[cfg(test)]
+pub use compile::compile_within;
 
 /// Addresses of the functions that machine code calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

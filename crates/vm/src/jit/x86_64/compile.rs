@@ -94,14 +94,28 @@ pub struct Round<'e> {
     pub too_large: bool,
 }
 
+/// Most bytes of code: what a jump reaches.
+const MOST: usize = i32::MAX as usize;
+
 /// Compiles all functions.
 pub fn compile(executable: &Executable, options: Options) -> Result<Vec<u8>, JitError> {
+    compile_within(MOST, executable, options)
+}
+
+/// The same, with code of at most so many bytes. What is larger is given up on the way there.
+pub fn compile_within(
+    most: usize,
+    executable: &Executable,
+    options: Options,
+) -> Result<Vec<u8>, JitError> {
     let plan = Plan::new(executable, &options);
-    let first = round(executable, options, &plan, None)?;
-    Ok(round(executable, options, &plan, Some(&first))?.bytes)
+    let new = |before| round(most, executable, options, &plan, before);
+    let first = new(None)?;
+    Ok(new(Some(&first))?.bytes)
 }
 
 fn round<'e>(
+    most: usize,
     executable: &'e Executable,
     options: Options,
     plan: &'e Plan,
@@ -147,9 +161,12 @@ fn round<'e>(
                 }
             }
             index += taken;
+            if round.x.here() > most {
+                return Err(JitError::TooLarge);
+            }
         }
     }
-    round.finish()
+    round.finish(most)
 }
 
 impl Round<'_> {
@@ -230,7 +247,7 @@ impl Round<'_> {
     }
 
     /// Writes the exits and fills in all distances.
-    fn finish(mut self) -> Result<Compiled, JitError> {
+    fn finish(mut self, most: usize) -> Result<Compiled, JitError> {
         let jumps = core::mem::take(&mut self.jumps);
         for (fixup, target) in jumps {
             let to = match target {
@@ -271,7 +288,7 @@ impl Round<'_> {
                 return Err(JitError::TooLarge);
             }
         }
-        if self.too_large || i32::try_from(self.x.here()).is_err() {
+        if self.too_large || self.x.here() > most {
             return Err(JitError::TooLarge);
         }
         let depths = self.plan.functions.iter().map(|f| f.depth);

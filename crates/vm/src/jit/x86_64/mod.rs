@@ -16,3 +16,5 @@ mod x86;
 use super::{JitError, Options, runtime, table};
 
 pub use compile::compile;
+#[cfg(test)]
+pub use compile::compile_within;

@@ -5,7 +5,8 @@ use panal_isa::{AluOp, CallTarget, Code, Imm64, Instruction, Operand, Reg, Size,
 use panal_uapi::{
     AttachType, Errno, MapType, ProgType,
     kernel::{
-        Failure, Fd, FuncInfo, Kernel, LoadError, MapFlags, MapSpec, ProgFlags, ProgSpec, TestRun,
+        Failure, Fd, FuncInfo, Kernel, LoadError, Loaded, MapFlags, MapSpec, ProgFlags, ProgSpec,
+        TestRun,
     },
 };
 
@@ -304,7 +305,7 @@ impl<'k> Judge<'k> {
         let used = used_maps(&flattened.code);
         match self.load(program, &flattened, QUIET) {
             Ok(_) if !run => Answer::Accepted(Vec::new()),
-            Ok(prog) => match self.run_all(&prog, program.prog_type, &used) {
+            Ok(prog) => match self.run_all(&prog.fd, program.prog_type, &used) {
                 Ok(outcomes) => Answer::Accepted(outcomes),
                 Err(why) => Answer::Failed(why),
             },
@@ -319,11 +320,11 @@ impl<'k> Judge<'k> {
         }
     }
 
-    /// The verifier's log of every instruction, when it rejects.
+    /// The verifier's log of every instruction.
     pub fn log(&self, program: &Program) -> Option<String> {
         match self.load(program, &program.flattened()?, LOUD) {
-            Err(LoadError::Rejected { log, .. }) => Some(log),
-            _ => None,
+            Ok(Loaded { log, .. }) | Err(LoadError::Rejected { log, .. }) => Some(log),
+            Err(LoadError::Failed(_)) => None,
         }
     }
 
@@ -357,7 +358,7 @@ impl<'k> Judge<'k> {
         program: &Program,
         flattened: &Flattened,
         log_level: u32,
-    ) -> Result<Fd, LoadError> {
+    ) -> Result<Loaded, LoadError> {
         let used = used_maps(&flattened.code);
         let mut own_maps = Vec::new();
         for &index in &used {
@@ -388,7 +389,7 @@ impl<'k> Judge<'k> {
                 })
                 .collect();
         }
-        Ok(self.kernel.prog_load(&spec)?.fd)
+        self.kernel.prog_load(&spec)
     }
 
     /// The code with this kernel's maps and functions.

@@ -3,7 +3,8 @@
 //! `panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N] [--seed S] [--show N]
 //! [--jobs N] [--json FILE]` generates programs: verdict, return value, packet and maps must agree,
 //! whichever engine runs Panal's. Disagreements are shrunk to minimal texts at the end; the seed that
-//! is told goes on where a run ended. Exit code 1 after a false accept or another result. `--again FILE`
+//! is told goes on where a run ended. Exit code 1 after a false accept or another result. `--logs DIR`
+//! keeps both verifiers' logs of what is shown. `--again FILE`
 //! asks again about what a run's JSON lists; `panal-parity write-up FILE docs/parity.md` records it.
 //! `panal-parity mutate [--seconds N] [--seed S] [--show N] FILE...` asks about the same programs with
 //! an instruction or two changed.
@@ -38,6 +39,7 @@ use panal_uapi::{
 const USAGE: &str =
     "usage: panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N]
                          [--seed S] [--show N] [--jobs N] [--json FILE] [--again FILE]
+                         [--logs DIR]
        panal-parity write-up RUN.json PAGE
        panal-parity objects FILE...
        panal-parity tools [--out FILE]

@@ -15,6 +15,8 @@ pub use stack::{InstanceId, StackLiveness};
 
 const CALLER_SAVED: u16 = 0b11_1111;
 const ARGUMENTS: u16 = 0b11_1110;
+/// `r0` to `r9`.
+const ALL: u16 = 0b11_1111_1111;
 
 const fn bit(reg: Reg) -> u16 {
     1 << reg.number()
@@ -76,11 +78,14 @@ fn uses(program: &Program, slot: usize, instruction: &Instruction) -> (u16, u16)
 /// Works out [`crate::env::Aux::live_regs`]: the registers read from each slot on.
 pub fn registers(env: &mut Env<'_>) {
     let n = env.program.len();
+    let beforehand = env.since(6, 15);
     let effects: Vec<(u16, u16)> = (0..n)
         .map(|slot| {
-            env.program
-                .get(slot)
-                .map_or((0, 0), |i| uses(&env.program, slot, i))
+            env.program.get(slot).map_or((0, 0), |i| match i {
+                // What Linux works out beforehand takes them for instructions that read all.
+                Instruction::PacketLoad { .. } if beforehand => (ALL, 0),
+                _ => uses(&env.program, slot, i),
+            })
         })
         .collect();
     let predecessors = Predecessors::new(&env.program);

@@ -17,6 +17,8 @@ pub struct Effort {
     pub json: Option<String>,
     /// A run's JSON: its disagreements are asked again, nothing else is.
     pub again: Option<String>,
+    /// A folder for both kernels' whole logs of what is shown.
+    pub logs: Option<String>,
 }
 
 impl Effort {
@@ -31,6 +33,7 @@ impl Effort {
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             json: None,
             again: None,
+            logs: None,
         };
         let mut rest = args.iter();
         while let Some(flag) = rest.next() {
@@ -59,6 +62,7 @@ impl Effort {
                     jobs => effort.jobs = jobs.min(256) as usize,
                 },
                 "--again" => effort.again = Some(value()?.clone()),
+                "--logs" => effort.logs = Some(value()?.clone()),
                 "--json" => effort.json = Some(value()?.clone()),
                 other => return Err(format!("no such option: {other}")),
             }

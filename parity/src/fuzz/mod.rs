@@ -108,7 +108,7 @@ fn finish(
         let count = shown.entry(kind).or_default();
         *count += 1;
         cases.push(if *count <= effort.show {
-            report(bench, seed, kind)
+            report(bench, seed, kind, effort.logs.as_deref())?
         } else {
             json!({"kind": format!("{kind:?}"), "seed": seed})
         });
@@ -289,16 +289,21 @@ fn all(
 }
 
 /// Shrinks and prints one disagreement.
-fn report(bench: &Bench<'_>, seed: u64, kind: Difference) -> Value {
+fn report(
+    bench: &Bench<'_>,
+    seed: u64,
+    kind: Difference,
+    logs: Option<&str>,
+) -> Result<Value, String> {
     let program = generate::wide(seed);
     if kind == Difference::LinuxCrash {
         println!("\n=== {kind:?}, seed {seed}, {}", program.prog_type);
         print!("{}", program.text());
-        return json!({"kind": format!("{kind:?}"), "seed": seed, "text": program.text()});
+        return Ok(json!({"kind": format!("{kind:?}"), "seed": seed, "text": program.text()}));
     }
     let Some((which, kind)) = bench.who_differs(&program) else {
         println!("\n=== {kind:?}, seed {seed}: not seen again");
-        return json!({"kind": format!("{kind:?}"), "seed": seed, "again": false});
+        return Ok(json!({"kind": format!("{kind:?}"), "seed": seed, "again": false}));
     };
     let until = Instant::now() + PATIENCE;
     let small = shrink::shrink(&program, &mut |candidate| {
@@ -319,7 +324,7 @@ fn report(bench: &Bench<'_>, seed: u64, kind: Difference) -> Value {
         "text": small.text(),
     });
     if kind == Difference::Panic {
-        return case;
+        return Ok(case);
     }
     let (theirs, ours) = bench.answers(&small, which);
     println!("linux: {}", theirs.brief());
@@ -338,13 +343,17 @@ fn report(bench: &Bench<'_>, seed: u64, kind: Difference) -> Value {
         .zip(bench.logs(&small, which))
     {
         if let Some(log) = log {
+            if let Some(folder) = logs {
+                let path = Path::new(folder).join(format!("{seed}-{whose}.log"));
+                std::fs::write(&path, &log).map_err(|e| format!("{}: {e}", path.display()))?;
+            }
             case[format!("{whose}_log")] = end_of(&log).into();
         }
     }
     case["linux"] = theirs.brief().into();
     case["panal"] = ours.brief().into();
     case["otherwise"] = lines.into();
-    case
+    Ok(case)
 }
 
 /// The last lines of a log.

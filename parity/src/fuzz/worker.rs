@@ -148,7 +148,7 @@ impl<'k> Bench<'k> {
         })
     }
 
-    /// Linux's and an engine's log of every instruction, of those that reject.
+    /// Linux's and an engine's log of every instruction.
     pub fn logs(&self, program: &Program, which: usize) -> [Option<String>; 2] {
         [self.linux.log(program), self.panals[which].1.log(program)]
     }

@@ -139,6 +139,35 @@ pub fn refine(a: &mut Scalar, b: &mut Scalar, cond: Condition, width: Width, hol
     }
 }
 
+/// The same for a number that is compared with itself. Linux 6.18 decides no such comparison
+/// beforehand, and narrows the number by what would hold of two: on a way that cannot be taken, so
+/// nothing said there is wrong.
+pub fn refine_itself(n: &mut Scalar, cond: Condition, width: Width, holds: bool) {
+    let (mut a, mut b) = (*n, *n);
+    match (holds, opposite(cond)) {
+        (true, _) => narrow(&mut a, &mut b, cond, width),
+        (false, Some(opposite)) => narrow(&mut a, &mut b, opposite, width),
+        (false, None) => clear_bits(&mut a, &mut b, width),
+    }
+    *n = Scalar {
+        bits: a.bits.intersect(b.bits),
+        smin: a.smin.max(b.smin),
+        smax: a.smax.min(b.smax),
+        umin: a.umin.max(b.umin),
+        umax: a.umax.min(b.umax),
+        s32_min: a.s32_min.max(b.s32_min),
+        s32_max: a.s32_max.min(b.s32_max),
+        u32_min: a.u32_min.max(b.u32_min),
+        u32_max: a.u32_max.min(b.u32_max),
+    };
+    // Once for each side.
+    n.sync();
+    n.sync();
+    if n.is_contradictory() {
+        n.forget_ranges();
+    }
+}
+
 fn narrow(a: &mut Scalar, b: &mut Scalar, cond: Condition, width: Width) {
     match cond {
         Condition::Eq => make_equal(a, b, width),

@@ -7,7 +7,7 @@ mod extend;
 mod scalar;
 mod tnum;
 
-pub use compare::{branch_taken, refine};
+pub use compare::{branch_taken, refine, refine_itself};
 pub use scalar::Scalar;
 pub use tnum::Tnum;
 

@@ -77,11 +77,11 @@ pub fn binary(
             if let Operand::Reg(src) = src {
                 precision::mark_reg(env, st, src)?;
             }
-            pointer::arithmetic(env, st, width, (op, dst, src), &left, &right.num, false)
+            pointer::arithmetic(env, st, width, (op, dst, src), &left, &right, false)
         }
         (true, false) => {
             precision::mark_reg(env, st, dst)?;
-            pointer::arithmetic(env, st, width, (op, dst, src), &right, &left.num, true)
+            pointer::arithmetic(env, st, width, (op, dst, src), &right, &left, true)
         }
         (false, false) if op == AluOp::Sub && env.sees_addresses() => {
             *st.reg_mut(dst) = RegState::UNKNOWN;

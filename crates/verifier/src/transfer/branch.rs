@@ -133,15 +133,11 @@ impl Outcome<'_> {
         // The registers themselves: collecting links may have unlinked them.
         let mut left = *st.reg(self.dst);
         let mut right = self.src.map_or(*self.right, |src| *st.reg(src));
-        domain::refine(&mut left.num, &mut right.num, self.cond, self.width, holds);
         if self.src == Some(self.dst) {
-            domain::refine(
-                &mut left.num,
-                &mut right.num,
-                Condition::Eq,
-                Width::W64,
-                true,
-            );
+            domain::refine_itself(&mut left.num, self.cond, self.width, holds);
+            right.num = left.num;
+        } else {
+            domain::refine(&mut left.num, &mut right.num, self.cond, self.width, holds);
         }
         st.reg_mut(self.dst).num = left.num;
         if let Some(src) = self.src {

@@ -23,10 +23,11 @@ pub fn arithmetic(
     width: Width,
     (op, dst, src): (AluOp, Reg, Operand),
     ptr: &RegState,
-    num: &Scalar,
+    number: &RegState,
     reversed: bool,
 ) -> Check {
     let n = dst.number();
+    let num = &number.num;
     // Bounds that contradict each other come from a path that cannot be.
     let dead = num.is_const() && (num.smin != num.smax || num.umin != num.umax);
     if dead || num.smin > num.smax || num.umin > num.umax {
@@ -70,7 +71,7 @@ pub fn arithmetic(
             "R{n} pointer arithmetic on {name} prohibited"
         ));
     }
-    check_number(num, ptr)?;
+    check_number(number, ptr)?;
     check_offset(ptr)?;
     let alu = PointerAlu {
         op,
@@ -145,10 +146,12 @@ fn allows(ptr: &RegState, op: AluOp, num: &Scalar) -> bool {
     }
 }
 
-fn check_number(num: &Scalar, ptr: &RegState) -> Check {
+/// How far it is from a number that it is linked to counts, too.
+fn check_number(number: &RegState, ptr: &RegState) -> Check {
+    let linked = number.id & RegState::ADD_CONST != 0;
     let off = RegState {
-        num: *num,
-        off: 0,
+        num: number.num,
+        off: if linked { number.off } else { 0 },
         ..*ptr
     };
     check_offset(&off)

@@ -31,6 +31,7 @@ impl Reg {
     pub const COUNT: usize = 11;
 
     /// The register of this number, if there is one.
+    #[inline]
     pub const fn new(number: u8) -> Option<Reg> {
         if number <= 10 {
             Some(Reg(number))
@@ -40,11 +41,13 @@ impl Reg {
     }
 
     /// 0 to 10.
+    #[inline]
     pub const fn number(self) -> u8 {
         self.0
     }
 
     /// 0 to 10, to index a register file.
+    #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -77,6 +80,7 @@ impl Size {
     pub const ALL: [Size; 4] = [Size::B, Size::H, Size::W, Size::DW];
 
     /// 1, 2, 4 or 8.
+    #[inline]
     pub const fn bytes(self) -> u32 {
         match self {
             Size::B => 1,
@@ -436,6 +440,7 @@ pub enum Instruction {
 
 impl Instruction {
     /// How many slots it fills: 1 or 2.
+    #[inline]
     pub const fn slots(&self) -> usize {
         match self {
             Instruction::LoadImm64 { .. } => 2,

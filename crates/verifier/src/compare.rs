@@ -2,7 +2,7 @@
 
 use crate::{
     env::Env,
-    explore::{Precise, StateId},
+    explore::{Precise, Saved, StateId},
     state::{Frame, References, RegKind, RegState, SlotType, Stack, StackSlot, State},
 };
 
@@ -97,7 +97,7 @@ pub fn states(env: &mut Env<'_>, id: StateId, st: &State, exactness: Exactness) 
                 .map_or(saved.slot as usize, |f| f.call_slot as usize);
             let live = env.aux[at].live_regs;
             old.call_slot == new.call_slot
-                && frames(old, new, saved.precise[level], live, exactness, &mut ids)
+                && frames(old, new, &marks(saved, level, live), exactness, &mut ids)
         });
     env.search.ids = map;
     covered
@@ -125,11 +125,34 @@ fn references(old: &References, new: &References, ids: &mut Ids<'_>) -> bool {
             .all(|(a, b)| a.kind == b.kind && a.lock == b.lock && ids.same(a.id, b.id))
 }
 
+/// What of a saved state's frame counts, and what of it exactly.
+struct Marks {
+    precise: Precise,
+    /// Registers that are read later.
+    live: u16,
+    /// Stack slots that count; the others are as if they had never been written.
+    used: u64,
+    /// How many slots there are.
+    slots: usize,
+}
+
+fn marks(saved: &Saved, level: usize, live: u16) -> Marks {
+    let settled = saved.used_slots.get(level);
+    Marks {
+        precise: saved.precise[level],
+        live,
+        used: settled.copied().unwrap_or(u64::MAX),
+        slots: match settled {
+            Some(used) => 64 - used.leading_zeros() as usize,
+            None => saved.state.frames[level].stack.len(),
+        },
+    }
+}
+
 fn frames(
     old: &Frame,
     new: &Frame,
-    precise: Precise,
-    live: u16,
+    marks: &Marks,
     exactness: Exactness,
     ids: &mut Ids<'_>,
 ) -> bool {
@@ -137,10 +160,10 @@ fn frames(
         return false;
     }
     for number in 0..10 {
-        if live & (1 << number) == 0 {
+        if marks.live & (1 << number) == 0 {
             continue;
         }
-        let is_precise = precise.regs & (1 << number) != 0;
+        let is_precise = marks.precise.regs & (1 << number) != 0;
         if !registers(
             &old.regs[number],
             &new.regs[number],
@@ -151,7 +174,7 @@ fn frames(
             return false;
         }
     }
-    stacks(&old.stack, &new.stack, precise.slots, exactness, ids)
+    stacks(&old.stack, &new.stack, marks, exactness, ids)
 }
 
 fn exact(old: &RegState, new: &RegState, ids: &mut Ids<'_>) -> bool {
@@ -249,7 +272,13 @@ fn is_ignored(t: SlotType, rules: Rules) -> bool {
     }
 }
 
-fn stacks(old: &Stack, new: &Stack, precise: u64, exactness: Exactness, ids: &mut Ids<'_>) -> bool {
+fn stacks(
+    old: &Stack,
+    new: &Stack,
+    marks: &Marks,
+    exactness: Exactness,
+    ids: &mut Ids<'_>,
+) -> bool {
     let same_types = exactness != Exactness::NotExact;
     let mut index = 0;
     for (a, b) in old.pieces().zip(new.pieces()) {
@@ -257,12 +286,17 @@ fn stacks(old: &Stack, new: &Stack, precise: u64, exactness: Exactness, ids: &mu
         let a = a.unwrap_or(Stack::NOTHING);
         let b = b.unwrap_or(Stack::NOTHING);
         for (a, b) in a.iter().zip(b) {
-            if index >= old.len() {
+            if index >= marks.slots {
                 return true;
             }
             let is_there = index < new.len();
             let bit = 1 << (index & 63);
             index += 1;
+            let a = if marks.used & bit != 0 {
+                a
+            } else {
+                &StackSlot::INVALID
+            };
             if same_types && (!is_there || a.types != b.types) {
                 return false;
             }
@@ -271,7 +305,7 @@ fn stacks(old: &Stack, new: &Stack, precise: u64, exactness: Exactness, ids: &mu
             if same || a.types.iter().all(|&t| is_ignored(t, ids.rules)) {
                 continue;
             }
-            if !is_there || !slots(a, b, precise & bit != 0, exactness, ids) {
+            if !is_there || !slots(a, b, marks.precise.slots & bit != 0, exactness, ids) {
                 return false;
             }
         }

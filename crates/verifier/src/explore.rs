@@ -4,8 +4,10 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 use panal_uapi::Errno;
+use smallvec::SmallVec;
 
 use crate::{
+    chunks::Chunks,
     env::Env,
     error::{Check, reject},
     liveness::InstanceId,
@@ -41,15 +43,16 @@ pub struct Saved {
     /// Paths from here that are not finished.
     pub branches: u32,
     /// Per frame.
-    pub precise: Vec<Precise>,
+    pub precise: SmallVec<[Precise; 1]>,
     /// Every number is precise, in the states before it too.
     pub all_precise: bool,
     /// How often it pruned a path.
     pub hits: u32,
     /// How often it did not.
     pub misses: u32,
-    /// Dead registers and slots are gone from it.
-    pub cleaned: bool,
+    /// Per frame, once that is settled: the stack slots that count. The others are as if they had
+    /// never been written. Empty before.
+    pub used_slots: SmallVec<[u64; 2]>,
     /// It is no longer compared with.
     pub evicted: bool,
     /// The chain of calls under way, for liveness.
@@ -162,11 +165,11 @@ pub struct Search {
     /// Branches that wait, newest last.
     pub pending: Vec<Pending>,
     /// Saved states.
-    pub saved: Vec<Saved>,
-    /// Those that are compared with, by slot, newest last.
-    pub by_slot: Vec<Vec<StateId>>,
+    pub saved: Chunks<Saved>,
+    /// Those that are compared with, by slot, newest last; with the chain of calls of each.
+    pub by_slot: Vec<Vec<(StateId, InstanceId)>>,
     /// All histories.
-    pub history: Vec<HistoryEntry>,
+    pub history: Chunks<HistoryEntry>,
     /// The entry made for the instruction under way.
     pub current_entry: Option<HistoryRef>,
     /// Loops that were come to.
@@ -405,6 +408,7 @@ fn stop_at_barrier(env: &mut Env<'_>, flow: Check<Flow>) -> Check<Flow> {
     }
 }
 
+#[inline]
 fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check<Flow> {
     let flow = walk_step(env, st, print_state);
     if st.speculative && env.has_barriers() {
@@ -413,6 +417,7 @@ fn path_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check
     flow
 }
 
+#[inline]
 fn walk_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check<Flow> {
     let slot = env.slot;
     env.search.current_entry = None;

@@ -10,6 +10,7 @@ extern crate alloc;
 mod access;
 mod calls;
 mod cfg;
+mod chunks;
 mod compare;
 mod domain;
 mod env;

@@ -137,9 +137,10 @@ pub fn propagate(env: &mut Env<'_>, from: StateId, st: &State, slot: usize) -> C
                 wanted.regs[level & 7] |= 1 << number;
             }
         }
-        if precise.slots != 0 {
+        let used = saved.used_slots.get(level).copied().unwrap_or(u64::MAX);
+        if precise.slots & used != 0 {
             for (index, slot) in frame.stack.spilled() {
-                if precise.slots & (1 << index) != 0 && slot.is_spilled_scalar() {
+                if precise.slots & used & (1 << index) != 0 && slot.is_spilled_scalar() {
                     wanted.slots[level & 7] |= 1 << index;
                 }
             }

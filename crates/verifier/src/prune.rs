@@ -3,13 +3,15 @@
 
 use alloc::{rc::Rc, vec::Vec};
 
+use smallvec::SmallVec;
+
 use crate::{
     compare::{self, Exactness},
     env::Env,
     error::{Check, reject},
     explore::{self, BackEdge, LoopKey, LoopVisit, Precise, Saved, StateId, record},
     precision,
-    state::{Frame, IterState, RegKind, RegState, SlotType, StackSlot, State},
+    state::{IterState, RegKind, RegState, SlotType, StackSlot, State},
 };
 
 /// What was found at a place.
@@ -34,10 +36,11 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
     );
     let mut save = force || (jumps >= 2 && processed >= 8);
     let mut compared = 0u64;
+    let calls = env.liveness.current();
     for index in (0..env.search.by_slot[slot].len()).rev() {
-        let id = env.search.by_slot[slot][index];
+        let (id, its_calls) = env.search.by_slot[slot][index];
         compared += 1;
-        if !same_calls(&env.search.saved(id).state, st) {
+        if its_calls != calls {
             continue;
         }
         clean(env, id);
@@ -164,8 +167,9 @@ fn hit(env: &mut Env<'_>, id: StateId, st: &mut State, cover: Cover) -> Check {
 fn save_state(env: &mut Env<'_>, st: &mut State) {
     let slot = env.slot;
     let id = StateId(env.search.saved.len() as u32);
-    let precise = alloc::vec![Precise::default(); st.frames.len()];
+    let precise = smallvec::smallvec![Precise::default(); st.frames.len()];
     let in_loop = visit_of_loop(env, st, id);
+    let instance = env.liveness.current();
     env.search.saved.push(Saved {
         state: st.clone(),
         slot: slot as u32,
@@ -174,12 +178,12 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         all_precise: false,
         hits: 0,
         misses: 0,
-        cleaned: false,
+        used_slots: SmallVec::new(),
         evicted: false,
-        instance: env.liveness.current(),
+        instance,
         in_loop,
     });
-    env.search.by_slot[slot].push(id);
+    env.search.by_slot[slot].push((id, instance));
     env.search.total_states += 1;
     env.search.held_states += 1;
     env.search.peak_states = env.search.peak_states.max(env.search.held_states);
@@ -221,8 +225,8 @@ fn drop_if_useless(env: &mut Env<'_>, id: StateId) {
     let saved = env.search.saved(id);
     if saved.evicted && saved.branches == 0 && !is_unfinished_loop(env, id) {
         let saved = env.search.saved_mut(id);
-        saved.state.frames = alloc::vec::Vec::new();
-        saved.precise = alloc::vec::Vec::new();
+        saved.state.frames.clear();
+        saved.precise.clear();
     }
 }
 
@@ -350,43 +354,19 @@ fn same_calls(old: &State, st: &State) -> bool {
         })
 }
 
-/// Removes dead registers and stack slots from a finished state.
+/// Settles which stack slots of a finished state count.
 fn clean(env: &mut Env<'_>, id: StateId) {
     let saved = env.search.saved(id);
-    if saved.cleaned || saved.branches != 0 || is_unfinished_loop(env, id) {
+    if !saved.used_slots.is_empty() || saved.branches != 0 || is_unfinished_loop(env, id) {
         return;
     }
     let slot = saved.slot as usize;
     let live_slots = env.liveness.live_at(saved.instance, slot, |call| {
         env.aux.get(call).is_some_and(|aux| aux.calls_callback)
     });
-    for (level, live_slots) in (0..saved_levels(env, id)).zip(live_slots) {
-        let saved = &env.search.saved[id.0 as usize];
-        let at = saved
-            .state
-            .frames
-            .get(level + 1)
-            .map_or(slot, |f| f.call_slot as usize);
-        let live_regs = env.aux[at].live_regs;
-        let frame = &mut env.search.saved[id.0 as usize].state.frames[level];
-        clean_frame(Rc::make_mut(frame), live_regs, live_slots);
-    }
-    env.search.saved_mut(id).cleaned = true;
-}
-
-fn saved_levels(env: &Env<'_>, id: StateId) -> usize {
-    env.search.saved(id).state.frames.len()
-}
-
-fn clean_frame(frame: &mut Frame, live_regs: u16, live_slots: u64) {
-    for (number, reg) in frame.regs.iter_mut().enumerate().take(10) {
-        if live_regs & (1 << number) == 0 {
-            *reg = RegState::NOT_INIT;
-        }
-    }
-    frame
-        .stack
-        .retain(|index, slot| live_slots & (1 << (index & 63)) != 0 || slot.is_special());
+    let frames = saved.state.frames.iter().zip(live_slots);
+    let used = frames.map(|(frame, live)| frame.stack.used(live)).collect();
+    env.search.saved_mut(id).used_slots = used;
 }
 
 /// Whether the iterator that `r1` points to is not drained.
@@ -450,7 +430,7 @@ pub fn previous_visit(env: &Env<'_>, st: &State, slot: usize) -> Option<StateId>
         .get(slot)?
         .iter()
         .rev()
-        .copied()
+        .map(|(id, _)| *id)
         .find(|&id| {
             let saved = env.search.saved(id);
             saved.branches > 0 && saved.state.depth < newest && same_calls(&saved.state, st)

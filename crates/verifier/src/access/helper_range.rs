@@ -204,9 +204,15 @@ pub fn check_stack(
         return Ok(());
     }
     let mut last = None;
-    for at in bytes {
+    let mut at = bytes.start;
+    while at < bytes.end {
         let index = (-1 - at) as usize;
         let slot = &st.frames[frame].stack[index / 8];
+        if slot.types == [SlotType::Misc; 8] {
+            env.liveness.read(env.slot, frame, index / 8);
+            at += (index % 8) as i64 + 1;
+            continue;
+        }
         match slot.types[index % 8] {
             SlotType::Misc => {}
             kind @ (SlotType::Zero | SlotType::Invalid)
@@ -243,6 +249,7 @@ pub fn check_stack(
             last = Some(index / 8);
             env.liveness.read(env.slot, frame, index / 8);
         }
+        at += 1;
     }
     Ok(())
 }
@@ -264,9 +271,14 @@ pub fn fill(env: &mut Env<'_>, st: &mut State, raw: RawBuffer) -> Check {
         AccessKind::Write,
         stack::By::Helper,
     )?;
-    for at in 0..raw.size {
-        if !stack::overwrite_plain(st, raw.reg, at as i32) {
-            stack::write(env, st, raw.reg, at as i32, 1, Stored::Unknown)?;
+    let mut at = 0;
+    while at < raw.size {
+        match stack::overwrite_plain(st, raw.reg, at as i32, raw.size - at) {
+            0 => {
+                stack::write(env, st, raw.reg, at as i32, 1, Stored::Unknown)?;
+                at += 1;
+            }
+            done => at += done,
         }
     }
     Ok(())

@@ -350,26 +350,30 @@ pub fn write(
     }
 }
 
-/// Makes one byte unknown where the slot holds nothing but bytes; false elsewhere. The byte's bounds
-/// were checked.
-pub fn overwrite_plain(st: &mut State, base: Reg, off: i32) -> bool {
+/// Makes bytes unknown where a slot holds nothing but bytes: up to `most` from `off`, as far as the
+/// slot goes. How many; 0 elsewhere. Their bounds were checked.
+pub fn overwrite_plain(st: &mut State, base: Reg, off: i32, most: u32) -> u32 {
     let reg = st.reg(base);
     let (at, _) = reach(reg, off);
     let frame = frame_of(reg);
+    // Addresses go up, indices down.
     let index = (-1 - at) as usize;
     let is_bytes = |t: &SlotType| matches!(t, SlotType::Invalid | SlotType::Misc | SlotType::Zero);
     let Some(slot) = st.frames[frame].stack.get(index / 8) else {
-        return false;
+        return 0;
     };
     if !reg.num.is_const() || !slot.types.iter().all(is_bytes) {
-        return false;
+        return 0;
     }
-    if slot.types[index % 8] != SlotType::Misc || slot.reg.kind != RegKind::NotInit {
+    let last = index % 8;
+    let first = (last + 1).saturating_sub(most as usize);
+    let is_misc = |t: &SlotType| *t == SlotType::Misc;
+    if !slot.types[first..=last].iter().all(is_misc) || slot.reg.kind != RegKind::NotInit {
         let slot = &mut st.frame_at_mut(frame).stack[index / 8];
-        slot.types[index % 8] = SlotType::Misc;
+        slot.types[first..=last].fill(SlotType::Misc);
         slot.reg = RegState::NOT_INIT;
     }
-    true
+    (last + 1 - first) as u32
 }
 
 fn write_fixed(

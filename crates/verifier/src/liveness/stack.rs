@@ -65,19 +65,26 @@ impl Chain {
     }
 }
 
-/// What the instructions of a function do to one frame, by slot from the function's first.
+/// What an instruction does to one frame: a bit for each of its stack slots.
+#[derive(Clone, Copy, Debug)]
+struct Effect {
+    /// Read on some path.
+    reads: u64,
+    /// Overwritten whole on every visit so far; all ones before the first.
+    writes: u64,
+    /// Read from here on.
+    live: u64,
+    /// Union of `live` over the successors.
+    after: u64,
+    /// Overwritten on every way from here to the function's end: kept for callers' frames.
+    always: u64,
+}
+
+/// What the instructions of a function do to one frame.
 #[derive(Debug)]
 struct Masks {
-    /// Read on some path.
-    reads: Vec<u64>,
-    /// Overwritten whole on every visit so far; all ones before the first.
-    writes: Vec<u64>,
-    /// Read from here on.
-    live: Vec<u64>,
-    /// Union of `live` over the successors.
-    after: Vec<u64>,
-    /// Overwritten on every way from here to the function's end: kept for callers' frames.
-    always: Vec<u64>,
+    /// By slot from the function's first.
+    effects: Vec<Effect>,
     /// Slots whose `reads` or `writes` have changed since the last update.
     changed: Vec<u32>,
 }
@@ -116,15 +123,15 @@ impl Instance {
         self.masks[frame].get_or_insert_with(|| {
             let n = visited.len();
             let seen = (0..n as u32).filter(|&at| visited[at as usize]);
+            let effect = |&seen: &bool| Effect {
+                reads: 0,
+                writes: if seen { 0 } else { u64::MAX },
+                live: 0,
+                after: 0,
+                always: u64::MAX,
+            };
             Masks {
-                reads: vec![0; n],
-                writes: visited
-                    .iter()
-                    .map(|&seen| if seen { 0 } else { u64::MAX })
-                    .collect(),
-                live: vec![0; n],
-                after: vec![0; n],
-                always: vec![u64::MAX; n],
+                effects: visited.iter().map(effect).collect(),
                 changed: seen.collect(),
             }
         })
@@ -151,11 +158,12 @@ impl Masks {
                 let mut rest = if goes_on { u64::MAX } else { 0 };
                 for to in [a, b].into_iter().flatten() {
                     let at = (to as u32).wrapping_sub(first) as usize;
-                    rest &= self.always.get(at).copied().unwrap_or(0);
+                    rest &= self.effects.get(at).map_or(0, |e| e.always);
                 }
-                let always = self.writes[index(slot)] | rest;
-                if always != self.always[index(slot)] {
-                    self.always[index(slot)] = always;
+                let effect = &mut self.effects[index(slot)];
+                let always = effect.writes | rest;
+                if always != effect.always {
+                    effect.always = always;
                     predecessors.for_each(slot as usize, |p| work.push(p));
                 }
             }
@@ -163,16 +171,18 @@ impl Masks {
         work.extend(self.changed.drain(..).map(|at| at + first));
         while let Some(slot) = work.pop() {
             let at = index(slot);
-            let before = self.reads[at] | (self.after[at] & !self.writes[at]);
-            if before == self.live[at] {
+            let effect = &mut self.effects[at];
+            let before = effect.reads | (effect.after & !effect.writes);
+            if before == effect.live {
                 continue;
             }
-            self.live[at] = before;
-            let after = &mut self.after;
+            effect.live = before;
+            let effects = &mut self.effects;
             predecessors.for_each(slot as usize, |p| {
-                let grown = after[index(p)] | before;
-                if grown != after[index(p)] {
-                    after[index(p)] = grown;
+                let after = &mut effects[index(p)].after;
+                let grown = *after | before;
+                if grown != *after {
+                    *after = grown;
                     work.push(p);
                 }
             });
@@ -268,9 +278,10 @@ impl StackLiveness {
                 continue;
             }
             let masks = instance.masks_mut(frame);
-            let kept = masks.writes[at] & overwritten;
-            if kept != masks.writes[at] {
-                masks.writes[at] = kept;
+            let writes = &mut masks.effects[at].writes;
+            let kept = *writes & overwritten;
+            if kept != *writes {
+                *writes = kept;
                 masks.changed.push(at as u32);
                 changed = true;
             }
@@ -292,7 +303,7 @@ impl StackLiveness {
             return;
         }
         let masks = instance.masks_mut(frame);
-        let known = &mut masks.reads[at as usize];
+        let known = &mut masks.effects[at as usize].reads;
         if *known | reads != *known {
             *known |= reads;
             masks.changed.push(at);
@@ -339,8 +350,9 @@ impl StackLiveness {
         let mut overwritten = [0; FRAMES];
         for frame in 0..usize::from(instance.chain.depth) {
             if let Some(masks) = &instance.masks[frame] {
-                reads[frame] = masks.live.first().copied().unwrap_or(0);
-                overwritten[frame] = masks.always.first().copied().unwrap_or(0);
+                let first = masks.effects.first();
+                reads[frame] = first.map_or(0, |e| e.live);
+                overwritten[frame] = first.map_or(0, |e| e.always);
             }
         }
         for (frame, reads) in reads.into_iter().enumerate() {
@@ -368,8 +380,8 @@ impl StackLiveness {
             let innermost = usize::from(instance.chain.depth) + 1;
             for (live, masks) in live.iter_mut().zip(&instance.masks).take(innermost) {
                 if let Some(masks) = masks {
-                    let from = if before { &masks.live } else { &masks.after };
-                    *live |= from.get(at).copied().unwrap_or(u64::MAX);
+                    let effect = masks.effects.get(at);
+                    *live |= effect.map_or(u64::MAX, |e| if before { e.live } else { e.after });
                 }
             }
             next = instance.outer;

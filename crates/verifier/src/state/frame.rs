@@ -1,8 +1,9 @@
 //! A function's frame, and the state as a whole.
 
-use alloc::{rc::Rc, vec::Vec};
+use alloc::rc::Rc;
 
 use panal_isa::Reg;
+use smallvec::SmallVec;
 
 use super::{References, RegKind, RegState, Stack, StackSlot};
 use crate::explore::{HistoryRef, StateId};
@@ -96,7 +97,7 @@ pub fn slot_index(offset: i32) -> Option<usize> {
 #[derive(Clone, Debug)]
 pub struct State {
     /// Frames, outermost first; never empty. Shared with saved states until written.
-    pub frames: Vec<Rc<Frame>>,
+    pub frames: SmallVec<[Rc<Frame>; 2]>,
     /// References and locks.
     pub refs: References,
     /// Whether it may sleep here.
@@ -125,7 +126,7 @@ impl State {
     /// A state with one frame.
     pub fn new(frame: Frame) -> State {
         State {
-            frames: alloc::vec![Rc::new(frame)],
+            frames: smallvec::smallvec![Rc::new(frame)],
             refs: References::default(),
             sleepable: false,
             speculative: false,

@@ -181,28 +181,21 @@ impl Stack {
         self.len = self.len.max(slots.min(SLOTS));
     }
 
-    /// Keeps the slots of which `keep` says so; the others become invalid, and those at the end go.
-    pub fn retain(&mut self, keep: impl Fn(usize, &StackSlot) -> bool) {
-        for (at, piece) in self.pieces.iter_mut().enumerate() {
+    /// A bit for each slot of which not all is invalid, and that is in `live` or belongs to an object
+    /// that only helpers may touch.
+    pub fn used(&self, live: u64) -> u64 {
+        let mut used = 0;
+        for (at, piece) in self.pieces.iter().enumerate() {
             let Some(slots) = piece else { continue };
-            let mut used = false;
-            for index in 0..PIECE {
-                if slots[index] == StackSlot::INVALID {
-                    continue;
-                }
-                if keep(at * PIECE + index, &slots[index]) {
-                    used = true;
-                } else {
-                    Rc::make_mut(slots)[index] = StackSlot::INVALID;
+            for (index, slot) in slots.iter().enumerate() {
+                let bit = 1 << (at * PIECE + index);
+                let is_valid = slot.types != [SlotType::Invalid; 8];
+                if is_valid && (live & bit != 0 || slot.is_special()) {
+                    used |= bit;
                 }
             }
-            if !used {
-                *piece = None;
-            }
         }
-        while self.len > 0 && self.get(self.len - 1) == Some(&StackSlot::INVALID) {
-            self.len -= 1;
-        }
+        used
     }
 }
 

@@ -1,8 +1,9 @@
 //! Asks Linux and Panal about the same programs.
 //!
-//! `panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N] [--seed S] [--show N]
+//! `panal-parity fuzz [--engine NAME|all] [--seconds N] [--programs N] [--seed S] [--show N]
 //! [--jobs N] [--json FILE]` generates programs: verdict, return value, packet and maps must agree,
-//! whichever engine runs Panal's. Disagreements are shrunk to minimal texts at the end; the seed that
+//! whichever engine runs Panal's: of all of them (interpreter, machine code, caged, for any CPU) two take
+//! their turn with each program. Disagreements are shrunk to minimal texts at the end; the seed that
 //! is told goes on where a run ended. Exit code 1 after a false accept or another result. `--logs DIR`
 //! keeps both verifiers' logs of what is shown. `--again FILE`
 //! asks again about what a run's JSON lists; `panal-parity write-up FILE docs/parity.md` records it.
@@ -36,8 +37,7 @@ use panal_uapi::{
     profile::Profile,
 };
 
-const USAGE: &str =
-    "usage: panal-parity fuzz [--engine interp|jit|both] [--seconds N] [--programs N]
+const USAGE: &str = "usage: panal-parity fuzz [--engine NAME|all] [--seconds N] [--programs N]
                          [--seed S] [--show N] [--jobs N] [--json FILE] [--again FILE]
                          [--logs DIR]
        panal-parity write-up RUN.json PAGE

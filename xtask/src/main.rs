@@ -26,7 +26,7 @@ Commands:
   parity    ask Linux and Panal about the verifier selftests, write docs/parity.md
   objects   ask Linux and Panal about the programs of real tools, write docs/objects.md
   fuzz-parity [--seconds N] [--programs N] [--seed S] [--show N] [--jobs N]
-              [--engine interp|jit|both] [--json FILE] [--again FILE] [--logs DIR]
+              [--engine NAME|all] [--json FILE] [--again FILE] [--logs DIR]
             ask Linux and Panal about generated programs, compare what they compute
   tools     show which outside tools are here, install what is missing
 

@@ -57,11 +57,15 @@ fn compile(config: &Config, cage: &Cage, executable: &mut Executable) -> Option<
     if config.caged && shape.is_none() {
         return Some("the cage has no shape that machine code can keep to".to_owned());
     }
+    let host = match config.baseline {
+        true => JitOptions::baseline(),
+        false => JitOptions::host(),
+    };
     let options = JitOptions {
         budget: config.budget.is_limited(),
         steps: config.budget.steps(),
         cage: shape.filter(|_| config.caged),
-        ..JitOptions::host()
+        ..host
     };
     Some(executable.compile(options).err()?.to_string())
 }

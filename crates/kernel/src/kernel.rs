@@ -61,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) engine: Engine,
     pub(crate) caged: bool,
     pub(crate) checked: bool,
+    pub(crate) baseline: bool,
 }
 
 /// Settings of a kernel before it is made.
@@ -72,6 +73,7 @@ pub struct Builder {
     engine: Engine,
     caged: bool,
     checked: bool,
+    baseline: bool,
 }
 
 impl Builder {
@@ -124,6 +126,12 @@ impl Builder {
         self
     }
 
+    /// Machine code of what every CPU of its kind has, whatever this one has beyond. For tests.
+    pub fn baseline(mut self, yes: bool) -> Self {
+        self.baseline = yes;
+        self
+    }
+
     /// Makes the kernel.
     pub fn build(self) -> Result<PanalKernel, Failure> {
         let foreign = self.profile.is_some();
@@ -147,6 +155,7 @@ impl Builder {
             engine: self.engine,
             caged: self.caged,
             checked: self.checked,
+            baseline: self.baseline,
         };
         let shared = Arc::new_cyclic(|shared| Shared {
             config,
@@ -190,6 +199,7 @@ impl PanalKernel {
             engine: Engine::default(),
             caged: false,
             checked: false,
+            baseline: false,
         }
     }
 

@@ -1,11 +1,11 @@
 //! How much is tried, and on which of Panal's engines: the options of `fuzz`.
 
-use panal_kernel::Engine;
+use super::engines::{self, Way};
 
 /// What the options say.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Effort {
-    pub engines: Vec<Engine>,
+    pub engines: Vec<Way>,
     pub seconds: u64,
     /// How many programs at most. When it is told, programs that take verifiers long are all asked.
     pub programs: Option<u64>,
@@ -25,7 +25,7 @@ impl Effort {
     /// From arguments; what is wrong with them.
     pub fn parse(args: &[String]) -> Result<Effort, String> {
         let mut effort = Effort {
-            engines: vec![Engine::Interpreter, Engine::MachineCode],
+            engines: engines::ALL.to_vec(),
             seconds: 60,
             programs: None,
             seed: 1,
@@ -44,14 +44,11 @@ impl Effort {
             };
             match flag.as_str() {
                 "--engine" => {
-                    effort.engines = match value()?.as_str() {
-                        "interp" => vec![Engine::Interpreter],
-                        "jit" => vec![Engine::MachineCode],
-                        "both" => vec![Engine::Interpreter, Engine::MachineCode],
-                        other => {
-                            return Err(format!("--engine wants interp, jit or both, not {other}"));
-                        }
-                    };
+                    let name = value()?;
+                    effort.engines = engines::named(name).ok_or_else(|| {
+                        let known = engines::names(&engines::ALL);
+                        format!("--engine wants {known} or all, not {name}")
+                    })?;
                 }
                 "--seconds" => effort.seconds = number(value()?)?,
                 "--programs" => effort.programs = Some(number(value()?)?),
@@ -87,7 +84,7 @@ mod tests {
             ("--seconds soon", "--seconds wants a number, not soon"),
             (
                 "--engine gpu",
-                "--engine wants interp, jit or both, not gpu",
+                "--engine wants interp, jit, cage, baseline or all, not gpu",
             ),
             ("--jobs 0", "--jobs wants at least 1"),
             ("--fast yes", "no such option: --fast"),
@@ -99,7 +96,7 @@ mod tests {
     #[test]
     fn options_are_taken() {
         let effort = parse("--engine jit --seed 7 --programs 3 --jobs 2 --json out").unwrap();
-        assert_eq!(effort.engines, [Engine::MachineCode]);
+        assert_eq!(engines::names(&effort.engines), "jit");
         assert_eq!((effort.seed, effort.programs, effort.jobs), (7, Some(3), 2));
         assert_eq!(effort.json.as_deref(), Some("out"));
     }

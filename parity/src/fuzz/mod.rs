@@ -2,6 +2,7 @@
 
 mod difference;
 mod effort;
+mod engines;
 pub mod page;
 mod worker;
 
@@ -56,7 +57,8 @@ fn attempt(args: &[String], linux: &dyn Kernel) -> Result<u8, String> {
         }
     };
     let (panal, name) = bench.names();
-    println!("{panal} {:?} against {name}", effort.engines);
+    let by = engines::names(&effort.engines);
+    println!("{panal} by {by} against {name}");
     if let Some(run) = &effort.again {
         return again(run, effort.json.as_deref(), &bench);
     }
@@ -117,7 +119,7 @@ fn finish(
         let whole = json!({
             "panal": panal,
             "linux": linux,
-            "engines": format!("{:?}", effort.engines),
+            "engines": engines::names(&effort.engines),
             "jobs": effort.jobs,
             "first_seed": effort.seed,
             "next_seed": effort.seed.wrapping_add(counts.programs),
@@ -311,7 +313,7 @@ fn report(
     });
     let engine = bench.engine(which);
     println!(
-        "\n=== {kind:?}, seed {seed}, {}, {engine:?} ({} parts)",
+        "\n=== {kind:?}, seed {seed}, {}, {engine} ({} parts)",
         small.prog_type,
         small.size()
     );
@@ -319,7 +321,7 @@ fn report(
     let mut case = json!({
         "kind": format!("{kind:?}"),
         "seed": seed,
-        "engine": format!("{engine:?}"),
+        "engine": engine,
         "type": small.prog_type.to_string(),
         "text": small.text(),
     });

@@ -129,7 +129,8 @@ fn now(cases: &[&Value]) -> String {
 
 const HOW: &str = "\
 `cargo xtask fuzz-parity` (`--help` of `cargo xtask` has its options) makes programs from seeds, asks Linux and
-Panal about each, runs those that both accept on three packets with either engine, and compares. Exit
+Panal about each, runs those that both accept on three packets with two of Panal's engines (interpreter,
+machine code, in the cage, for a CPU without extensions: every pair in turn), and compares. Exit
 code 1 after a FalseAccept, a Result or a Panic; `--seed S --programs 1` asks about one program again;
 `--json FILE` writes everything down, and `--again FILE` asks again about what it lists.
 

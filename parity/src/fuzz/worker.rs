@@ -2,10 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use panal_kernel::{Engine, PanalKernel, own_profile};
+use panal_kernel::{PanalKernel, own_profile};
 use panal_uapi::kernel::Kernel;
 
-use super::difference::{Difference, gave_up, rejected_slot};
+use super::{
+    difference::{Difference, gave_up, rejected_slot},
+    engines::{self, Way},
+};
 use crate::{
     ask::{Answer, Judge},
     function, generate,
@@ -21,19 +24,16 @@ pub const HEAVY_ASKED: u64 = 64;
 /// Panal's kernels: one that says which programs are heavy, one for each engine.
 pub struct Kernels {
     sieve: PanalKernel,
-    engines: Vec<(Engine, PanalKernel)>,
+    engines: Vec<(Way, PanalKernel)>,
 }
 
 impl Kernels {
     /// Kernels without any state yet.
-    pub fn new(engines: &[Engine]) -> Result<Kernels, String> {
+    pub fn new(engines: &[Way]) -> Result<Kernels, String> {
         let mut profile = own_profile();
         profile.limits.processed = LIGHT;
         let sieve = PanalKernel::builder().profile(profile).verify_only(true);
-        let engine = |engine: &Engine| {
-            let kernel = PanalKernel::builder().engine(*engine).build();
-            kernel.map(|kernel| (*engine, kernel))
-        };
+        let engine = |way: &Way| way.kernel().map(|kernel| (*way, kernel));
         let failed = |e| format!("Panal: {e}");
         Ok(Kernels {
             sieve: sieve.build().map_err(failed)?,
@@ -50,7 +50,7 @@ impl Kernels {
 pub struct Bench<'k> {
     linux: Judge<'k>,
     sieve: Judge<'k>,
-    panals: Vec<(Engine, Judge<'k>)>,
+    panals: Vec<(Way, Judge<'k>)>,
 }
 
 /// What came of one program.
@@ -91,7 +91,7 @@ impl<'k> Bench<'k> {
         )
     }
 
-    /// Asks everybody about a seed's program; heavy ones only if `all` are wanted or it is their turn.
+    /// Asks Linux and two engines about a seed's program; heavy ones only if `all` are wanted or it is their turn.
     pub fn ask(&self, seed: u64, all: bool) -> Asked {
         let program = generate::wide(seed);
         let mut asked = Asked {
@@ -117,7 +117,9 @@ impl<'k> Bench<'k> {
             let theirs = self.linux.ask(&program, comparable);
             asked.accepted = matches!(theirs, Answer::Accepted(_));
             asked.compared = asked.accepted && comparable;
-            self.panals.iter().find_map(|(_, panal)| {
+            let turn = engines::turn(seed, self.panals.len());
+            turn.into_iter().find_map(|which| {
+                let (_, panal) = self.panals.get(which)?;
                 let ours = panal.ask(&program, comparable);
                 self.kind(&program, panal, &theirs, &ours)
             })
@@ -174,9 +176,9 @@ impl<'k> Bench<'k> {
         (theirs, self.panals[which].1.ask(program, comparable))
     }
 
-    /// Which engine it is.
-    pub fn engine(&self, which: usize) -> Engine {
-        self.panals[which].0
+    /// What an engine is called.
+    pub fn engine(&self, which: usize) -> &'static str {
+        self.panals[which].0.name
     }
 }
 

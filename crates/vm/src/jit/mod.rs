@@ -46,6 +46,14 @@ impl Options {
             cage: None,
         }
     }
+
+    /// What every CPU of this kind has; otherwise likewise.
+    pub fn baseline() -> Self {
+        Options {
+            bmi2: false,
+            ..Self::host()
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "aarch64/emulator.rs"]
+mod emulator;
 #[path = "aarch64/machine.rs"]
 mod machine;
 #[path = "aarch64/random.rs"]
@@ -12,18 +14,19 @@ use common::{
     Home,
     cases::{cases, slots},
 };
-use machine::{Job, Machine, SETTINGS, Setting, interpret};
+use emulator::Emulator;
+use machine::{Job, SETTINGS, Setting, interpret, run};
 use panal_isa::{Slot, assemble::assemble};
 
 /// The emulated CPU, where it is installed.
-fn machine() -> Option<Machine> {
-    Machine::new()
+fn machine() -> Option<Emulator> {
+    machine::emulator()
         .inspect_err(|why| println!("skipped: {why}"))
         .ok()
 }
 
 /// Holds programs to the ends of interpreted ones.
-fn compare(machine: &Machine, names: &[String], jobs: &[Job<'_>], settings: &[Setting]) {
+fn compare(machine: &Emulator, names: &[String], jobs: &[Job<'_>], settings: &[Setting]) {
     let home = Home::new();
     let expected: Vec<_> = jobs
         .iter()
@@ -31,7 +34,7 @@ fn compare(machine: &Machine, names: &[String], jobs: &[Job<'_>], settings: &[Se
         .collect();
     let mut wrong = Vec::new();
     for &setting in settings {
-        let ends = machine.run(&home, jobs, setting);
+        let ends = run(machine, &home, jobs, setting);
         assert_eq!(ends.len(), jobs.len(), "a program ended the emulator");
         for ((name, expected), end) in names.iter().zip(&expected).zip(ends) {
             if end != *expected {
@@ -58,7 +61,7 @@ fn every_instruction_does_what_the_rfc_says() {
     let programs: Vec<_> = cases.iter().map(|case| slots(case, &case.text)).collect();
     let jobs: Vec<Job<'_>> = programs.iter().map(|slots| Job::of(slots)).collect();
     for setting in SETTINGS {
-        let ends = machine.run(&home, &jobs, setting);
+        let ends = run(&machine, &home, &jobs, setting);
         assert_eq!(ends.len(), cases.len(), "a case ended the emulator");
         let wrong: Vec<String> = cases
             .iter()

@@ -198,6 +198,28 @@ u64 gate_mix(u64 a, u64 b, u64 c, u64 d, u64 e)
 	return mixed;
 }
 
+/* A field of a context that is computed: written first, if there is something to write. */
+u64 gate_field(u64 at, u64 value, u64 third)
+{
+	u64 *field = (void *)at;
+	if (value)
+		*field = value + third;
+	return *field * 2 + third;
+}
+
+/* Where an access to an arena is made: in the memory that the program was given. */
+u64 gate_place(u64 pointer, u64 arena, u64 off)
+{
+	return head->memory + ((pointer + off + arena) & 0xff8);
+}
+
+/* A byte of a packet, or less than 0 behind its end. */
+u64 gate_packet(u64 context, u64 at)
+{
+	(void)context;
+	return at < head->memory_size ? ((unsigned char *)head->memory)[at] : (u64)-1;
+}
+
 /* Where machine code finds these functions: branches in a row, at an address that the linker is told. */
 asm(".section .gates, \"ax\", @progbits\n"
     "b gate_refill\n"
@@ -208,6 +230,9 @@ asm(".section .gates, \"ax\", @progbits\n"
     "b gate_stop_unreachable\n"
     "b gate_repeat\n"
     "b gate_mix\n"
+    "b gate_field\n"
+    "b gate_place\n"
+    "b gate_packet\n"
     ".text\n");
 
 static void map_cage(void)

@@ -1,12 +1,6 @@
-//! The emulated CPU: the harness, built by a cross compiler, under qemu.
+//! Programs on the emulated CPU, and the same by the interpreter.
 
-use std::{
-    cell::Cell,
-    fmt::Write as _,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::{cell::Cell, fmt::Write as _};
 
 use panal_isa::Slot;
 use panal_vm::{
@@ -14,15 +8,13 @@ use panal_vm::{
     Stop, TailCallFn,
 };
 
-use crate::common::Home;
+use crate::{
+    common::Home,
+    emulator::{CAGE, Code, Emulator, Memory, gate},
+};
 
-/// Where the harness has its row of branches (`--section-start`).
-const GATES: u64 = 0x100_0000;
-/// Where it has the cage.
-const CAGE: u64 = 0x20_0000_0000;
 /// Bytes that programs are given by `r1`.
 pub const MEMORY: usize = 4096;
-const PAGE: usize = 4096;
 
 /// How programs are compiled.
 #[derive(Clone, Copy, Debug)]
@@ -102,117 +94,33 @@ impl std::fmt::Display for End {
     }
 }
 
-/// The compiled harness, in a directory of its own.
-pub struct Machine {
-    directory: PathBuf,
+/// Runs programs on the emulator, in order. Fewer ends than programs when one brought it down.
+pub fn run(emulator: &Emulator, home: &Home, jobs: &[Job<'_>], setting: Setting) -> Vec<End> {
+    let offset = |address: u64| address - home.cage.base();
+    let memory = Memory {
+        cage_size: home.cage.size(),
+        stack: offset(home.stack.address()),
+        stack_size: home.stack.len() as u64,
+        given: offset(home.memory.address()),
+        given_size: MEMORY as u64,
+    };
+    let codes: Vec<Code> = jobs
+        .iter()
+        .map(|job| Code {
+            bytes: compile(home, job.slots, setting),
+            budget: job.budget,
+            tail: job.tail.map(|tail| compile(home, tail, setting)),
+        })
+        .collect();
+    let ends = emulator.run(&memory, &codes);
+    ends.into_iter()
+        .map(|(how, memory)| End::new(&how, memory))
+        .collect()
 }
 
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-impl Machine {
-    /// Builds the harness, or says why it cannot.
-    pub fn new() -> Result<Machine, String> {
-        let compiler = "aarch64-linux-gnu-gcc";
-        for tool in [compiler, "qemu-aarch64"] {
-            let found = Command::new(tool).arg("--version").output();
-            found.map_err(|_| format!("no {tool}"))?;
-        }
-        if !Path::new("/usr/aarch64-linux-gnu/lib/libc.a").exists() {
-            return Err("no C library for aarch64 (libc6-dev-arm64-cross)".to_owned());
-        }
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("panal-aarch64-{}-{count}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).map_err(|e| e.to_string())?;
-        let machine = Machine { directory };
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aarch64/harness.c");
-        let layout = RunLayout::HERE;
-        let mut command = Command::new(compiler);
-        command.args([
-            "-std=gnu11",
-            "-O2",
-            "-static",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-        ]);
-        command.arg(format!("-Wl,--section-start=.gates={GATES:#x}"));
-        for (name, offset) in [
-            ("SIZE", layout.size),
-            ("FUEL", layout.fuel),
-            ("TAIL_CALLS", layout.tail_calls),
-            ("CAGE_BASE", layout.cage_base),
-            ("CAGE_SIZE", layout.cage_size),
-            ("STACK", layout.stack),
-            ("STACK_TOP", layout.stack_top),
-            ("STOPPED", layout.stopped),
-            ("EXIT", layout.exit),
-            ("TAIL_CONTEXT", layout.tail_context),
-            ("MACHINE", layout.machine),
-        ] {
-            command.arg(format!("-DRUN_{name}={offset}"));
-        }
-        command.arg("-o").arg(machine.directory.join("harness"));
-        let output = command.arg(source).output().map_err(|e| e.to_string())?;
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "the harness: {errors}");
-        Ok(machine)
-    }
-
-    /// Runs programs, in order. Fewer ends than programs when one brought the harness down.
-    pub fn run(&self, home: &Home, jobs: &[Job<'_>], setting: Setting) -> Vec<End> {
-        let toc = (7 + 3 * jobs.len()) * 8;
-        let mut file = vec![0u8; toc.next_multiple_of(PAGE)];
-        let mut words = vec![
-            jobs.len() as u64,
-            CAGE,
-            home.cage.size(),
-            CAGE + (home.stack.address() - home.cage.base()),
-            home.stack.len() as u64,
-            CAGE + (home.memory.address() - home.cage.base()),
-            MEMORY as u64,
-        ];
-        let add = |slots: &[Slot], file: &mut Vec<u8>| {
-            let at = file.len() as u64;
-            file.extend(compile(home, slots, setting));
-            file.resize(file.len().next_multiple_of(PAGE), 0);
-            at
-        };
-        for job in jobs {
-            let tail = job.tail.map_or(0, |tail| add(tail, &mut file));
-            words.extend([add(job.slots, &mut file), job.budget, tail]);
-        }
-        for (place, word) in file.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        let path = self.directory.join("code");
-        std::fs::write(&path, file).expect("a temporary file");
-        let mut command = Command::new("qemu-aarch64");
-        // A CPU of the first version: what the templates assume and no more.
-        command.args(["-cpu", "cortex-a53"]);
-        let output = command
-            .arg(self.directory.join("harness"))
-            .arg(path)
-            .output()
-            .expect("qemu-aarch64 starts");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut ends: Vec<End> = Vec::new();
-        for line in text.lines() {
-            let (how, memory) = line.rsplit_once(' ').expect("a hash");
-            ends.push(End::new(how, u64::from_str_radix(memory, 16).expect("hex")));
-        }
-        ends
-    }
-}
-
-/// A function that stands for an address in the other process.
-fn gate(index: u64) -> u64 {
-    GATES + 4 * index
+/// The emulator, or why it cannot be had.
+pub fn emulator() -> Result<Emulator, String> {
+    Emulator::new(&RunLayout::HERE.named())
 }
 
 /// Machine code for the other process. The cage lies where it is there: no address in a program
@@ -231,12 +139,12 @@ fn compile(home: &Home, slots: &[Slot], setting: Setting) -> Vec<u8> {
         ..JitOptions::host()
     };
     let gates = Aarch64Gates {
-        refill: gate(0),
-        tail_target: gate(1),
-        stop_fault: gate(2),
-        stop_misaligned: gate(3),
-        stop_stack: gate(4),
-        stop_unreachable: gate(5),
+        refill: gate("refill"),
+        tail_target: gate("tail_target"),
+        stop_fault: gate("stop_fault"),
+        stop_misaligned: gate("stop_misaligned"),
+        stop_stack: gate("stop_stack"),
+        stop_unreachable: gate("stop_unreachable"),
     };
     executable
         .compile_for_aarch64(options, &gates)
@@ -258,8 +166,8 @@ unsafe extern "C" fn no_target(_: u64, _: u64, _: u64, _: *mut Run) -> *const Ex
 impl Linkage for There {
     fn helper(&self, id: u32) -> Option<HelperFn> {
         match id {
-            1 => Some(foreign(gate(6))),
-            2 => Some(foreign(gate(7))),
+            1 => Some(foreign(gate("repeat"))),
+            2 => Some(foreign(gate("mix"))),
             _ => None,
         }
     }

@@ -16,6 +16,8 @@ mod cage;
 mod compile;
 mod control;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use core::mem::offset_of;
 
@@ -94,9 +96,20 @@ impl RunLayout {
         machine: offset_of!(Run, machine),
     };
 
-    /// Where the trampoline `fn(run, frame, args, function) -> r0` begins in a program's code, and
-    /// where the entry of its first function in the table before it.
-    pub fn entry(functions: u32) -> (usize, usize) {
-        (table::size(functions as usize), size_of::<u32>())
+    /// All of them by name.
+    pub fn named(&self) -> [(&'static str, usize); 11] {
+        [
+            ("SIZE", self.size),
+            ("FUEL", self.fuel),
+            ("TAIL_CALLS", self.tail_calls),
+            ("CAGE_BASE", self.cage_base),
+            ("CAGE_SIZE", self.cage_size),
+            ("STACK", self.stack),
+            ("STACK_TOP", self.stack_top),
+            ("STOPPED", self.stopped),
+            ("EXIT", self.exit),
+            ("TAIL_CONTEXT", self.tail_context),
+            ("MACHINE", self.machine),
+        ]
     }
 }

@@ -40,6 +40,10 @@ pub const ENGINES: &[Entry] = &[
         make: |program| kernels::panal(program, Engine::MachineCode),
     },
     Entry {
+        name: TIER_2,
+        make: |program| kernels::panal(program, Engine::Optimised),
+    },
+    Entry {
         name: LINUX,
         role: Role::Held,
         make: kernels::linux,

@@ -129,6 +129,9 @@ impl<K: Kernel> Runner for OnKernel<K> {
         if let Some(why) = result.stopped.or(result.interpreted) {
             return Err(why.into());
         }
+        if let Some(why) = result.not_optimised {
+            return Err(format!("not optimised: {why}"));
+        }
         for ring in &self.rings {
             let consumed = self.kernel.ring_buffer_consume(ring, &mut |_| {});
             consumed.map_err(|e| e.to_string())?;

@@ -471,6 +471,10 @@ pub enum Engine {
     /// Machine code, on x86-64 and aarch64: trusts the verifier, unless there is --cage. Elsewhere, and
     /// where memory must not be executable, programs are interpreted, and a note says so
     Jit,
+    /// The optimiser, on x86-64: machine code that is as fast as a compiler's, for programs that run
+    /// often. What it does not take, and everything with --cage, is compiled as by jit, and a note
+    /// says so
+    Opt,
 }
 
 impl Execution {

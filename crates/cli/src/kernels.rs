@@ -38,6 +38,7 @@ pub fn panal(execution: Execution) -> Result<PanalKernel, Problem> {
     let engine = match execution.engine.unwrap_or(Engine::Jit) {
         Engine::Interp => panal_kernel::Engine::Interpreter,
         Engine::Jit => panal_kernel::Engine::MachineCode,
+        Engine::Opt => panal_kernel::Engine::Optimised,
     };
     PanalKernel::builder()
         .engine(engine)

@@ -37,6 +37,8 @@ struct ResultJson<'a> {
     /// Why it was the interpreter, where machine code was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     interpreted: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_optimised: Option<&'a str>,
 }
 
 /// Runs the command; the exit code.
@@ -78,6 +80,9 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
     if let Some(why) = &result.interpreted {
         output::note(&format_args!("{name} is interpreted: {why}"));
     }
+    if let Some(why) = &result.not_optimised {
+        output::note(&format_args!("{name} is not optimised: {why}"));
+    }
     if streams.taken {
         print(&mut anstream::stderr(), &result)?;
         return Ok(DONE);
@@ -96,6 +101,7 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
             stopped: result.stopped.as_deref(),
             engine: result.engine.as_deref(),
             interpreted: result.interpreted.as_deref(),
+            not_optimised: result.not_optimised.as_deref(),
         };
         output::json_line(&mut out, &json)?;
     } else {

@@ -409,6 +409,7 @@ impl<'k> Session<'k> {
         let mut result = TestRunResult {
             engine: executable.map(|e| engine.runs(e).to_owned()),
             interpreted: program.interpreted().map(str::to_owned),
+            not_optimised: program.not_optimised().map(str::to_owned),
             ..TestRunResult::default()
         };
         let begin = Instant::now();

@@ -15,9 +15,27 @@ pub enum Engine {
     /// kernel is told so. Where there is none (another CPU, no executable memory), programs are
     /// interpreted.
     MachineCode,
+    /// Machine code by the optimiser, for hot programs: compiling takes longer. It trusts the
+    /// verifier's proof. What the optimiser does not take, and every program of a kernel that
+    /// confines accesses, is compiled as [`Engine::MachineCode`]: why is told.
+    Optimised,
 }
 
 impl Engine {
+    /// All engines, and what commands call them.
+    pub const ALL: [(&str, Engine); 3] = [
+        ("interp", Engine::Interpreter),
+        ("jit", Engine::MachineCode),
+        ("opt", Engine::Optimised),
+    ];
+
+    /// What commands call it.
+    pub fn name(self) -> &'static str {
+        let mut all = Self::ALL.iter();
+        all.find(|(_, engine)| *engine == self)
+            .map_or("", |(name, _)| name)
+    }
+
     /// Makes a program ready. A program that has no machine code is interpreted; why is told.
     pub(crate) fn prepare(
         config: &Config,
@@ -26,7 +44,7 @@ impl Engine {
     ) -> Option<String> {
         match config.engine {
             Engine::Interpreter => None,
-            Engine::MachineCode => compile(config, cage, executable),
+            Engine::MachineCode | Engine::Optimised => compile(config, cage, executable),
         }
     }
 
@@ -34,16 +52,18 @@ impl Engine {
     pub(crate) fn run(self, executable: &Executable, run: &mut Run, context: u64) -> Outcome {
         match self {
             Engine::Interpreter => executable.run(run, context),
-            Engine::MachineCode => executable.run_compiled(run, context),
+            Engine::MachineCode | Engine::Optimised => executable.run_compiled(run, context),
         }
     }
 
     /// What runs this program, by the name that users have for it.
     pub(crate) fn runs(self, executable: &Executable) -> &'static str {
-        match self {
-            Engine::MachineCode if executable.machine_code_len().is_some() => "jit",
-            _ => "interp",
-        }
+        let runs = match self {
+            _ if executable.machine_code_len().is_none() => Engine::Interpreter,
+            Engine::Optimised if executable.not_optimised().is_some() => Engine::MachineCode,
+            engine => engine,
+        };
+        runs.name()
     }
 
     /// Whether the run's budget counts every instruction.
@@ -62,6 +82,7 @@ fn compile(config: &Config, cage: &Cage, executable: &mut Executable) -> Option<
         false => JitOptions::host(),
     };
     let options = JitOptions {
+        optimise: config.engine == Engine::Optimised,
         budget: config.budget.is_limited(),
         steps: config.budget.steps(),
         cage: shape.filter(|_| config.caged),

@@ -175,6 +175,11 @@ impl Program {
         self.interpreted.as_deref()
     }
 
+    /// Why it is not optimised though the kernel optimises; `None` where it is.
+    pub fn not_optimised(&self) -> Option<&str> {
+        self.executable.as_ref()?.not_optimised()
+    }
+
     /// How many of its runs were stopped, and why the first was; `None` while none was.
     pub fn stops(&self) -> Option<(u64, Stop)> {
         let first = *self.counters.first_stop.get()?;

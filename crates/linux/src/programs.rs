@@ -363,6 +363,7 @@ pub fn test_run(prog: &Fd, run: &TestRun) -> Result<TestRunResult, Failure> {
         stopped: None,
         engine: None,
         interpreted: None,
+        not_optimised: None,
     })
 }
 

@@ -65,7 +65,7 @@ impl Subject {
 }
 
 /// New kernels of Panal's: by interpreter, by interpreter with every access checked against live
-/// objects, by machine code, and by machine code that confines itself. They have as many CPUs as
+/// objects, by machine code, by machine code that confines itself, and by the optimiser. They have as many CPUs as
 /// Linux here counts, so that values of all CPUs compare.
 pub fn panal() -> Vec<Subject> {
     let cpus = linux().map_or(2, |linux| linux.kernel.cpus());
@@ -80,6 +80,7 @@ pub fn panal() -> Vec<Subject> {
         build("cage", |builder| {
             builder.engine(Engine::MachineCode).caged(true)
         }),
+        build("opt", |builder| builder.engine(Engine::Optimised)),
     ]
 }
 

@@ -417,6 +417,9 @@ pub struct TestRunResult {
     pub engine: Option<String>,
     /// Why the program was interpreted though the kernel runs machine code.
     pub interpreted: Option<String>,
+    /// Why the program was not optimised though the kernel optimises.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub not_optimised: Option<String>,
 }
 
 /// What a program is attached to (`BPF_LINK_CREATE` and its elder relatives).

@@ -104,6 +104,11 @@ impl Executable {
         Ok(())
     }
 
+    /// Why the templates compiled it though the optimiser was asked to.
+    pub fn not_optimised(&self) -> Option<&str> {
+        self.machine.as_ref()?.not_optimised()
+    }
+
     /// The machine code of aarch64, made on any host, for a process with these functions; it begins
     /// at a page's start.
     ///

@@ -12,6 +12,8 @@ mod linkage;
 mod lower;
 mod observe;
 mod op;
+#[cfg(all(target_arch = "x86_64", unix))]
+mod opt;
 mod run;
 
 pub use executable::{Executable, Outcome};

@@ -72,7 +72,8 @@ pub(crate) enum Code {
     CastKernel,
     /// Arena pointer to user form: `imm` is the upper half, unless the low half is zero.
     CastUser,
-    /// Calls the helper at `imm`; `off` is 1 for one that calls functions of the program.
+    /// Calls the helper at `imm`, which has `src` arguments; `off` is 1 for one that calls functions of
+    /// the program.
     Helper,
     /// `r0 = &values[*(u32 *)r2]`, or 0: `imm` is the index of the array.
     ArrayLookup,
@@ -85,7 +86,7 @@ pub(crate) enum Code {
 }
 
 /// Which atomic operation; the old value is fetched where the name says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum Atomic {
     Add,
@@ -123,6 +124,23 @@ pub(crate) const SCRATCH: u8 = 11;
 /// The register file's size: a power of two, so that masking keeps any number inside.
 pub(crate) const FILE: usize = 16;
 
+/// Which memory an access is to, where the proof says: kinds that never overlap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Tag {
+    /// Any.
+    #[default]
+    None,
+    /// Frames of this or a calling function.
+    Stack,
+    /// The context.
+    Context,
+    /// Bytes of a packet.
+    Packet,
+    /// Values of maps, arenas: other threads and user space use them meanwhile.
+    Shared,
+}
+
 /// An operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -130,6 +148,8 @@ pub(crate) struct Op {
     pub code: Code,
     pub dst: u8,
     pub src: u8,
+    /// What memory it accesses.
+    pub tag: Tag,
     pub off: i32,
     pub imm: u64,
 }
@@ -140,6 +160,7 @@ impl Op {
             code,
             dst: 0,
             src: 0,
+            tag: Tag::None,
             off: 0,
             imm: 0,
         }

@@ -37,15 +37,18 @@ fn machine_code_does_what_the_rfc_says() {
     let home = Home::new();
     let host = panal_vm::JitOptions::host();
     let mut wrong = Vec::new();
-    for (bmi2, budget, cage) in [
-        (host.bmi2, true, None),
-        (false, true, None),
-        (host.bmi2, false, None),
-        (host.bmi2, true, home.shape()),
-        (false, false, home.shape()),
+    for (bmi2, optimise, budget, cage) in [
+        (host.bmi2, false, true, None),
+        (false, false, true, None),
+        (host.bmi2, false, false, None),
+        (host.bmi2, true, true, None),
+        (false, true, false, None),
+        (host.bmi2, false, true, home.shape()),
+        (false, false, false, home.shape()),
     ] {
         let options = panal_vm::JitOptions {
             bmi2,
+            optimise,
             budget,
             cage,
             ..panal_vm::JitOptions::host()

@@ -160,9 +160,13 @@ proptest! {
             .fold(expected[0], |sum, v| sum.wrapping_mul(31).wrapping_add(*v));
         prop_assert_eq!(home.execute(code.slots()), Ok(folded));
         #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
-        prop_assert_eq!(
-            home.execute_compiled(code.slots(), panal_vm::JitOptions::host()),
-            Ok(folded)
-        );
+        for optimise in [false, true] {
+            let options = panal_vm::JitOptions { optimise, ..panal_vm::JitOptions::host() };
+            prop_assert_eq!(
+                home.execute_compiled(code.slots(), options),
+                Ok(folded),
+                "optimise: {}", optimise
+            );
+        }
     }
 }

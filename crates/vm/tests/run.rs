@@ -2,10 +2,7 @@
 
 mod common;
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicPtr, Ordering},
-};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use common::{Home, Nothing};
 use panal_isa::assemble::assemble;
@@ -15,6 +12,11 @@ use panal_vm::{
 };
 
 fn lower(text: &str, linkage: &dyn Linkage) -> Executable {
+    lower_for(text, linkage, false)
+}
+
+/// With machine code by the optimiser, or by the templates.
+fn lower_for(text: &str, linkage: &dyn Linkage, optimise: bool) -> Executable {
     let slots = assemble(text, &mut ()).unwrap().slots;
     // SAFETY: the helpers of these tests stand any argument.
     let mut executable = unsafe { Executable::from_unproven("test", &slots, linkage) }.unwrap();
@@ -23,10 +25,18 @@ fn lower(text: &str, linkage: &dyn Linkage) -> Executable {
         // SAFETY: where the program's own accesses are at fault, only the interpreter and caged
         // machine code run it.
         unsafe { executable.trust() };
-        executable
-            .compile(panal_vm::JitOptions::host())
-            .expect("executable memory");
+        let options = panal_vm::JitOptions {
+            optimise,
+            ..panal_vm::JitOptions::host()
+        };
+        executable.compile(options).expect("executable memory");
+        if cfg!(target_arch = "x86_64") {
+            let recursion = Some("functions that call themselves are not optimised");
+            let why = executable.not_optimised();
+            assert!(why.is_none() || why == recursion, "{text}: {why:?}");
+        }
     }
+    let _ = optimise;
     executable
 }
 
@@ -46,6 +56,7 @@ fn run(text: &str) -> Outcome {
         ))
     {
         compiled_agrees(&program, &home, outcome);
+        compiled_agrees(&lower_for(text, &Helpers, true), &home, outcome);
     }
     outcome
 }
@@ -215,9 +226,9 @@ fn budgets_end_loops_calls_and_callbacks() {
             "{text}: {outcome:?}"
         );
         #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
-        {
+        for optimise in [false, true] {
             state.budget = 10_000;
-            let outcome = lower(text, &Helpers).run_compiled(&mut state, 0);
+            let outcome = lower_for(text, &Helpers, optimise).run_compiled(&mut state, 0);
             let stopped = matches!(outcome, Err(Stop::Budget { .. }));
             assert!(stopped, "machine code, {text}: {outcome:?}");
         }
@@ -317,24 +328,31 @@ fn exceptions_unwind_everything() {
 
 #[test]
 fn tail_calls_replace_the_frame_and_are_counted() {
-    static SELF: OnceLock<Executable> = OnceLock::new();
+    // Each combination of templates and optimiser: what one calls, the other may have compiled.
+    for (target, caller) in [(false, false), (true, true), (false, true), (true, false)] {
+        tail_calls(target, caller);
+    }
+}
+
+/// Leaks its target: a static one could not be compiled both ways.
+fn tail_calls(optimise_target: bool, optimise_caller: bool) {
     let home = Home::new();
     // Counts its own runs in the context, calls itself, and falls through at the limit.
-    let program = SELF.get_or_init(|| {
-        lower(
-            "r6 = *(u64 *)(r1 + 0)\nr6 += 1\n*(u64 *)(r1 + 0) = r6\nr2 = 0\nr3 = 0\ncall 12\nr0 = r6\nexit",
-            &Helpers,
-        )
-    });
+    let program: &Executable = Box::leak(Box::new(lower_for(
+        "r6 = *(u64 *)(r1 + 0)\nr6 += 1\n*(u64 *)(r1 + 0) = r6\nr2 = 0\nr3 = 0\ncall 12\nr0 = r6\nexit",
+        &Helpers,
+        optimise_target,
+    )));
     TARGET.store(std::ptr::from_ref(program).cast_mut(), Ordering::SeqCst);
     let context = home.cage.allocate(64, 8).unwrap();
     let mut state = home.run();
     assert_eq!(program.run(&mut state, context.address()), Ok(34));
     // From a subprogram, the target's return value goes to the caller.
     let context = home.cage.allocate(64, 8).unwrap();
-    let outer = lower(
+    let outer = lower_for(
         "r7 = 1000\ncall f\nr0 += r7\nexit\nf:\nr2 = 0\nr3 = 0\ncall 12\nr0 = 0\nexit",
         &Helpers,
+        optimise_caller,
     );
     assert_eq!(outer.run(&mut home.run(), context.address()), Ok(1000 + 33));
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
@@ -349,8 +367,14 @@ fn tail_calls_replace_the_frame_and_are_counted() {
         assert_eq!(outcome, Ok(1000 + 33));
     }
     // An index that leads nowhere falls through.
-    let missing = lower("r2 = 0\nr3 = 1\ncall 12\nr0 = 5\nexit", &Helpers);
+    let missing = lower_for(
+        "r2 = 0\nr3 = 1\ncall 12\nr0 = 5\nexit",
+        &Helpers,
+        optimise_caller,
+    );
     assert_eq!(missing.run(&mut home.run(), 0), Ok(5));
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), unix))]
+    assert_eq!(missing.run_compiled(&mut home.run(), 0), Ok(5));
 }
 
 #[test]

@@ -84,7 +84,7 @@ mod tests {
             ("--seconds soon", "--seconds wants a number, not soon"),
             (
                 "--engine gpu",
-                "--engine wants interp, jit, cage, baseline or all, not gpu",
+                "--engine wants interp, jit, cage, baseline, opt, opt-baseline or all, not gpu",
             ),
             ("--jobs 0", "--jobs wants at least 1"),
             ("--fast yes", "no such option: --fast"),

@@ -25,7 +25,7 @@ const fn way(name: &'static str, engine: Engine) -> Way {
 }
 
 /// All of them.
-pub const ALL: [Way; 4] = [
+pub const ALL: [Way; 6] = [
     way("interp", Engine::Interpreter),
     way("jit", Engine::MachineCode),
     Way {
@@ -35,6 +35,11 @@ pub const ALL: [Way; 4] = [
     Way {
         baseline: true,
         ..way("baseline", Engine::MachineCode)
+    },
+    way("opt", Engine::Optimised),
+    Way {
+        baseline: true,
+        ..way("opt-baseline", Engine::Optimised)
     },
 ];
 
@@ -96,7 +101,7 @@ mod tests {
 
     #[test]
     fn ways_are_found_by_name() {
-        assert_eq!(names(&named("all").unwrap()), "interp, jit, cage, baseline");
+        assert_eq!(names(&named("all").unwrap()), "interp, jit, cage, baseline, opt, opt-baseline");
         assert_eq!(names(&named("cage").unwrap()), "cage");
         assert_eq!(named("gpu"), None);
     }

@@ -191,20 +191,26 @@ impl<'k> Running<'k> {
     /// Says which programs have no machine code though it was asked for: once for each reason.
     fn tell_interpreted(&mut self, json: bool) -> Result<(), Problem> {
         let programs = self.printing.map_or_else(Vec::new, PanalKernel::programs);
-        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for program in &programs {
-            if let Some(why) = program.interpreted() {
-                reasons.entry(why).or_default().push(program.name());
+            let less = [
+                ("interpreted", program.interpreted()),
+                ("not_optimised", program.not_optimised()),
+            ];
+            for (how, why) in less {
+                if let Some(why) = why {
+                    reasons.entry((how, why)).or_default().push(program.name());
+                }
             }
         }
-        for (why, names) in reasons {
+        for ((how, why), names) in reasons {
             if json {
-                let interpreted = json!({"programs": names, "why": why});
-                writeln!(self.out, "{}", json!({ "interpreted": interpreted }))?;
+                let said = json!({"programs": names, "why": why});
+                writeln!(self.out, "{}", json!({ how: said }))?;
             }
             let verb = if names.len() == 1 { "is" } else { "are" };
-            let names = names.join(", ");
-            output::note(&format_args!("{names} {verb} interpreted: {why}"));
+            let (names, how) = (names.join(", "), how.replace('_', " "));
+            output::note(&format_args!("{names} {verb} {how}: {why}"));
         }
         Ok(())
     }

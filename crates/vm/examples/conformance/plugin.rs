@@ -14,6 +14,8 @@ enum Engine {
     Interp,
     /// Machine code that trusts the program, as one does a proven one.
     Jit,
+    /// Machine code by the optimiser.
+    Opt,
     /// Machine code in a cage.
     Cage,
 }
@@ -50,8 +52,9 @@ fn parse(arguments: &[String]) -> Result<(Vec<u8>, Engine), String> {
                 engine = match words.next() {
                     Some((_, "interp")) => Engine::Interp,
                     Some((_, "jit")) => Engine::Jit,
+                    Some((_, "opt")) => Engine::Opt,
                     Some((_, "cage")) => Engine::Cage,
-                    _ => return Err("--engine: interp, jit or cage".to_owned()),
+                    _ => return Err("--engine: interp, jit, opt or cage".to_owned()),
                 };
             }
             other => return Err(format!("unknown option `{other}`: there is --engine")),
@@ -112,11 +115,14 @@ fn execute(code: &Code, memory: &[u8], engine: Engine) -> Result<u64, String> {
 fn compile(program: &mut Executable, engine: Engine, cage: &Cage) -> Result<(), String> {
     let options = match engine {
         Engine::Interp => return Ok(()),
-        Engine::Jit => {
+        Engine::Jit | Engine::Opt => {
             // SAFETY: whoever chooses this engine vouches for the program; the suite's own ones stay
             // in their memory. `--engine cage` needs no such trust.
             unsafe { program.trust() };
-            JitOptions::host()
+            JitOptions {
+                optimise: matches!(engine, Engine::Opt),
+                ..JitOptions::host()
+            }
         }
         Engine::Cage => JitOptions {
             cage: CageShape::new(cage.base(), cage.size()),

@@ -5,15 +5,18 @@
 pub(crate) mod aarch64;
 mod cage;
 mod pages;
-mod plan;
-mod runtime;
-mod table;
+pub(crate) mod plan;
+pub(crate) mod runtime;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-use alloc::vec::Vec;
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::fmt;
 
 use crate::{Executable, Run, Stop};
@@ -21,12 +24,17 @@ use crate::{Executable, Run, Stop};
 pub use cage::CageShape;
 use pages::Pages;
 pub use pages::PagesError;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64::x86;
 
 /// What the templates may use and must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whether the CPU has BMI2 (shifts by a register without `cl`).
     pub bmi2: bool,
+    /// Whether the optimiser compiles, where it can; otherwise, and for what it does not take, the
+    /// templates do.
+    pub optimise: bool,
     /// Whether jumps back and calls count against the run's budget.
     pub budget: bool,
     /// Steps that every run's budget has at least. Without a cage, a program that the proof shows to
@@ -37,10 +45,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// What this CPU has; with a budget, without a cage.
+    /// What this CPU has; templates, with a budget, without a cage.
     pub fn host() -> Self {
         Options {
             bmi2: has_bmi2(),
+            optimise: false,
             budget: true,
             steps: 0,
             cage: None,
@@ -99,6 +108,8 @@ impl core::error::Error for JitError {}
 pub(crate) struct Machine {
     pages: Pages,
     cage: Option<CageShape>,
+    /// Why it is not the optimiser's, which was asked for.
+    not_optimised: Option<String>,
 }
 
 impl Machine {
@@ -115,6 +126,11 @@ impl Machine {
     /// The machine code.
     pub fn bytes(&self) -> &[u8] {
         self.pages.bytes()
+    }
+
+    /// Why the templates compiled it though the optimiser was asked to.
+    pub fn not_optimised(&self) -> Option<&str> {
+        self.not_optimised.as_deref()
     }
 
     /// Bytes of machine code.
@@ -141,12 +157,28 @@ impl Machine {
 
 /// Compiles a lowered program.
 pub(crate) fn compile(executable: &Executable, options: Options) -> Result<Machine, JitError> {
-    let code = templates(executable, options)?;
+    let (code, not_optimised) = match options.optimise.then(|| optimised(executable, options)) {
+        Some(Ok(code)) => (code, None),
+        Some(Err(why)) => (templates(executable, options)?, Some(why)),
+        None => (templates(executable, options)?, None),
+    };
     let pages = Pages::new(&code).map_err(JitError::Pages)?;
     Ok(Machine {
         pages,
         cage: options.cage,
+        not_optimised,
     })
+}
+
+/// The optimiser's code, or why there is none.
+fn optimised(executable: &Executable, options: Options) -> Result<Vec<u8>, String> {
+    #[cfg(target_arch = "x86_64")]
+    return crate::opt::compile(executable, options).map_err(|why| why.to_string());
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (executable, options);
+        Err("there is no optimiser for this CPU".to_string())
+    }
 }
 
 /// The templates of this CPU.

@@ -25,6 +25,8 @@ pub struct Plan {
     loops: Vec<(u32, u32)>,
     /// Whether entries compare the stack for all the calls that follow, so that calls need not.
     pub stack_is_static: bool,
+    /// Whether steps are counted anywhere.
+    pub counts: bool,
 }
 
 /// A function of the program.
@@ -120,6 +122,7 @@ impl Plan {
                 None => Vec::new(),
             },
             stack_is_static: depths.is_some(),
+            counts: counting != Counting::Nowhere,
         };
         plan.choose_counted(executable, counting);
         plan

@@ -24,7 +24,7 @@ const CALLBACK_STEPS: i64 = 8;
 /// # Safety
 /// `base` is the start of a compiled program's pages, which live as long as the run; `run` is live
 /// and was made as [`Run::new`] demands; `frame` lies on its stack.
-pub(super) unsafe fn enter(
+pub(crate) unsafe fn enter(
     base: *const u8,
     index: u32,
     run: *mut Run,
@@ -94,7 +94,7 @@ unsafe fn call_back(
 ///
 /// # Safety
 /// Called by machine code: `run` is its run, `find` the [`TailCallFn`] of the operation.
-pub(super) unsafe extern "C" fn tail_target(
+pub(crate) unsafe extern "C" fn tail_target(
     ctx: u64,
     map: u64,
     index: u64,
@@ -135,7 +135,7 @@ pub(super) unsafe extern "C" fn tail_target(
 ///
 /// # Safety
 /// Called by machine code with its run, whose fuel is below 0: it was charged already.
-pub(super) unsafe extern "C" fn refill(run: *mut Run, slot: u32) {
+pub(crate) unsafe extern "C" fn refill(run: *mut Run, slot: u32) {
     // SAFETY: the caller's promise.
     let run = unsafe { &mut *run };
     if let Err(stop) = run.refill(0, slot) {
@@ -144,11 +144,11 @@ pub(super) unsafe extern "C" fn refill(run: *mut Run, slot: u32) {
 }
 
 /// Ends a run because of an access.
-pub(super) type Stopper = unsafe extern "C" fn(*mut Run, u64, u32, u32, u32);
+pub(crate) type Stopper = unsafe extern "C" fn(*mut Run, u64, u32, u32, u32);
 
 /// # Safety
 /// Called by machine code with its run.
-pub(super) unsafe extern "C" fn stop_fault(
+pub(crate) unsafe extern "C" fn stop_fault(
     run: *mut Run,
     address: u64,
     slot: u32,
@@ -167,7 +167,7 @@ pub(super) unsafe extern "C" fn stop_fault(
 
 /// # Safety
 /// Called by machine code with its run.
-pub(super) unsafe extern "C" fn stop_misaligned(
+pub(crate) unsafe extern "C" fn stop_misaligned(
     run: *mut Run,
     address: u64,
     slot: u32,
@@ -185,14 +185,14 @@ pub(super) unsafe extern "C" fn stop_misaligned(
 
 /// # Safety
 /// Called by machine code with its run.
-pub(super) unsafe extern "C" fn stop_stack(run: *mut Run, slot: u32) {
+pub(crate) unsafe extern "C" fn stop_stack(run: *mut Run, slot: u32) {
     // SAFETY: the caller's promise.
     unsafe { (*run).stop(Stop::Stack { slot }) }
 }
 
 /// # Safety
 /// Called by machine code with its run.
-pub(super) unsafe extern "C" fn stop_unreachable(run: *mut Run, slot: u32) {
+pub(crate) unsafe extern "C" fn stop_unreachable(run: *mut Run, slot: u32) {
     // SAFETY: the caller's promise.
     unsafe { (*run).stop(Stop::Unreachable { slot }) }
 }

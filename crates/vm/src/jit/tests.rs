@@ -38,6 +38,7 @@ fn check(compile: impl Fn(usize) -> Result<Vec<u8>, JitError>) {
 fn options() -> Options {
     Options {
         bmi2: false,
+        optimise: false,
         budget: true,
         steps: 0,
         cage: None,

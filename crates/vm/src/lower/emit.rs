@@ -2,13 +2,13 @@
 
 use alloc::{vec, vec::Vec};
 
-use panal_verifier::Fact;
+use panal_verifier::{Fact, Region};
 
 use super::{LowerError, Source, functions, name_of};
 use crate::{
     Executable, IndexedValues, Linkage,
     executable::Function,
-    op::{Code, Op},
+    op::{Code, Op, Tag},
 };
 
 /// No operation: the slot is dead or no instruction begins there.
@@ -84,9 +84,21 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    pub fn emit(&mut self, op: Op) {
+    pub fn emit(&mut self, mut op: Op) {
+        op.tag = self.tag();
         self.ops.push(op);
         self.slots.push(self.slot);
+    }
+
+    /// What the instruction accesses, where no two kinds overlap.
+    fn tag(&self) -> Tag {
+        match self.fact().access.map(|access| access.region) {
+            Some(Region::Stack) => Tag::Stack,
+            Some(Region::Context) => Tag::Context,
+            Some(Region::Packet) => Tag::Packet,
+            Some(Region::MapValue { .. } | Region::Arena) => Tag::Shared,
+            Some(Region::Btf | Region::Socket | Region::Memory) | None => Tag::None,
+        }
     }
 
     /// The number of the next operation.

@@ -18,6 +18,9 @@ const MAP_LOOKUP_ELEM: u32 = 1;
 const TAIL_CALL: u32 = 12;
 const LOOP: u32 = 181;
 
+/// Arguments that a call has at most.
+const MOST_ARGUMENTS: u8 = 5;
+
 /// The number of a register.
 pub(super) fn number(reg: Reg) -> u8 {
     reg.number()
@@ -251,6 +254,18 @@ impl Emitter<'_> {
         self.emit_jump(op, offset);
     }
 
+    /// How many arguments a helper has at most, by the signatures that the verifier goes by.
+    fn arguments(&self, id: u32) -> u8 {
+        let known = self.source.proven.then(|| panal_uapi::helpers::by_id(id));
+        let Some(helper) = known.flatten() else {
+            return MOST_ARGUMENTS;
+        };
+        let variants = helper.variants.iter().map(|(_, signature)| signature);
+        let signatures = variants.chain([&helper.signature]);
+        let most = signatures.map(|s| s.args.len() as u8).max();
+        most.unwrap_or(MOST_ARGUMENTS)
+    }
+
     fn call(&mut self, target: CallTarget) -> Result<(), LowerError> {
         let slot = self.slot;
         match target {
@@ -274,6 +289,7 @@ impl Emitter<'_> {
                     self.note_loop();
                 }
                 self.emit(Op {
+                    src: self.arguments(id),
                     off: (!self.source.proven || calls_back(id)).into(),
                     imm: address(function),
                     ..Op::new(Code::Helper)
@@ -284,6 +300,7 @@ impl Emitter<'_> {
                 let btf_id = u32::try_from(id).map_err(|_| missing)?;
                 let link = self.linkage.kfunc(btf_id).ok_or(missing)?;
                 self.emit(Op {
+                    src: MOST_ARGUMENTS,
                     off: 1,
                     imm: address(link.function),
                     ..Op::new(Code::Helper)
@@ -329,6 +346,7 @@ impl Emitter<'_> {
                     ..Op::new(Code::Mov64K)
                 });
                 self.emit(Op {
+                    src: 2,
                     imm: address(function),
                     ..Op::new(Code::Helper)
                 });

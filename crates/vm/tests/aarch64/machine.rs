@@ -132,6 +132,7 @@ fn compile(home: &Home, slots: &[Slot], setting: Setting) -> Vec<u8> {
     unsafe { executable.trust() };
     let options = JitOptions {
         bmi2: false,
+        optimise: false,
         budget: setting.budget,
         cage: setting
             .cage

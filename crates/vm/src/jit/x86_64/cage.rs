@@ -76,6 +76,7 @@ impl Round<'_> {
             Mem {
                 base,
                 index: None,
+                scale: 0,
                 disp: 0,
             } => self.x.mov(W::Q, TEMP, base),
             last => self.x.lea(W::Q, TEMP, last),

@@ -35,6 +35,7 @@ fn indexed(base: Gpr, index: Gpr, disp: i32) -> Mem {
     Mem {
         base,
         index: Some(index),
+        scale: 0,
         disp,
     }
 }

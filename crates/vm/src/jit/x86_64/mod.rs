@@ -11,7 +11,7 @@ mod compile;
 mod control;
 mod fuse;
 mod memory;
-mod x86;
+pub(crate) mod x86;
 
 use super::{JitError, Options, runtime, table};
 

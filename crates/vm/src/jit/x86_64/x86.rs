@@ -29,6 +29,26 @@ pub enum Gpr {
 }
 
 impl Gpr {
+    /// All, by their numbers.
+    pub const ALL: [Gpr; 16] = [
+        Gpr::Rax,
+        Gpr::Rcx,
+        Gpr::Rdx,
+        Gpr::Rbx,
+        Gpr::Rsp,
+        Gpr::Rbp,
+        Gpr::Rsi,
+        Gpr::Rdi,
+        Gpr::R8,
+        Gpr::R9,
+        Gpr::R10,
+        Gpr::R11,
+        Gpr::R12,
+        Gpr::R13,
+        Gpr::R14,
+        Gpr::R15,
+    ];
+
     const fn low(self) -> u8 {
         self as u8 & 7
     }
@@ -83,11 +103,31 @@ pub enum Cc {
     G = 15,
 }
 
-/// `[base + index + disp]`
+impl Cc {
+    /// What holds where this does not.
+    pub const fn inverted(self) -> Cc {
+        match self {
+            Cc::B => Cc::Ae,
+            Cc::Ae => Cc::B,
+            Cc::E => Cc::Ne,
+            Cc::Ne => Cc::E,
+            Cc::Be => Cc::A,
+            Cc::A => Cc::Be,
+            Cc::L => Cc::Ge,
+            Cc::Ge => Cc::L,
+            Cc::Le => Cc::G,
+            Cc::G => Cc::Le,
+        }
+    }
+}
+
+/// `[base + (index << scale) + disp]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mem {
     pub base: Gpr,
     pub index: Option<Gpr>,
+    /// At most 3.
+    pub scale: u8,
     pub disp: i32,
 }
 
@@ -96,6 +136,7 @@ pub const fn at(base: Gpr, disp: i32) -> Mem {
     Mem {
         base,
         index: None,
+        scale: 0,
         disp,
     }
 }
@@ -154,7 +195,7 @@ impl Code {
         if mem.index.is_some() || mem.base.low() == 4 {
             self.byte(mode << 6 | reg << 3 | 4);
             let index = mem.index.map_or(4, Gpr::low);
-            self.byte(index << 3 | mem.base.low());
+            self.byte(mem.scale << 6 | index << 3 | mem.base.low());
         } else {
             self.byte(mode << 6 | reg << 3 | mem.base.low());
         }
@@ -225,6 +266,47 @@ impl Code {
         self.rm(w, &[(op as u8) << 3 | 3], dst, mem, false);
     }
 
+    /// `[mem] op= src`, of `bytes` bytes
+    pub fn alu_store(&mut self, bytes: u8, op: Alu, mem: Mem, src: Gpr) {
+        let opcode = (op as u8) << 3;
+        match bytes {
+            1 => self.rm(W::D, &[opcode], src, mem, true),
+            2 => {
+                self.byte(0x66);
+                self.rm(W::D, &[opcode | 1], src, mem, false);
+            }
+            4 => self.rm(W::D, &[opcode | 1], src, mem, false),
+            _ => self.rm(W::Q, &[opcode | 1], src, mem, false),
+        }
+    }
+
+    /// `[mem] op= imm`, of `bytes` bytes
+    pub fn alu_store_imm(&mut self, bytes: u8, op: Alu, mem: Mem, imm: i32) {
+        match bytes {
+            1 => {
+                self.ext_rm(W::D, &[0x80], op as u8, mem, false);
+                self.byte(imm as u8);
+            }
+            2 if i8::try_from(imm).is_ok() => {
+                self.byte(0x66);
+                self.ext_rm(W::D, &[0x83], op as u8, mem, false);
+                self.byte(imm as u8);
+            }
+            2 => {
+                self.byte(0x66);
+                self.ext_rm(W::D, &[0x81], op as u8, mem, false);
+                self.bytes.extend_from_slice(&(imm as i16).to_le_bytes());
+            }
+            4 => self.alu_mem_imm(W::D, op, mem, imm),
+            _ => self.alu_mem_imm(W::Q, op, mem, imm),
+        }
+    }
+
+    /// `dst = src` if the condition holds
+    pub fn cmov(&mut self, w: W, cc: Cc, dst: Gpr, src: Gpr) {
+        self.rr(w, &[0x0f, 0x40 | cc as u8], dst, src);
+    }
+
     /// `[mem] op= imm`
     pub fn alu_mem_imm(&mut self, w: W, op: Alu, mem: Mem, imm: i32) {
         if i8::try_from(imm).is_ok() {
@@ -250,6 +332,27 @@ impl Code {
     /// `dst *= src`
     pub fn imul(&mut self, w: W, dst: Gpr, src: Gpr) {
         self.rr(w, &[0x0f, 0xaf], dst, src);
+    }
+
+    /// `dst *= [mem]`
+    pub fn imul_load(&mut self, w: W, dst: Gpr, mem: Mem) {
+        self.rm(w, &[0x0f, 0xaf], dst, mem, false);
+    }
+
+    /// `dst = [mem] * imm`
+    pub fn imul_load_imm(&mut self, w: W, dst: Gpr, mem: Mem, imm: i32) {
+        if i8::try_from(imm).is_ok() {
+            self.rm(w, &[0x6b], dst, mem, false);
+            self.byte(imm as u8);
+        } else {
+            self.rm(w, &[0x69], dst, mem, false);
+            self.imm32(imm);
+        }
+    }
+
+    /// `rdx:rax = rax * src`
+    pub fn mul(&mut self, w: W, src: Gpr) {
+        self.ext(w, 0xf7, 4, src);
     }
 
     /// `dst = src * imm`
@@ -317,6 +420,22 @@ impl Code {
     /// `dst = rotate_left(dst, imm)`
     pub fn rol(&mut self, w: W, dst: Gpr, imm: u8) {
         self.ext(w, 0xc1, 0, dst);
+        self.byte(imm);
+    }
+
+    /// `dst = rotate_left(dst, cl)`
+    pub fn rol_cl(&mut self, w: W, dst: Gpr) {
+        self.ext(w, 0xd3, 0, dst);
+    }
+
+    /// `dst = rotate_right(src, imm)` (BMI2)
+    pub fn rorx(&mut self, w: W, dst: Gpr, src: Gpr, imm: u8) {
+        // VEX: inverted R, X, B, map 0F3A; W, no second source, pp = F2.
+        self.byte(0xc4);
+        self.byte((dst.high() ^ 1) << 7 | 1 << 6 | (src.high() ^ 1) << 5 | 3);
+        self.byte(u8::from(w == W::Q) << 7 | 15 << 3 | 3);
+        self.byte(0xf0);
+        self.byte(0xc0 | dst.low() << 3 | src.low());
         self.byte(imm);
     }
 
@@ -454,6 +573,34 @@ impl Code {
     pub fn pop(&mut self, reg: Gpr) {
         self.rex(W::D, 0, 0, reg.high(), false);
         self.byte(0x58 | reg.low());
+    }
+
+    /// `push imm`, sign-extended
+    pub fn push_imm(&mut self, imm: i32) {
+        self.byte(0x68);
+        self.imm32(imm);
+    }
+
+    /// Instructions that do nothing up to a multiple of `to`, at most 16.
+    pub fn align(&mut self, to: usize) {
+        // The forms that Intel recommends (SDM volume 2, NOP).
+        const NOPS: [&[u8]; 9] = [
+            &[0x90],
+            &[0x66, 0x90],
+            &[0x0f, 0x1f, 0x00],
+            &[0x0f, 0x1f, 0x40, 0],
+            &[0x0f, 0x1f, 0x44, 0, 0],
+            &[0x66, 0x0f, 0x1f, 0x44, 0, 0],
+            &[0x0f, 0x1f, 0x80, 0, 0, 0, 0],
+            &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+            &[0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+        ];
+        let mut left = self.here().next_multiple_of(to) - self.here();
+        while left > 0 {
+            let nop = NOPS[left.min(NOPS.len()) - 1];
+            self.bytes.extend_from_slice(nop);
+            left -= nop.len();
+        }
     }
 
     /// `push [mem]`

@@ -140,6 +140,7 @@ fn places() -> Vec<Mem> {
                 all.push(Mem {
                     base,
                     index: Some(index),
+                    scale: 0,
                     disp,
                 });
             }

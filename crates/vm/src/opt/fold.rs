@@ -1,0 +1,673 @@
+//! Rules that simplify one node. Each gives a value of the same meaning, never a costlier one.
+
+use panal_isa::Width::{self, W32, W64};
+
+use super::{
+    ir::{Bin, Cond, Node, Place, Test, Value},
+    known,
+    rewrite::Rewriter,
+};
+
+const LOW: u64 = 0xffff_ffff;
+
+const fn mask(bits: u32) -> u64 {
+    if bits >= 64 {
+        u64::MAX
+    } else {
+        (1 << bits) - 1
+    }
+}
+
+const fn width_bits(width: Width) -> u32 {
+    match width {
+        W32 => 32,
+        W64 => 64,
+    }
+}
+
+/// What the interpreter would compute.
+fn compute(bin: Bin, width: Width, a: u64, b: u64) -> u64 {
+    let (sa, sb) = (a as i64, b as i64);
+    let (da, db) = (a as u32, b as u32);
+    let wide = width == W64;
+    let count = b as u32 & (width_bits(width) - 1);
+    match bin {
+        Bin::Add => a.wrapping_add(b) & mask(width_bits(width)),
+        Bin::Sub => a.wrapping_sub(b) & mask(width_bits(width)),
+        Bin::Mul => a.wrapping_mul(b) & mask(width_bits(width)),
+        Bin::And => a & b & mask(width_bits(width)),
+        Bin::Or => (a | b) & mask(width_bits(width)),
+        Bin::Xor => (a ^ b) & mask(width_bits(width)),
+        Bin::Shl => a << count & mask(width_bits(width)),
+        Bin::Shr if wide => a >> count,
+        Bin::Shr => u64::from(da >> count),
+        Bin::Sar if wide => (sa >> count) as u64,
+        Bin::Sar => u64::from((da as i32 >> count) as u32),
+        Bin::Rol if wide => a.rotate_left(count),
+        Bin::Rol => u64::from(da.rotate_left(count)),
+        Bin::UDiv if wide => a.checked_div(b).unwrap_or(0),
+        Bin::UDiv => u64::from(da.checked_div(db).unwrap_or(0)),
+        Bin::UMod if wide => a.checked_rem(b).unwrap_or(a),
+        Bin::UMod => u64::from(da.checked_rem(db).unwrap_or(da)),
+        Bin::SDiv if wide && sb == 0 => 0,
+        Bin::SDiv if wide => sa.wrapping_div(sb) as u64,
+        Bin::SDiv if db == 0 => 0,
+        Bin::SDiv => u64::from((da as i32).wrapping_div(db as i32) as u32),
+        Bin::SMod if wide && sb == 0 => a,
+        Bin::SMod if wide => sa.wrapping_rem(sb) as u64,
+        Bin::SMod if db == 0 => u64::from(da),
+        Bin::SMod => u64::from((da as i32).wrapping_rem(db as i32) as u32),
+        Bin::MulHigh => ((u128::from(a) * u128::from(b)) >> 64) as u64,
+    }
+}
+
+impl Rewriter<'_> {
+    /// A value that is there already, or the node to be computed.
+    pub fn simplify(&mut self, node: Node) -> Result<Value, Node> {
+        match node {
+            Node::Bin(bin, width, a, b) => self.binary(bin, width, a, b),
+            Node::Neg(width, a) => self.negation(width, a),
+            Node::Swap(bits, a) => self.swap(bits, a),
+            Node::Sext(bits, width, a) => self.sign(bits, width, a),
+            Node::Select(test, a, b) => self.select(test, a, b),
+            other => Err(other),
+        }
+    }
+
+    /// A node that acts, with simpler operands.
+    pub fn reduced(&mut self, node: Node) -> Option<Node> {
+        Some(match node {
+            Node::Load(place, bytes, signed) => Node::Load(self.place(place), bytes, signed),
+            Node::Acquire(place, bytes) => Node::Acquire(self.place(place), bytes),
+            Node::Probe(place, bytes, signed) => Node::Probe(self.place(place), bytes, signed),
+            Node::Store(place, bytes, value) => {
+                let value = self.needed(value, 8 * u32::from(bytes));
+                Node::Store(self.place(place), bytes, value)
+            }
+            Node::Atomic(op, width, place, value, expected) => {
+                Node::Atomic(op, width, self.place(place), value, expected)
+            }
+            _ => return None,
+        })
+    }
+
+    /// Constant parts of an address belong to the offset.
+    fn place(&mut self, mut place: Place) -> Place {
+        loop {
+            match self.func.node(place.base) {
+                Node::Bin(Bin::Add, W64, base, off) => {
+                    let Some(off) = self.func.constant(off) else {
+                        return place;
+                    };
+                    let Ok(off) = i32::try_from(i64::from(place.off).wrapping_add(off as i64))
+                    else {
+                        return place;
+                    };
+                    place = Place { base, off, ..place };
+                }
+                Node::Frame(off) if off != 0 => {
+                    let Some(off) = place.off.checked_add(off) else {
+                        return place;
+                    };
+                    let base = self.emit(Node::Frame(0));
+                    place = Place { base, off, ..place };
+                }
+                Node::Frame(_) => {
+                    place.region = super::ir::Region::Stack;
+                    return place;
+                }
+                _ => return place,
+            }
+        }
+    }
+
+    /// A simpler value with the same low bits.
+    fn needed(&mut self, value: Value, bits: u32) -> Value {
+        let mut value = value;
+        loop {
+            value = match self.func.node(value) {
+                Node::Bin(Bin::And, _, a, b)
+                    if self
+                        .func
+                        .constant(b)
+                        .is_some_and(|c| c & mask(bits) == mask(bits)) =>
+                {
+                    a
+                }
+                Node::Sext(from, _, a) if u32::from(from) >= bits => a,
+                Node::Const(c) if c & !mask(bits) != 0 && bits <= 32 => {
+                    return self.constant(c & mask(bits));
+                }
+                _ => return value,
+            }
+        }
+    }
+
+    fn binary(&mut self, bin: Bin, width: Width, a: Value, b: Value) -> Result<Value, Node> {
+        let (mut a, mut b) = (a, b);
+        if width == W32 {
+            a = self.needed(a, 32);
+            b = self.needed(b, 32);
+        }
+        if matches!(bin, Bin::Shl | Bin::Shr | Bin::Sar | Bin::Rol)
+            && let Some(count) = self.func.constant(b)
+        {
+            b = self.constant(count & u64::from(width_bits(width) - 1));
+        }
+        let (ca, cb) = (self.func.constant(a), self.func.constant(b));
+        if let (Some(x), Some(y)) = (ca, cb) {
+            return Ok(self.constant(compute(bin, width, x, y)));
+        }
+        if bin.commutes() && (ca.is_some() || (cb.is_none() && a > b)) {
+            core::mem::swap(&mut a, &mut b);
+        }
+        let cb = self.func.constant(b);
+        if let Some(c) = cb
+            && let Some(value) = self.with_constant(bin, width, a, c)
+        {
+            return Ok(value);
+        }
+        if a == b {
+            match bin {
+                Bin::Xor | Bin::Sub => return Ok(self.constant(0)),
+                Bin::And | Bin::Or => return Ok(self.cut(width, a)),
+                _ => {}
+            }
+        }
+        if let Some(value) = self.rotation(bin, width, a, b) {
+            return Ok(value);
+        }
+        // The same sum in another order: constants outermost, so that they meet.
+        if bin == Bin::Add
+            && cb.is_none()
+            && let Some(value) = self.sum(width, a, b)
+        {
+            return Ok(value);
+        }
+        if bin == Bin::Sub && self.func.constant(a) == Some(0) {
+            return Ok(self.emit(Node::Neg(width, b)));
+        }
+        Err(Node::Bin(bin, width, a, b))
+    }
+
+    /// The value as an operation of this width would leave it.
+    fn cut(&mut self, width: Width, value: Value) -> Value {
+        match width {
+            W32 => self.low(value),
+            W64 => value,
+        }
+    }
+
+    /// `(x + c) + y` is `(x + y) + c`.
+    fn sum(&mut self, width: Width, a: Value, b: Value) -> Option<Value> {
+        for (one, other) in [(a, b), (b, a)] {
+            if let Node::Bin(Bin::Add, w, x, c) = self.func.node(one)
+                && w == width
+                && let Some(c) = self.func.constant(c)
+                && (i32::try_from(c as i64).is_ok() || width == W32)
+            {
+                let sum = self.bin(Bin::Add, width, x, other);
+                let c = self.constant(c);
+                return Some(self.bin(Bin::Add, width, sum, c));
+            }
+        }
+        None
+    }
+
+    fn with_constant(&mut self, bin: Bin, width: Width, a: Value, c: u64) -> Option<Value> {
+        let bits = width_bits(width);
+        let all = mask(bits);
+        let inner = self.func.node(a);
+        match bin {
+            Bin::Sub => {
+                let c = self.constant(c.wrapping_neg() & all);
+                return Some(self.bin(Bin::Add, width, a, c));
+            }
+            Bin::Add | Bin::Or | Bin::Xor | Bin::Shl | Bin::Shr | Bin::Sar | Bin::Rol
+                if c & all == 0 =>
+            {
+                return Some(self.cut(width, a));
+            }
+            Bin::Or if c & all == all => return Some(self.constant(all)),
+            Bin::And if width == W32 => {
+                let c = self.constant(c & LOW);
+                return Some(self.bin(Bin::And, W64, a, c));
+            }
+            Bin::And if c == 0 => return Some(self.constant(0)),
+            Bin::And if !c & !self.zeros[a.index()] == 0 => return Some(a),
+            Bin::Mul if c & all == 0 => return Some(self.constant(0)),
+            Bin::Mul if (c & all).is_power_of_two() => {
+                let count = self.constant(u64::from((c & all).trailing_zeros()));
+                return Some(self.bin(Bin::Shl, width, a, count));
+            }
+            Bin::UDiv | Bin::UMod => return self.divide(bin, width, a, c & all),
+            Bin::SDiv | Bin::SMod => return self.divide_signed(bin, width, a, c & all),
+            Bin::Sar if self.zeros[a.index()] >> (bits - 1) & 1 == 1 => {
+                let c = self.constant(c);
+                return Some(self.bin(Bin::Shr, width, a, c));
+            }
+            _ => {}
+        }
+        if bin == Bin::Add
+            && let Node::Frame(off) = inner
+            && width == W64
+            && let Ok(off) = i32::try_from(i64::from(off).wrapping_add(c as i64))
+        {
+            return Some(self.emit(Node::Frame(off)));
+        }
+        let Node::Bin(first, w, x, y) = inner else {
+            return None;
+        };
+        let y = self.func.constant(y)?;
+        let count_bits = u64::from(bits - 1);
+        match (first, bin) {
+            (Bin::Add, Bin::Add) if w == width || width == W32 => {
+                let sum = self.constant(compute(Bin::Add, width, y, c));
+                Some(self.bin(Bin::Add, width, x, sum))
+            }
+            (Bin::Mul, Bin::Mul) if w == width || width == W32 => {
+                let product = self.constant(compute(Bin::Mul, width, y, c));
+                Some(self.bin(Bin::Mul, width, x, product))
+            }
+            (Bin::And, Bin::And) => {
+                let both = self.constant(y & c);
+                Some(self.bin(Bin::And, W64, x, both))
+            }
+            (Bin::Or, Bin::Or) | (Bin::Xor, Bin::Xor) if w == width => {
+                let both = self.constant(compute(bin, width, y, c));
+                Some(self.bin(bin, width, x, both))
+            }
+            (Bin::Shl, Bin::Shl) | (Bin::Shr, Bin::Shr) if w == width => {
+                let count = (y & count_bits) + (c & count_bits);
+                if count >= u64::from(bits) {
+                    return Some(self.constant(0));
+                }
+                let count = self.constant(count);
+                Some(self.bin(bin, width, x, count))
+            }
+            (Bin::Shl, Bin::Shr) if w == width && y == c => {
+                let mask = self.constant(all >> (c & count_bits));
+                Some(self.bin(Bin::And, W64, x, mask))
+            }
+            (Bin::Shr, Bin::Shl) if w == width && y == c => {
+                let mask = self.constant(all << (c & count_bits) & all);
+                Some(self.bin(Bin::And, W64, x, mask))
+            }
+            (Bin::Shl, Bin::Shr) if w == width && y > c => {
+                // Less comes back than went out.
+                let mask = self.constant(all >> (c & count_bits));
+                let count = self.constant(y - c);
+                let shifted = self.bin(Bin::Shl, width, x, count);
+                Some(self.bin(Bin::And, W64, shifted, mask))
+            }
+            (Bin::Shl, Bin::Sar)
+                if w == width && y == c && matches!(bits as u64 - c, 8 | 16 | 32) =>
+            {
+                Some(self.emit(Node::Sext((bits as u64 - c) as u8, width, x)))
+            }
+            (Bin::Shl, Bin::Sar) if w == W64 && width == W64 && y == 32 && c > 32 => {
+                // What a shift of an `int` is made of.
+                let count = self.constant(c - 32);
+                let shifted = self.bin(Bin::Sar, W32, x, count);
+                Some(self.emit(Node::Sext(32, W64, shifted)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Two shifts of one value whose counts make the width, joined.
+    fn rotation(&mut self, bin: Bin, width: Width, a: Value, b: Value) -> Option<Value> {
+        if !matches!(bin, Bin::Or | Bin::Xor | Bin::Add) {
+            return None;
+        }
+        let shift = |v: Value| match self.func.node(v) {
+            Node::Bin(shift @ (Bin::Shl | Bin::Shr), w, x, count) => {
+                Some((shift, w, x, self.func.constant(count)?))
+            }
+            _ => None,
+        };
+        let (one, other) = (shift(a)?, shift(b)?);
+        let (left, right) = if one.0 == Bin::Shl {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        if left.0 != Bin::Shl || right.0 != Bin::Shr {
+            return None;
+        }
+        let (x, y) = (left.2, right.2);
+        let narrow = {
+            let right_is_low = right.1 == W32 || self.zeros[y.index()] & !LOW == !LOW;
+            left.3 + right.3 == 32 && (width == W32 || left.1 == W32) && right_is_low
+        };
+        if narrow {
+            let (x, y) = (self.needed(x, 32), self.needed(y, 32));
+            if x != y {
+                return None;
+            }
+            let count = self.constant(left.3);
+            return Some(self.bin(Bin::Rol, W32, x, count));
+        }
+        let wide = left.1 == W64 && right.1 == W64 && width == W64 && left.3 + right.3 == 64;
+        if !wide || x != y {
+            return None;
+        }
+        let count = self.constant(left.3);
+        Some(self.bin(Bin::Rol, W64, x, count))
+    }
+
+    fn negation(&mut self, width: Width, a: Value) -> Result<Value, Node> {
+        let a = if width == W32 { self.needed(a, 32) } else { a };
+        match self.func.node(a) {
+            Node::Const(c) => {
+                let c = c.wrapping_neg() & mask(width_bits(width));
+                Ok(self.constant(c))
+            }
+            Node::Neg(w, x) if w == width => Ok(self.cut(width, x)),
+            _ => Err(Node::Neg(width, a)),
+        }
+    }
+
+    fn swap(&mut self, bits: u8, a: Value) -> Result<Value, Node> {
+        let a = if bits == 64 {
+            a
+        } else {
+            self.needed(a, bits.into())
+        };
+        match self.func.node(a) {
+            Node::Const(c) => {
+                let swapped = c.swap_bytes() >> (64 - u32::from(bits));
+                Ok(self.constant(swapped))
+            }
+            Node::Swap(other, x) if other == bits => {
+                let mask = self.constant(mask(bits.into()));
+                Ok(self.bin(Bin::And, W64, x, mask))
+            }
+            _ => Err(Node::Swap(bits, a)),
+        }
+    }
+
+    fn sign(&mut self, bits: u8, width: Width, a: Value) -> Result<Value, Node> {
+        let count = u32::from(bits);
+        let a = self.needed(a, count);
+        if let Some(c) = self.func.constant(a) {
+            let shift = 64 - count;
+            let c = ((c << shift) as i64 >> shift) as u64 & mask(width_bits(width));
+            return Ok(self.constant(c));
+        }
+        if self.zeros[a.index()] >> (count - 1) & 1 == 1 {
+            let mask = self.constant(mask(count));
+            return Ok(self.bin(Bin::And, W64, a, mask));
+        }
+        if let Node::Load(_, bytes, true) = self.func.node(a)
+            && 8 * u32::from(bytes) <= count
+        {
+            return Ok(self.cut(width, a));
+        }
+        Err(Node::Sext(bits, width, a))
+    }
+
+    fn select(&mut self, test: Test, a: Value, b: Value) -> Result<Value, Node> {
+        if a == b {
+            return Ok(a);
+        }
+        match self.test(test) {
+            Ok(true) => Ok(a),
+            Ok(false) => Ok(b),
+            Err(test) => Err(Node::Select(test, a, b)),
+        }
+    }
+
+    /// What a test says, or a simpler one.
+    pub fn test(&mut self, test: Test) -> Result<bool, Test> {
+        let mut test = test;
+        if test.width == W32 {
+            test.a = self.needed(test.a, 32);
+            test.b = self.needed(test.b, 32);
+        }
+        if self.func.constant(test.a).is_some() && self.func.constant(test.b).is_none() {
+            core::mem::swap(&mut test.a, &mut test.b);
+            test.cond = test.cond.swapped();
+        }
+        if let Some(way) = self.decided(test) {
+            return Ok(way);
+        }
+        if test.a == test.b && !matches!(test.cond, Cond::Set | Cond::Clear) {
+            return Ok(test.cond.of(W64, 0, 0));
+        }
+        if let Some(c) = self.func.constant(test.b) {
+            return self.test_constant(test, c);
+        }
+        Err(test)
+    }
+
+    fn test_constant(&mut self, test: Test, c: u64) -> Result<bool, Test> {
+        let bits = width_bits(test.width);
+        let c = c & mask(bits);
+        let zeros = self.zeros[test.a.index()] | !mask(bits);
+        let most = !zeros;
+        let simpler = match test.cond {
+            Cond::Ugt if most <= c => return Ok(false),
+            Cond::Uge if c == 0 => return Ok(true),
+            Cond::Uge if most < c => return Ok(false),
+            Cond::Ult if c == 0 => return Ok(false),
+            Cond::Ult if most < c => return Ok(true),
+            Cond::Ule if most <= c => return Ok(true),
+            Cond::Eq if c & zeros != 0 => return Ok(false),
+            Cond::Ne if c & zeros != 0 => return Ok(true),
+            Cond::Set if c & most == 0 => return Ok(false),
+            Cond::Clear if c & most == 0 => return Ok(true),
+            Cond::Ugt if c == 0 => Some(Cond::Ne),
+            Cond::Ult if c == 1 => {
+                let b = self.constant(0);
+                return self.test(Test {
+                    cond: Cond::Eq,
+                    b,
+                    ..test
+                });
+            }
+            Cond::Uge if c == 1 => {
+                let b = self.constant(0);
+                return self.test(Test {
+                    cond: Cond::Ne,
+                    b,
+                    ..test
+                });
+            }
+            _ => None,
+        };
+        if let Some(cond) = simpler {
+            return self.test(Test { cond, ..test });
+        }
+        let equal = matches!(test.cond, Cond::Eq | Cond::Ne);
+        if equal && c == 0 {
+            match self.func.node(test.a) {
+                Node::Bin(Bin::And, w, x, y) => {
+                    let cond = if test.cond == Cond::Eq {
+                        Cond::Clear
+                    } else {
+                        Cond::Set
+                    };
+                    let width = if w == W32 { W32 } else { test.width };
+                    return self.test(Test {
+                        cond,
+                        width,
+                        a: x,
+                        b: y,
+                    });
+                }
+                Node::Bin(Bin::Xor | Bin::Sub, w, x, y) if w == test.width => {
+                    return self.test(Test { a: x, b: y, ..test });
+                }
+                // A pointer or null, by what was asked to get it.
+                Node::Select(inner, x, y)
+                    if self.func.constant(y) == Some(0) && self.is_not_zero(x) =>
+                {
+                    let inner = if test.cond == Cond::Eq {
+                        inner.inverted()
+                    } else {
+                        inner
+                    };
+                    return self.test(inner);
+                }
+                _ => {}
+            }
+        }
+        // A narrow comparison is shorter.
+        let unsigned = !matches!(test.cond, Cond::Sgt | Cond::Sge | Cond::Slt | Cond::Sle);
+        let low = if unsigned { LOW } else { LOW >> 1 };
+        if test.width == W64 && c <= low && zeros & !low == !low {
+            return self.test(Test { width: W32, ..test });
+        }
+        let b = self.constant(c);
+        Err(Test { b, ..test })
+    }
+
+    /// Whether a value is surely not zero: a known address, plus little.
+    fn is_not_zero(&self, value: Value) -> bool {
+        match self.func.node(value) {
+            Node::Const(c) => c != 0,
+            Node::Frame(_) => true,
+            Node::Bin(Bin::Add, W64, x, c) => match self.func.constant(c) {
+                Some(c) => {
+                    let most = !self.zeros[x.index()];
+                    c != 0 && most.checked_add(c).is_some()
+                }
+                None => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn divide(&mut self, bin: Bin, width: Width, a: Value, c: u64) -> Option<Value> {
+        if c == 0 {
+            return Some(match bin {
+                Bin::UDiv => self.constant(0),
+                _ => self.cut(width, a),
+            });
+        }
+        if c.is_power_of_two() {
+            return Some(if bin == Bin::UDiv {
+                let count = self.constant(c.trailing_zeros().into());
+                self.bin(Bin::Shr, width, a, count)
+            } else {
+                let mask = self.constant(c - 1);
+                self.bin(Bin::And, W64, a, mask)
+            });
+        }
+        let quotient = self.quotient(width, a, c)?;
+        if bin == Bin::UDiv {
+            return Some(quotient);
+        }
+        let c = self.constant(c);
+        let whole = self.bin(Bin::Mul, width, quotient, c);
+        Some(self.bin(Bin::Sub, width, a, whole))
+    }
+
+    /// Granlund and Montgomery: a product with the reciprocal, rounded up so that it is exact.
+    fn quotient(&mut self, width: Width, a: Value, c: u64) -> Option<Value> {
+        let a = self.cut(width, a);
+        let n = known::bits(self.zeros[a.index()]);
+        if n < 64 - c.leading_zeros() {
+            return Some(self.constant(0));
+        }
+        // ceil(2^(n + l) / c), with 2^l at least c, has n + 1 bits at most.
+        let l = 64 - (c - 1).leading_zeros();
+        if n <= 32 {
+            let (mut m, mut shift) = (((1u128 << (n + l)) / u128::from(c)) as u64 + 1, n + l);
+            // Even reciprocals are longer than they need be.
+            while m.is_multiple_of(2) && shift > 0 {
+                m /= 2;
+                shift -= 1;
+            }
+            if n + (64 - m.leading_zeros()) > 64 {
+                let m = self.constant(m << (64 - shift));
+                return Some(self.bin(Bin::MulHigh, W64, a, m));
+            }
+            let m = self.constant(m);
+            let product = self.bin(Bin::Mul, W64, a, m);
+            let count = self.constant(shift.into());
+            return Some(self.bin(Bin::Shr, W64, product, count));
+        }
+        // 64 bits: where the reciprocal has 64 bits, its product's upper half is shifted.
+        if l > 63 {
+            return None;
+        }
+        let m = (1u128 << (64 + l)) / u128::from(c) + 1;
+        let mut shift = l;
+        let mut reciprocal = m;
+        // Fewer bits do where the error stays small enough (the dividend has n bits).
+        while shift > 0 {
+            let shorter = (1u128 << (64 + shift - 1)) / u128::from(c) + 1;
+            let error = shorter * u128::from(c) - (1u128 << (64 + shift - 1));
+            if error > 1u128 << (64 + shift - 1 - n) {
+                break;
+            }
+            shift -= 1;
+            reciprocal = shorter;
+        }
+        let count = |this: &mut Self, n: u32| this.constant(n.into());
+        if let Ok(m) = u64::try_from(reciprocal) {
+            let m = self.constant(m);
+            let high = self.bin(Bin::MulHigh, W64, a, m);
+            let shift = count(self, shift);
+            return Some(self.bin(Bin::Shr, W64, high, shift));
+        }
+        // 65 bits: the top one is added by hand, without overflow.
+        if shift == 0 {
+            return None;
+        }
+        let m = self.constant(reciprocal as u64);
+        let high = self.bin(Bin::MulHigh, W64, a, m);
+        let rest = self.bin(Bin::Sub, W64, a, high);
+        let one = count(self, 1);
+        let half = self.bin(Bin::Shr, W64, rest, one);
+        let sum = self.bin(Bin::Add, W64, half, high);
+        let shift = count(self, shift - 1);
+        Some(self.bin(Bin::Shr, W64, sum, shift))
+    }
+
+    fn divide_signed(&mut self, bin: Bin, width: Width, a: Value, c: u64) -> Option<Value> {
+        if c == 0 {
+            return Some(match bin {
+                Bin::SDiv => self.constant(0),
+                _ => self.cut(width, a),
+            });
+        }
+        let bits = width_bits(width);
+        let positive = c >> (bits - 1) == 0;
+        // Both positive: unsigned is simpler.
+        if positive && self.zeros[a.index()] >> (bits - 1) & 1 == 1 {
+            let bin = if bin == Bin::SDiv {
+                Bin::UDiv
+            } else {
+                Bin::UMod
+            };
+            let c = self.constant(c);
+            return Some(self.bin(bin, width, a, c));
+        }
+        if !positive || !c.is_power_of_two() {
+            return None;
+        }
+        if c == 1 {
+            return Some(match bin {
+                Bin::SDiv => self.cut(width, a),
+                _ => self.constant(0),
+            });
+        }
+        // Towards zero: negative ones get `c - 1` added first.
+        let k = c.trailing_zeros();
+        let top = self.constant((bits - 1).into());
+        let sign = self.bin(Bin::Sar, width, a, top);
+        let rest = self.constant((bits - k).into());
+        let bias = self.bin(Bin::Shr, width, sign, rest);
+        let sum = self.bin(Bin::Add, width, a, bias);
+        let count = self.constant(k.into());
+        if bin == Bin::SDiv {
+            return Some(self.bin(Bin::Sar, width, sum, count));
+        }
+        let mask = self.constant(!(c - 1) & mask(bits));
+        let whole = self.bin(Bin::And, width, sum, mask);
+        Some(self.bin(Bin::Sub, width, a, whole))
+    }
+}

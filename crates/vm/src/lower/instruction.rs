@@ -18,6 +18,9 @@ const MAP_LOOKUP_ELEM: u32 = 1;
 const TAIL_CALL: u32 = 12;
 const LOOP: u32 = 181;
 
+/// Helpers that read more arguments than Linux's signature of them has: `bpf_trace_printk`,
+/// `bpf_get_branch_snapshot`.
+const READ_MORE: [u32; 2] = [6, 176];
 /// Arguments that a call has at most.
 const MOST_ARGUMENTS: u8 = 5;
 
@@ -256,7 +259,8 @@ impl Emitter<'_> {
 
     /// How many arguments a helper has at most, by the signatures that the verifier goes by.
     fn arguments(&self, id: u32) -> u8 {
-        let known = self.source.proven.then(|| panal_uapi::helpers::by_id(id));
+        let known = self.source.proven && !READ_MORE.contains(&id);
+        let known = known.then(|| panal_uapi::helpers::by_id(id));
         let Some(helper) = known.flatten() else {
             return MOST_ARGUMENTS;
         };

@@ -101,7 +101,10 @@ mod tests {
 
     #[test]
     fn ways_are_found_by_name() {
-        assert_eq!(names(&named("all").unwrap()), "interp, jit, cage, baseline, opt, opt-baseline");
+        assert_eq!(
+            names(&named("all").unwrap()),
+            "interp, jit, cage, baseline, opt, opt-baseline"
+        );
         assert_eq!(names(&named("cage").unwrap()), "cage");
         assert_eq!(named("gpu"), None);
     }

@@ -74,6 +74,7 @@ fn op(code: Code, dst: u8, src: u8, off: i32, imm: u64) -> Op {
         code,
         dst,
         src,
+        tag: crate::op::Tag::None,
         off,
         imm,
     }

@@ -41,6 +41,7 @@ pub const ENGINES: &[Entry] = &[
     },
     Entry {
         name: TIER_2,
+        role: Role::Held,
         make: |program| kernels::panal(program, Engine::Optimised),
     },
     Entry {

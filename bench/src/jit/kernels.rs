@@ -130,7 +130,7 @@ impl<K: Kernel> Runner for OnKernel<K> {
             return Err(why.into());
         }
         if let Some(why) = result.not_optimised {
-            return Err(format!("not optimised: {why}"));
+            return Err(format!("not optimised: {why}").into());
         }
         for ring in &self.rings {
             let consumed = self.kernel.ring_buffer_consume(ring, &mut |_| {});

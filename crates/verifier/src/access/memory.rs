@@ -549,13 +549,13 @@ pub fn check_packet(reg: &RegState, base: Reg, off: i32, size: u32, zero_ok: boo
         _ => -1,
     };
     let n = base.number();
-    let outside = alloc::format!("R{n} offset is outside of the packet");
+    let outside = || alloc::format!("R{n} offset is outside of the packet");
     let Ok(range) = u32::try_from(range) else {
-        return Err(reject!(PacketBounds, EINVAL, "{outside}"));
+        return Err(reject!(PacketBounds, EINVAL, "{}", outside()));
     };
     let at = i64::from(reg.off) + i64::from(off);
     inside(reg, base, at, size, range, zero_ok).map_err(|e| {
-        e.then(&outside)
+        e.then(&outside())
             .because(packet_words(at, size, range))
             .bound(
                 Quantity::PacketBytes,

@@ -110,7 +110,6 @@ pub fn check(env: &mut Env<'_>, st: &mut State, id: u32) -> Check {
 /// Whether this program may call the helper here.
 fn may_call(env: &Env<'_>, st: &State, helper: &Helper, signature: &Signature) -> Check {
     let rules = context::rules(env)?;
-    let name = label(helper);
     if st.refs.locks > 0 && helper.id != BPF_FUNC_spin_unlock {
         return Err(reject!(
             Locking,
@@ -151,7 +150,7 @@ fn may_call(env: &Env<'_>, st: &State, helper: &Helper, signature: &Signature) -
         ));
     }
     if may_sleep {
-        sections::check_may_sleep(st, &format!("sleepable helper {name}"))?;
+        sections::check_may_sleep(st, &format!("sleepable helper {}", label(helper)))?;
     }
     Ok(())
 }

@@ -174,12 +174,19 @@ impl Scalar {
         if self.bits.is_const() && self.umin == self.umax && self.is_synced_const() {
             return;
         }
+        if *self == Scalar::UNKNOWN {
+            return;
+        }
         self.ranges_from_bits();
         // What one round learns in 32 bits, the next can use in 64, and the other way round.
         for _ in 0..3 {
+            let before = *self;
             self.deduce32();
             self.deduce64();
             self.deduce_mixed();
+            if *self == before {
+                break;
+            }
         }
         self.bits_from_ranges();
         self.ranges_from_bits();

@@ -20,7 +20,7 @@ pub use isa::isa;
 pub use loader::loader;
 pub use object::object;
 pub use profile::profile;
-pub use sound::{ranges, sound};
+pub use sound::{caged, compiled, ranges, sound};
 pub use verified::verified;
 
 /// A target's function.
@@ -38,4 +38,6 @@ pub const BODIES: &[(&str, Body)] = &[
     ("sound", sound),
     ("ranges", ranges),
     ("verified", verified),
+    ("caged", caged),
+    ("compiled", compiled),
 ];

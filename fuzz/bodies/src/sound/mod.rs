@@ -6,6 +6,7 @@
 //! byte; code proven dead must not be reached, and helpers must get what their signatures say. At each
 //! step the registers must lie inside of a state in which verification came there.
 
+mod engines;
 mod mutate;
 mod puzzle;
 mod world;
@@ -23,6 +24,7 @@ use panal_uapi::{
 use panal_verifier::{MapDescription, Proof, Request, Witness};
 use panal_vm::{Executable, Observer, Step, Stop, Strict};
 
+pub use engines::{caged, compiled};
 use world::{Objects, World};
 
 /// How often an accepted program runs.

@@ -87,7 +87,7 @@ impl Map {
 
 impl World {
     pub fn new(prog_type: ProgType) -> World {
-        let cage = Cage::new(1 << 24).expect("16 MiB of address space");
+        let cage = Cage::new(1 << 20).expect("a mebibyte of address space");
         let block = |len| cage.allocate(len, 16).expect("room in the cage");
         World {
             prog_type,
@@ -164,6 +164,25 @@ impl World {
             context[at as usize..][..8].copy_from_slice(&value.to_le_bytes());
         }
         write(self.context.address(), &context);
+    }
+
+    /// Where the cage begins, and its bytes.
+    pub fn cage(&self) -> (u64, u64) {
+        (self.cage.base(), self.cage.size())
+    }
+
+    /// All that a program can have written to.
+    pub fn bytes(&self) -> &[u8] {
+        let (base, size) = self.cage();
+        // SAFETY: the cage is mapped as long as it lives, and no program runs meanwhile.
+        unsafe { std::slice::from_raw_parts(base as *const u8, size as usize) }
+    }
+
+    /// Zeros all over the cage, whatever an earlier run left.
+    pub fn clear(&mut self) {
+        let (base, size) = self.cage();
+        // SAFETY: as above; nobody else has the cage.
+        unsafe { std::ptr::write_bytes(base as *mut u8, 0, size as usize) };
     }
 
     /// A run in this world.

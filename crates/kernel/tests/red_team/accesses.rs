@@ -1,5 +1,7 @@
 //! Accesses that do not lie in the cage, by every instruction that has an address.
 
+use panal_uapi::ProgType;
+
 use crate::arena::Arena;
 
 /// Every template of an access, its address in `r1` plus `OFF`, and its bytes.
@@ -77,6 +79,12 @@ pub fn wild(arena: &mut Arena) {
         cage - guard - 65_536,
     ];
     addresses.extend(arena.targets());
+    // A program's own machine code, and its operations.
+    let program = arena.load(ProgType::SocketFilter, "r0 = 0\nexit");
+    if let Some(executable) = program.executable() {
+        addresses.push(std::ptr::from_ref(executable) as u64);
+        addresses.extend(executable.machine_code().map(|code| code.as_ptr() as u64));
+    }
     for address in addresses {
         for (access, _) in ACCESSES {
             for way in WAYS {

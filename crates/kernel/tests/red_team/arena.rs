@@ -23,24 +23,26 @@ pub struct Arena {
     pub kernel: PanalKernel,
     pub maps: Maps,
     engine: Engine,
+    baseline: bool,
     canaries: Vec<Vec<u8>>,
     attacks: u64,
 }
 
 impl Arena {
     /// A kernel with this engine, caged; `None` where there is none.
-    pub fn new(engine: Engine) -> Option<Arena> {
+    pub fn new(engine: Engine, baseline: bool) -> Option<Arena> {
         let budget = Budget {
             steps: Some(STEPS),
             time: None,
         };
-        Self::with(engine, budget)
+        Self::with(engine, baseline, budget)
     }
 
     /// The same with a budget of one's own.
-    pub fn with(engine: Engine, budget: Budget) -> Option<Arena> {
+    fn with(engine: Engine, baseline: bool, budget: Budget) -> Option<Arena> {
         let kernel = PanalKernel::builder()
             .engine(engine)
+            .baseline(baseline)
             .caged(true)
             .cpus(2)
             .budget(budget)
@@ -62,6 +64,7 @@ impl Arena {
             kernel,
             maps,
             engine,
+            baseline,
             canaries: (0..4).map(|_| vec![0xc5; CANARY]).collect(),
             attacks: 0,
         };
@@ -72,7 +75,7 @@ impl Arena {
 
     /// The same kernel's like with another budget.
     pub fn again(&self, budget: Budget) -> Arena {
-        Arena::with(self.engine, budget).expect("it was there before")
+        Arena::with(self.engine, self.baseline, budget).expect("it was there before")
     }
 
     pub fn attacks(&self) -> u64 {
@@ -82,7 +85,7 @@ impl Arena {
     /// Addresses of the host's that an attack would like to reach.
     pub fn targets(&self) -> Vec<u64> {
         let local = 0u64;
-        let function: fn(Engine) -> Option<Arena> = Arena::new;
+        let function: fn(Engine, bool) -> Option<Arena> = Arena::new;
         let mut targets: Vec<u64> = self
             .canaries
             .iter()

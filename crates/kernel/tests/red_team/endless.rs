@@ -113,6 +113,81 @@ pub fn stopped_from_outside(arena: &mut Arena) {
     }
 }
 
+/// What takes something that a second run lacks until it is given back, and the value of a run that did
+/// not get it.
+const TAKEN: &[&str] = &[
+    "r1 = map[ring] ll\nr2 = 4000\nr3 = 0\ncall 131\nif r0 == 0 goto none\n",
+    "r1 = map[ring] ll\nr2 = 4000\nr3 = 0\nr4 = r10\nr4 += -16\ncall 198\nif r0 != 0 goto none\n",
+    "*(u32 *)(r10 - 4) = 0\nr1 = map[array] ll\nr2 = r10\nr2 += -4\ncall 1\nif r0 == 0 goto none\nr6 = r0\n\
+     r0 = *(u32 *)(r6 + 0)\nif r0 != 0 goto none\nr1 = r6\ncall 93\n",
+];
+
+/// Time and another thread end runs that hold something, in a loop, in a callback, in a function.
+pub fn what_is_held_when_others_end_it(arena: &mut Arena) {
+    let timed = arena.again(Budget {
+        steps: None,
+        time: Some(Duration::from_micros(200)),
+    });
+    let asked = arena.again(Budget {
+        steps: Some(u64::MAX >> 1),
+        time: None,
+    });
+    let ends = [
+        ("again: goto again", ""),
+        ("again:\ncall f\ngoto again", "f:\nr0 = 0\nexit\n"),
+        (
+            "r1 = 8388608\nr2 = subprog[f] ll\nr3 = 0\nr4 = 0\ncall 181\nexit",
+            "f:\nagain2:\nr0 = 0\ngoto again2\n",
+        ),
+        ("call f\nexit", "f:\nagain2:\nr0 = 0\ngoto again2\n"),
+    ];
+    for take in TAKEN {
+        for (end, functions) in ends {
+            let text = format!("{take}{end}\nnone:\nr0 = 77\nexit\n{functions}");
+            let program = timed.load(ProgType::SocketFilter, &text);
+            for round in 0..3 {
+                let stopped = run_here(&timed, &program).stopped;
+                let why = stopped.unwrap_or_else(|| panic!("round {round}: still taken\n{text}"));
+                assert!(why.contains("time budget"), "{why}\n{text}");
+                nothing_was_submitted(&timed, &text);
+            }
+            let program = asked.load(ProgType::SocketFilter, &text);
+            for round in 0..3 {
+                let stopped = std::thread::scope(|scope| {
+                    let runner = scope.spawn(|| run_here(&asked, &program).stopped);
+                    std::thread::sleep(Duration::from_millis(2));
+                    asked.kernel.stop_runs();
+                    runner.join().expect("the host lives")
+                });
+                asked.kernel.resume_runs();
+                let why = stopped.unwrap_or_else(|| panic!("round {round}: still taken\n{text}"));
+                assert!(why.contains("from outside"), "{why}\n{text}");
+                nothing_was_submitted(&asked, &text);
+            }
+        }
+    }
+}
+
+/// Records that were given back take room until the consumer has passed them.
+fn nothing_was_submitted(arena: &Arena, text: &str) {
+    for (name, fd) in arena.maps.iter() {
+        if name == "ring" {
+            let ring = arena.kernel.map(fd).expect("a map");
+            ringbuf(&ring)
+                .expect("a ring buffer")
+                .consume(&mut |_| panic!("a record that was not submitted\n{text}"));
+        }
+    }
+}
+
+fn run_here(arena: &Arena, program: &panal_kernel::Program) -> panal_uapi::kernel::TestRunResult {
+    let input = TestRun {
+        data_in: vec![1; 64],
+        ..TestRun::default()
+    };
+    arena.kernel.test_run(program, &input).expect("a run")
+}
+
 /// Ends of runs that hold something.
 pub fn what_is_held_is_given_back(arena: &mut Arena) {
     let bad = format!("{:#x}", arena.targets()[0]);
@@ -129,21 +204,7 @@ pub fn what_is_held_is_given_back(arena: &mut Arena) {
     ];
     // Each reserves as much as there is: a second run gets its record only if the first one's is
     // given back and consumed.
-    for (take, free) in [
-        (
-            "r1 = map[ring] ll\nr2 = 4000\nr3 = 0\ncall 131\nif r0 == 0 goto none\n",
-            "ring",
-        ),
-        (
-            "r1 = map[ring] ll\nr2 = 4000\nr3 = 0\nr4 = r10\nr4 += -16\ncall 198\nif r0 != 0 goto none\n",
-            "ring",
-        ),
-        (
-            "*(u32 *)(r10 - 4) = 0\nr1 = map[array] ll\nr2 = r10\nr2 += -4\ncall 1\nif r0 == 0 goto none\nr6 = r0\n\
-          r0 = *(u32 *)(r6 + 0)\nif r0 != 0 goto none\nr1 = r6\ncall 93\n",
-            "array",
-        ),
-    ] {
+    for take in TAKEN {
         for (end, functions) in &ends {
             let text = format!("{take}{end}\nnone:\nr0 = 77\nexit\n{functions}");
             for round in 0..3 {
@@ -151,16 +212,9 @@ pub fn what_is_held_is_given_back(arena: &mut Arena) {
                 assert_ne!(
                     outcome,
                     Ok(77),
-                    "round {round}: {free} is still taken\n{text}"
+                    "round {round}: what it needs is still taken\n{text}"
                 );
-                for (name, fd) in arena.maps.iter() {
-                    if name == "ring" {
-                        let ring = arena.kernel.map(fd).expect("a map");
-                        ringbuf(&ring)
-                            .expect("a ring buffer")
-                            .consume(&mut |_| panic!("a record that was not submitted\n{text}"));
-                    }
-                }
+                nothing_was_submitted(arena, &text);
             }
         }
     }

@@ -7,6 +7,7 @@
 
 mod accesses;
 mod arena;
+mod concurrent;
 mod control;
 mod corruption;
 mod endless;
@@ -34,14 +35,21 @@ const FAMILIES: &[Family] = &[
     ("helpers", helpers::every_helper),
     ("kernel_functions", helpers::every_kernel_function),
     ("corruption", corruption::all_of_the_cage),
+    ("corruption_meanwhile", concurrent::corruption_meanwhile),
     ("endless", endless::programs),
     ("stopped_from_outside", endless::stopped_from_outside),
     ("held", endless::what_is_held_is_given_back),
+    (
+        "held_by_ends_of_all_kinds",
+        endless::what_is_held_when_others_end_it,
+    ),
 ];
 
-const ENGINES: &[(&str, Engine)] = &[
-    ("interpreter", Engine::Interpreter),
-    ("machine_code", Engine::MachineCode),
+/// What confines programs: the engine, and whether it may use only what every CPU has.
+const ENGINES: &[(&str, Engine, bool)] = &[
+    ("interpreter", Engine::Interpreter, false),
+    ("machine_code", Engine::MachineCode, false),
+    ("machine_code_for_any_cpu", Engine::MachineCode, true),
 ];
 
 /// No family takes so long; one that does hangs.
@@ -57,7 +65,7 @@ fn main() {
     let args = Arguments::from_args();
     let mut trials = Vec::new();
     for (family, _) in FAMILIES {
-        for (engine, _) in ENGINES {
+        for (engine, ..) in ENGINES {
             let name = format!("{family}/{engine}");
             let attack = name.clone();
             trials.push(Trial::test(name, move || attack_elsewhere(&attack)));
@@ -72,11 +80,11 @@ fn attack_here(attack: &str) {
         .iter()
         .find(|(name, _)| *name == family)
         .expect("a family");
-    let (_, engine) = ENGINES
+    let (_, engine, baseline) = ENGINES
         .iter()
-        .find(|(name, _)| *name == engine)
+        .find(|(name, ..)| *name == engine)
         .expect("an engine");
-    let Some(mut arena) = Arena::new(*engine) else {
+    let Some(mut arena) = Arena::new(*engine, *baseline) else {
         return println!("skipped: no machine code here");
     };
     act(&mut arena);

@@ -1,5 +1,6 @@
 //! Replays the corpus and runs a bounded, seeded mutation of it: what `cargo test` can do without
-//! a fuzzer. `PANAL_FUZZ_SECONDS` sets the time for each target (default 1).
+//! a fuzzer. `PANAL_FUZZ_SECONDS` sets the time for each target (default 1), `PANAL_FUZZ_TARGET`
+//! chooses one.
 
 use std::{
     fs,
@@ -91,7 +92,9 @@ fn run(name: &str, body: Body, data: &[u8], origin: &str) {
 
 #[test]
 fn every_target_survives_its_corpus_and_mutations_of_it() {
-    for (name, body) in BODIES {
+    let chosen = std::env::var("PANAL_FUZZ_TARGET").ok();
+    let is_chosen = |name: &str| chosen.as_ref().is_none_or(|chosen| chosen == name);
+    for (name, body) in BODIES.iter().filter(|(name, _)| is_chosen(name)) {
         let seeds = corpus(name);
         assert!(!seeds.is_empty(), "target {name} has no seeds");
         run(name, *body, &[], "empty input");

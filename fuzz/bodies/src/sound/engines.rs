@@ -45,19 +45,22 @@ fn changed(
     (program.prog_type, slots, seed)
 }
 
-/// What of the machine's the code uses and does.
-fn options(cage: Option<CageShape>) -> [JitOptions; 3] {
-    let with = |host: JitOptions, budget| JitOptions {
-        budget,
-        cage,
-        ..host
-    };
-    [
-        with(JitOptions::host(), true),
-        with(JitOptions::baseline(), true),
-        // Without a budget only what ends.
-        with(JitOptions::host(), false),
-    ]
+/// What of the machine's the code uses, who writes it, and whether it counts steps.
+fn options(cage: Option<CageShape>) -> Vec<JitOptions> {
+    let templates = [JitOptions::host(), JitOptions::baseline()];
+    let ways = templates.into_iter().flat_map(|host| {
+        // The optimiser trusts proofs only.
+        let optimise = [false, true].into_iter().filter(|o| cage.is_none() || !o);
+        optimise.flat_map(move |optimise| {
+            [true, false].map(|budget| JitOptions {
+                budget,
+                optimise,
+                cage,
+                ..host
+            })
+        })
+    });
+    ways.collect()
 }
 
 /// How many ends were compared.
@@ -95,22 +98,25 @@ fn compare<E>(
 ) -> u32 {
     // A helper that the world does not have, or no program at all.
     let Ok(interpreted) = lower() else { return 0 };
-    let mut compared = 0;
+    let mut compiled = Vec::new();
     for options in options(cage) {
         let Ok(mut executable) = lower() else {
             return 0;
         };
         match executable.compile(options) {
-            Ok(()) => {}
+            Ok(()) => compiled.push((options, executable)),
             Err(JitError::Cpu) => return 0,
             Err(why) => panic!("{why}"),
         }
-        for round in 0..RUNS {
-            let seed = seed.wrapping_add(round);
-            let expected = end(world, seed, |run, context| interpreted.run(run, context));
-            if !is_comparable(world, &expected.0) {
-                continue;
-            }
+    }
+    let mut compared = 0;
+    for round in 0..RUNS {
+        let seed = seed.wrapping_add(round);
+        let expected = end(world, seed, |run, context| interpreted.run(run, context));
+        if !is_comparable(world, &expected.0) {
+            continue;
+        }
+        for (options, executable) in &compiled {
             let got = end(world, seed, |run, context| {
                 executable.run_compiled(run, context)
             });
@@ -118,18 +124,24 @@ fn compare<E>(
                 continue;
             }
             compared += 1;
+            let what = || format!("round {round}, {options:?}\n{}", text(slots));
+            let ends = (got.0, expected.0);
             assert!(
-                got.0 == expected.0,
-                "round {round}, {options:?}: {:x?}, interpreted {:x?}\n{}",
-                got.0,
-                expected.0,
-                text(slots)
+                ends.0 == ends.1,
+                "{ends:?}: the second interpreted, {}",
+                what()
             );
-            let differs = got.1.iter().zip(&expected.1).position(|(a, b)| a != b);
+            // Optimised code leaves out what nobody reads of its frame.
+            let stack = match options.optimise {
+                true => world.borrow().stack(),
+                false => 0..0,
+            };
+            let mut bytes = got.1.iter().zip(&expected.1).enumerate();
+            let differs = bytes.position(|(at, (a, b))| a != b && !stack.contains(&at));
             assert!(
                 differs.is_none(),
-                "round {round}, {options:?}: another byte at {differs:x?} of the cage\n{}",
-                text(slots)
+                "byte {differs:x?} of the cage, {}",
+                what()
             );
         }
     }
@@ -172,7 +184,7 @@ mod tests {
 
     /// Inputs of chance: a seed, and some changes.
     fn inputs() -> impl Iterator<Item = Vec<u8>> {
-        (0..300u64).map(|number| {
+        (0..200u64).map(|number| {
             let mut random = Rng::new(number);
             let mut data = number.to_le_bytes().to_vec();
             let changes = 5 * random.below(6);
@@ -188,7 +200,7 @@ mod tests {
         for data in inputs() {
             compared += u32::from(attack(&data) > 0);
         }
-        assert!(compared > 150, "{compared} of 300");
+        assert!(compared > 100, "{compared} of 200");
     }
 
     #[test]
@@ -197,6 +209,6 @@ mod tests {
         for data in inputs() {
             compared += u32::from(trusting(&data) > 0);
         }
-        assert!(compared > 60, "{compared} of 300");
+        assert!(compared > 40, "{compared} of 200");
     }
 }

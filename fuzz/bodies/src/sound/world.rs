@@ -171,6 +171,12 @@ impl World {
         (self.cage.base(), self.cage.size())
     }
 
+    /// Where in the cage the stack lies.
+    pub fn stack(&self) -> std::ops::Range<usize> {
+        let start = (self.stack.address() - self.cage.base()) as usize;
+        start..start + self.stack.len()
+    }
+
     /// All that a program can have written to.
     pub fn bytes(&self) -> &[u8] {
         let (base, size) = self.cage();

@@ -31,14 +31,14 @@ impl Round<'_> {
         if self.known.covers(base, last) {
             return;
         }
-        self.compare_place(cage, at(gpr(base), off), bytes, write);
+        self.compare_place(cage, self.current(), at(gpr(base), off), bytes, write);
         self.known.set(base, Some(last));
     }
 
-    /// Confines an access to any place.
-    pub fn confine_place(&mut self, place: Mem, bytes: u8, write: bool) {
+    /// Confines an access to any place, which the operation at `op` makes.
+    pub fn confine_place(&mut self, op: usize, place: Mem, bytes: u8, write: bool) {
         if let Some(cage) = self.options.cage {
-            self.compare_place(cage, place, bytes, write);
+            self.compare_place(cage, op, place, bytes, write);
         }
     }
 
@@ -64,7 +64,7 @@ impl Round<'_> {
     }
 
     /// Compares the access's last byte; the guard takes those before it.
-    fn compare_place(&mut self, cage: CageShape, place: Mem, bytes: u8, write: bool) {
+    fn compare_place(&mut self, cage: CageShape, op: usize, place: Mem, bytes: u8, write: bool) {
         let last = Mem {
             disp: place
                 .disp
@@ -90,7 +90,7 @@ impl Round<'_> {
             write,
             misaligned: false,
         };
-        self.jump_if(Cc::Ne, Target::Fault(fault, self.current()));
+        self.jump_if(Cc::Ne, Target::Fault(fault, op));
     }
 
     /// Clears what calls leave in the registers: a program without a proof could read it.

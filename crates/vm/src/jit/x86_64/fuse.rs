@@ -106,7 +106,7 @@ impl Round<'_> {
             return 0;
         };
         let place = indexed(base, index, op.off);
-        self.confine_place(place, bytes, false);
+        self.confine_place(at + 2, place, bytes, false);
         if signed {
             self.x.load_signed(bytes, gpr(op.dst), place);
         } else {

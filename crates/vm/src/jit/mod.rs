@@ -4,6 +4,7 @@
 
 pub(crate) mod aarch64;
 mod cage;
+mod live;
 mod pages;
 pub(crate) mod plan;
 pub(crate) mod runtime;

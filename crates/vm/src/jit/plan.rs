@@ -3,7 +3,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use super::Options;
+use super::{Options, live::Live};
 use crate::{
     Executable,
     op::{Code, Op},
@@ -21,6 +21,8 @@ pub struct Plan {
     pub functions: Vec<FunctionPlan>,
     /// By operation: what jumps there.
     reached: Vec<Reached>,
+    /// Which registers are read again.
+    pub live: Live,
     /// Calls of `bpf_loop` whose rounds are made by the code: operation, index of the function.
     loops: Vec<(u32, u32)>,
     /// Whether entries compare the stack for all the calls that follow, so that calls need not.
@@ -117,6 +119,7 @@ impl Plan {
         let mut plan = Plan {
             functions: functions(executable, counting, depths.as_deref()),
             reached: reached(executable),
+            live: Live::new(executable),
             loops: match depths {
                 Some(_) => executable.loops.to_vec(),
                 None => Vec::new(),

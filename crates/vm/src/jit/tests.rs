@@ -14,7 +14,7 @@ impl Linkage for Nothing {}
 /// Loops, calls and straight code: all kinds of branches.
 fn program() -> Executable {
     let mut text = String::from("r0 = 0\nr6 = 9\nagain:\ncall f\n");
-    text.push_str(&"r0 += 3\n".repeat(1000));
+    text.push_str(&"r0 ^= 3\n".repeat(1000));
     text.push_str("r6 -= 1\nif r6 != 0 goto again\nexit\nf:\nr0 += 1\nexit");
     let slots = assemble(&text, &mut ()).unwrap().slots;
     // SAFETY: it is not run.

@@ -4,7 +4,10 @@ use super::{
     compile::{Round, TEMP, TEMP2, gpr},
     x86::{Alu, Cc, Gpr, Mem, Shift, W, at},
 };
-use crate::op::{Code, Op};
+use crate::{
+    jit::live::{Set, only},
+    op::{Code, Op},
+};
 
 /// Second operand, as the code's form says.
 #[derive(Clone, Copy)]
@@ -32,6 +35,23 @@ pub fn simm(w: W, imm: u64) -> Option<i32> {
         W::D => Some(imm as i32),
     }
 }
+
+/// Conditions in the order of the branches' codes.
+const CONDITIONS: [Cc; 11] = [
+    Cc::E,
+    Cc::Ne,
+    Cc::Ne,
+    Cc::A,
+    Cc::Ae,
+    Cc::B,
+    Cc::Be,
+    Cc::G,
+    Cc::Ge,
+    Cc::L,
+    Cc::Le,
+];
+/// Which of them tests bits.
+const SET: usize = 2;
 
 impl Round<'_> {
     /// Writes an arithmetic operation; false if it is none.
@@ -194,7 +214,11 @@ impl Round<'_> {
             if !signed && imm.is_power_of_two() {
                 return self.divide_by_power(w, dst, imm, quotient);
             }
+            if !signed && self.divide_by_product(w, dst, imm, quotient) {
+                return;
+            }
         }
+        self.overwrite(self.not_kept_by_division());
         match second {
             Second::Reg(src) => self.x.mov(w, TEMP, src),
             Second::Imm(imm) => {
@@ -255,12 +279,25 @@ impl Round<'_> {
         }
     }
 
-    /// `dst = dst / TEMP` or the remainder; `rax` and `rdx` are given back unless they are `dst`.
+    /// Which of the registers that the machine divides with (`r0`, `r3`) nobody reads again. In a
+    /// cage they are kept even so.
+    fn not_kept_by_division(&self) -> Set {
+        match self.options.cage {
+            Some(_) => 0,
+            None => (only(0) | only(3)) & !self.plan.live.behind(self.current()),
+        }
+    }
+
+    /// `dst = dst / TEMP` or the remainder; `rax` and `rdx` are given back where they are read again
+    /// and not `dst`.
     fn divide_by_temp(&mut self, w: W, dst: Gpr, quotient: bool, signed: bool) {
-        if dst != Gpr::Rax {
+        let lost = self.not_kept_by_division();
+        let keep_rax = dst != Gpr::Rax && lost & only(0) == 0;
+        let keep_rdx = dst != Gpr::Rdx && lost & only(3) == 0;
+        if keep_rax {
             self.x.mov(W::Q, TEMP2, Gpr::Rax);
         }
-        if dst != Gpr::Rdx {
+        if keep_rdx {
             self.x.push(Gpr::Rdx);
         }
         if dst != Gpr::Rax {
@@ -277,11 +314,20 @@ impl Round<'_> {
         if dst != result {
             self.x.mov(w, dst, result);
         }
-        if dst != Gpr::Rdx {
+        if keep_rdx {
             self.x.pop(Gpr::Rdx);
         }
-        if dst != Gpr::Rax {
+        if keep_rax {
             self.x.mov(W::Q, Gpr::Rax, TEMP2);
+        }
+    }
+
+    /// What a comparison of two registers means in flags, and its width; `None` for any other.
+    pub fn condition_of_registers(&self, op: &Op) -> Option<(Cc, W)> {
+        let (condition, w, second) = form(Code::JEq64K, op);
+        match second {
+            Second::Reg(_) if condition != SET => Some((*CONDITIONS.get(condition)?, w)),
+            _ => None,
         }
     }
 
@@ -292,7 +338,7 @@ impl Round<'_> {
         }
         let (condition, w, second) = form(Code::JEq64K, op);
         let dst = gpr(op.dst);
-        let set = condition == 2;
+        let set = condition == SET;
         match second {
             Second::Imm(imm) if !set && simm(w, imm) == Some(0) => self.x.test(w, dst, dst),
             Second::Imm(imm) if simm(w, imm).is_some() => {
@@ -312,19 +358,6 @@ impl Round<'_> {
                 }
             }
         }
-        const CONDITIONS: [Cc; 11] = [
-            Cc::E,
-            Cc::Ne,
-            Cc::Ne,
-            Cc::A,
-            Cc::Ae,
-            Cc::B,
-            Cc::Be,
-            Cc::G,
-            Cc::Ge,
-            Cc::L,
-            Cc::Le,
-        ];
         CONDITIONS.get(condition).copied()
     }
 

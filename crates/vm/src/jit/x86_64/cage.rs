@@ -78,6 +78,7 @@ impl Round<'_> {
                 index: None,
                 scale: 0,
                 disp: 0,
+                ..
             } => self.x.mov(W::Q, TEMP, base),
             last => self.x.lea(W::Q, TEMP, last),
         }

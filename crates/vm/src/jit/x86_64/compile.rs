@@ -6,6 +6,7 @@ use alloc::{vec, vec::Vec};
 use super::{
     JitError, Options,
     cage::Fault,
+    lazy::Lazy,
     table,
     x86::{Cc, Code as X86, Fixup, Gpr},
 };
@@ -13,6 +14,7 @@ use crate::{
     Executable,
     jit::{
         cage::Known,
+        live::{is_pure, only},
         plan::{self, FunctionPlan, Plan, StopKind},
     },
     op::Op,
@@ -86,6 +88,8 @@ pub struct Round<'e> {
     current: usize,
     /// What is known of the registers in front of the operation.
     pub known: Known,
+    /// What was not written down yet.
+    pub lazy: Lazy,
     /// Offset of the code that leaves a stopped run.
     pub leave: usize,
     /// Offset of the code that asks for more budget.
@@ -134,6 +138,7 @@ fn round<'e>(
         before,
         current: 0,
         known: Known::nothing(),
+        lazy: Lazy::default(),
         leave: 0,
         refill: 0,
         too_large: false,
@@ -147,12 +152,15 @@ fn round<'e>(
         round.prologue();
         let mut index = round.function.start;
         round.known = Known::nothing();
+        round.lazy = Lazy::default();
         while index < round.function.end {
             round.current = index;
-            round.at[index] = round.x.here() as u32;
+            round.forget_dead(index);
             if plan.is_target(index) {
                 round.known = Known::nothing();
+                round.settle_all();
             }
+            round.at[index] = round.x.here() as u32;
             round.charge(index);
             let taken = round.operation(index);
             if let Some(cage) = options.cage {
@@ -172,14 +180,33 @@ fn round<'e>(
 impl Round<'_> {
     /// Writes the operation at an index; how many operations were taken.
     fn operation(&mut self, index: usize) -> usize {
+        let op = self.op(index);
+        if self.is_dead(index, &op) {
+            return 1;
+        }
         if let Some(taken) = self.fused(index) {
             return taken;
         }
-        let op = self.op(index);
+        if self.postpone(&op) {
+            return 1;
+        }
+        let op = self.with_copied(&op);
+        if self.access(index, &op) {
+            return 1;
+        }
+        self.settle_for(&op);
         if !(self.arithmetic(&op) || self.memory(&op) || self.branch(index, &op)) {
             self.control(index, &op);
         }
         1
+    }
+
+    /// Whether nobody reads what an operation computes. In a cage an access that is at fault is told
+    /// of even so.
+    fn is_dead(&self, index: usize, op: &Op) -> bool {
+        self.options.cage.is_none()
+            && is_pure(op.code)
+            && self.plan.live.behind(index) & only(op.dst) == 0
     }
 
     /// The operation at an index.

@@ -182,18 +182,21 @@ impl Round<'_> {
         match op.code {
             Code::Jump => {
                 let target = self.target(index, op);
+                self.settle_all();
                 if target != index + 1 {
                     self.jump(Target::Op(target));
                 }
             }
             Code::MayGoto => {
                 let target = self.target(index, op);
+                self.settle(self.plan.live.before(target));
                 self.x.alu_mem_imm(W::D, Alu::Cmp, at(Gpr::Rsp, 0), 0);
                 self.jump_if(Cc::E, Target::Op(target));
                 self.x.alu_mem_imm(W::D, Alu::Sub, at(Gpr::Rsp, 0), 1);
             }
             code if (Code::JEq64K..=Code::JSLe32X).contains(&code) => {
                 let target = self.target(index, op);
+                self.settle(self.plan.live.before(target));
                 if let Some(cc) = self.compare(op) {
                     self.jump_if(cc, Target::Op(target));
                 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Run,
+    jit::live::{self, only},
     op::{Atomic, Code, Op},
 };
 
@@ -61,8 +62,61 @@ impl Round<'_> {
             StFrame64X => self.x.store(8, frame, src),
             Atomic32 => self.atomic(W::D, op, place),
             Atomic64 => self.atomic(W::Q, op, place),
-            ArrayLookup => self.array_lookup(op),
+            ArrayLookup => self.array_lookup(op, at(gpr(2), 0)),
             _ => return false,
+        }
+        true
+    }
+
+    /// Writes a plain access by a register that is pending; false if it is none.
+    pub fn access(&mut self, index: usize, op: &Op) -> bool {
+        use Code::*;
+        let (base, load, bytes) = match op.code {
+            Ld8 | LdS8 => (op.src, true, 1),
+            Ld16 | LdS16 => (op.src, true, 2),
+            Ld32 | LdS32 => (op.src, true, 4),
+            Ld64 => (op.src, true, 8),
+            St8K | St8X => (op.dst, false, 1),
+            St16K | St16X => (op.dst, false, 2),
+            St32K | St32X => (op.dst, false, 4),
+            St64K | St64X => (op.dst, false, 8),
+            ArrayLookup => (2, true, 0),
+            _ => return false,
+        };
+        if !self.is_pending(base) {
+            return false;
+        }
+        match op.code {
+            ArrayLookup => {
+                self.overwrite_beside(live::effects(op).writes, base);
+                let place = self.place_of(index, base, 0);
+                self.array_lookup(op, place);
+                self.forget_dead(index + 1);
+                self.overwrite(live::effects(op).writes);
+            }
+            _ if load => {
+                self.overwrite_beside(only(op.dst), base);
+                let place = self.place_of(index, base, op.off);
+                let dst = gpr(op.dst);
+                match op.code {
+                    LdS8 | LdS16 | LdS32 => self.x.load_signed(bytes, dst, place),
+                    _ => self.x.load(bytes, dst, place),
+                }
+                self.forget_dead(index + 1);
+                self.overwrite(only(op.dst));
+            }
+            St8K | St16K | St32K | St64K => {
+                if bytes == 8 && i32::try_from(op.imm as i64).is_err() {
+                    self.settle(only(base));
+                }
+                let place = self.place_of(index, base, op.off);
+                self.store_imm(bytes, place, op.imm);
+            }
+            _ => {
+                self.settle(only(op.src));
+                let place = self.place_of(index, base, op.off);
+                self.x.store(bytes, place, gpr(op.src));
+            }
         }
         true
     }
@@ -189,11 +243,11 @@ impl Round<'_> {
         }
     }
 
-    fn array_lookup(&mut self, op: &Op) {
+    fn array_lookup(&mut self, op: &Op, key: Mem) {
         let Some(array) = self.executable.arrays.get(op.imm as usize).copied() else {
             return self.x.mov_imm(Gpr::Rax, 0);
         };
-        self.x.load(4, Gpr::Rax, at(Gpr::Rsi, 0));
+        self.x.load(4, Gpr::Rax, key);
         self.x.alu_imm(W::D, Alu::Cmp, Gpr::Rax, array.count as i32);
         let outside = self.x.jcc(Cc::Ae, true);
         if array.stride.is_power_of_two() {

@@ -10,6 +10,8 @@ mod cage;
 mod compile;
 mod control;
 mod fuse;
+mod lazy;
+mod magic;
 mod memory;
 pub(crate) mod x86;
 

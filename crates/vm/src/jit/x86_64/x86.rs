@@ -428,6 +428,16 @@ impl Code {
         self.ext(w, 0xd3, 0, dst);
     }
 
+    /// `high, low = rdx * src` (BMI2); the upper half where both are one register
+    pub fn mulx(&mut self, w: W, high: Gpr, low: Gpr, src: Gpr) {
+        // VEX: inverted R, X, B, map 0F38; W, inverted low, pp = F2.
+        self.byte(0xc4);
+        self.byte((high.high() ^ 1) << 7 | 1 << 6 | (src.high() ^ 1) << 5 | 2);
+        self.byte(u8::from(w == W::Q) << 7 | (low as u8 ^ 15) << 3 | 3);
+        self.byte(0xf6);
+        self.byte(0xc0 | high.low() << 3 | src.low());
+    }
+
     /// `dst = rotate_right(src, imm)` (BMI2)
     pub fn rorx(&mut self, w: W, dst: Gpr, src: Gpr, imm: u8) {
         // VEX: inverted R, X, B, map 0F3A; W, no second source, pp = F2.

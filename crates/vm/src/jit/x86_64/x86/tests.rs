@@ -177,6 +177,12 @@ fn registers_with_registers() {
                 for (alu, text) in ALUS {
                     is(|c| c.alu(w, alu, a, b), &format!("{text} {x},{y}"));
                 }
+                is(|c| c.rorx(w, a, b, 7), &format!("rorx {x},{y},0x7"));
+                let low = at_width(Gpr::R9, w);
+                is(|c| c.mulx(w, a, Gpr::R9, b), &format!("mulx {x},{low},{y}"));
+                for (cc, text) in [(Cc::E, "e"), (Cc::Ne, "ne"), (Cc::B, "b"), (Cc::G, "g")] {
+                    is(|c| c.cmov(w, cc, a, b), &format!("cmov{text} {x},{y}"));
+                }
                 // The disassembler names one register where both are the same.
                 let both = if a == b {
                     x.clone()

@@ -280,6 +280,10 @@ impl Emitter<'_> {
         self.prologue(frame);
         let blocks = &frame.body.allocated.blocks;
         for (index, steps) in blocks.iter().enumerate() {
+            // Whoever leads here goes on at once.
+            if self.is_left_out(frame, index) {
+                continue;
+            }
             if frame.body.heads[index] {
                 self.x.align(LOOP_ALIGN);
             }
@@ -398,13 +402,20 @@ impl Emitter<'_> {
 
     /// Where a jump to a block leads in the end: through blocks that only jump on.
     fn follow(&self, frame: &Frame<'_>, mut to: usize) -> usize {
-        for _ in 0..8 {
+        for _ in 0..frame.body.allocated.blocks.len() {
             match frame.body.allocated.blocks[to][..] {
                 [Step::Inst(Inst::Jump)] => to = frame.body.allocated.next[to][0],
                 _ => break,
             }
         }
         to
+    }
+
+    /// Whether a block only jumps on, to one that does something.
+    fn is_left_out(&self, frame: &Frame<'_>, index: usize) -> bool {
+        let blocks = &frame.body.allocated.blocks;
+        let jumps = |at: usize| matches!(blocks[at][..], [Step::Inst(Inst::Jump)]);
+        index > 0 && jumps(index) && !jumps(self.follow(frame, index))
     }
 
     fn jump(&mut self, frame: &mut Frame<'_>, index: usize, to: usize) {
@@ -427,9 +438,9 @@ impl Emitter<'_> {
             if next == to {
                 return true;
             }
-            match blocks[next][..] {
-                [Step::Inst(Inst::Jump)] if self.follow(frame, next) == to => {}
-                _ => return false,
+            // Such blocks are not written.
+            if !self.is_left_out(frame, next) {
+                return false;
             }
             next += 1;
         }

@@ -240,6 +240,17 @@ impl Rewriter<'_> {
                 let count = self.constant(u64::from((c & all).trailing_zeros()));
                 return Some(self.bin(Bin::Shl, width, a, count));
             }
+            // A shift and a sum come sooner than a product. Addresses do those by 3, 5 and 9.
+            Bin::Mul if c > 9 && (c - 1).is_power_of_two() && c & all == c => {
+                let count = self.constant(u64::from((c - 1).trailing_zeros()));
+                let shifted = self.bin(Bin::Shl, width, a, count);
+                return Some(self.bin(Bin::Add, width, shifted, a));
+            }
+            Bin::Mul if c > 3 && c < all && (c + 1).is_power_of_two() => {
+                let count = self.constant(u64::from((c + 1).trailing_zeros()));
+                let shifted = self.bin(Bin::Shl, width, a, count);
+                return Some(self.bin(Bin::Sub, width, shifted, a));
+            }
             Bin::UDiv | Bin::UMod => return self.divide(bin, width, a, c & all),
             Bin::SDiv | Bin::SMod => return self.divide_signed(bin, width, a, c & all),
             Bin::Sar if self.zeros[a.index()] >> (bits - 1) & 1 == 1 => {
@@ -478,6 +489,20 @@ impl Rewriter<'_> {
         };
         if let Some(cond) = simpler {
             return self.test(Test { cond, ..test });
+        }
+        // One of two numbers, by what was asked to choose it.
+        if let Node::Select(inner, x, y) = self.func.node(test.a)
+            && let (Some(x), Some(y)) = (self.func.constant(x), self.func.constant(y))
+        {
+            let ways = (
+                test.cond.of(test.width, x, c),
+                test.cond.of(test.width, y, c),
+            );
+            return match ways {
+                (true, false) => self.test(inner),
+                (false, true) => self.test(inner.inverted()),
+                (way, _) => Ok(way),
+            };
         }
         let equal = matches!(test.cond, Cond::Eq | Cond::Ne);
         if equal && c == 0 {

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `plan`, `build` | operations to single assignment; small functions into their callers |
 //! | `rewrite`, `fold`, `known` | simplification, common values, decided branches, known bits |
+//! | `promote` | places of the frame to values |
+//! | `branchless` | small branches to choices |
 //! | `select`, `machine` | instructions for values |
 //! | `allocate` | order of blocks, registers |
 //! | `emit` | bytes |
@@ -13,6 +15,7 @@
 //! program says: what was `volatile` for the compiler does not show in its output.
 
 mod allocate;
+mod branchless;
 mod build;
 mod emit;
 mod fold;
@@ -21,6 +24,7 @@ mod ir;
 mod known;
 mod machine;
 mod plan;
+mod promote;
 mod rewrite;
 mod select;
 
@@ -100,6 +104,12 @@ pub fn compile(executable: &Executable, options: Options) -> Result<Vec<u8>, Why
 /// The passes.
 fn optimise(func: &mut Func) {
     rewrite::run(func);
+    promote::run(func);
+    rewrite::run(func);
+    branchless::merge(func);
+    if branchless::run(func) {
+        branchless::merge(func);
+    }
     rewrite::run(func);
 }
 

@@ -103,6 +103,9 @@ impl Selector<'_> {
     fn color(&mut self) {
         for (index, block) in self.func.blocks.iter().enumerate() {
             let mut color = 0;
+            for param in &block.params {
+                self.home[param.index()] = Block(index as u32);
+            }
             for &inst in &block.insts {
                 self.color[inst.index()] = color;
                 self.home[inst.index()] = Block(index as u32);
@@ -217,6 +220,11 @@ impl Selector<'_> {
         self.uses[value.index()] == 1
     }
 
+    /// Whether a value is not used after the node under way, as far as its block shows.
+    fn dies(&self, value: Value) -> bool {
+        self.is_single(value) && self.home[value.index()] == self.at.0
+    }
+
     /// The address of a load that can be part of the instruction under way, its only user.
     fn load(&mut self, value: Value, size: u8, signed: bool) -> Option<Addr> {
         let Node::Load(place, bytes, s) = self.func.node(value) else {
@@ -270,9 +278,7 @@ impl Selector<'_> {
                 }
             }
             Node::Bin(Bin::Add, W64, x, y)
-                if self.is_single(place.base)
-                    && !self.needed[place.base.index()]
-                    && self.constant(y).is_none() =>
+                if self.is_single(place.base) && !self.needed[place.base.index()] =>
             {
                 return self.sum(x, y, disp);
             }
@@ -408,8 +414,8 @@ impl Selector<'_> {
         let swap = alu != Alu::Sub
             && self.constant(b).is_none()
             && !matches!(self.func.node(b), Node::Load(..))
-            && (matches!(self.func.node(a), Node::Load(..)) || !self.is_single(a))
-            && self.is_single(b);
+            && (matches!(self.func.node(a), Node::Load(..)) || !self.dies(a))
+            && self.dies(b);
         let (a, b) = if swap { (b, a) } else { (a, b) };
         let b = self.src(width, b);
         let a = self.reg(a);
@@ -451,7 +457,7 @@ impl Selector<'_> {
                 let addr = self.sum(x, y, imm);
                 return self.group.push(Inst::Lea(w(width), dst, addr));
             }
-            if !self.is_single(a) {
+            if !self.dies(a) {
                 let addr = Addr {
                     base: Base::Reg(self.reg(a)),
                     index: None,
@@ -460,9 +466,12 @@ impl Selector<'_> {
                 return self.group.push(Inst::Lea(w(width), dst, addr));
             }
         } else if self.constant(b).is_none() {
-            let load = |v: Value| matches!(self.func.node(v), Node::Load(..)) && self.is_single(v);
+            let load = |v: Value| {
+                let here = (self.home[v.index()], self.color[v.index()]);
+                matches!(self.func.node(v), Node::Load(..)) && self.is_single(v) && here == self.at
+            };
             let scaled = self.scaled(b).is_some() || self.scaled(a).is_some();
-            let both_live = !self.is_single(a) && !self.is_single(b);
+            let both_live = !self.dies(a) && !self.dies(b);
             if (scaled || both_live) && !load(a) && !load(b) {
                 let addr = self.sum(a, b, 0);
                 return self.group.push(Inst::Lea(w(width), dst, addr));
@@ -493,7 +502,7 @@ impl Selector<'_> {
                 Inst::Mul(w(width), dst, a, Src::Reg(b))
             }
             None => {
-                let (a, b) = match self.is_single(b) && !self.is_single(a) {
+                let (a, b) = match self.dies(b) && !self.dies(a) {
                     true => (b, a),
                     false => (a, b),
                 };
@@ -506,7 +515,7 @@ impl Selector<'_> {
 
     fn shift(&mut self, dst: Reg, shift: Shift, width: Width, a: Value, b: Value) -> Inst {
         match self.constant(b) {
-            Some(1) if shift == Shift::Shl && !self.is_single(a) => {
+            Some(1) if shift == Shift::Shl && !self.dies(a) => {
                 let a = self.reg(a);
                 let addr = Addr {
                     base: Base::Reg(a),
@@ -531,7 +540,7 @@ impl Selector<'_> {
     }
 
     fn choice(&mut self, dst: Reg, test: Test, a: Value, b: Value) {
-        let (test, a, b) = match self.is_single(a) && !self.is_single(b) {
+        let (test, a, b) = match self.dies(a) && !self.dies(b) {
             true => (test.inverted(), b, a),
             false => (test, a, b),
         };

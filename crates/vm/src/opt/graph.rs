@@ -136,6 +136,12 @@ impl Graph {
         a.0 <= b.0 && b.1 <= a.1
     }
 
+    /// The nearest block that every way to this one leads through.
+    pub fn idom(&self, block: Block) -> Option<Block> {
+        let idom = self.idom[block.index()];
+        (block != Block::ENTRY && idom != NONE).then_some(Block(idom))
+    }
+
     /// Place in the order.
     pub fn number(&self, block: Block) -> u32 {
         self.number[block.index()]

@@ -211,6 +211,8 @@ pub enum Node {
     /// The number of the CPU that runs.
     Cpu,
     Const(u64),
+    /// The same, where a register is to hold it.
+    Held(u64),
     /// The frame pointer plus an offset.
     Frame(i32),
     Bin(Bin, Width, Value, Value),
@@ -253,6 +255,7 @@ impl Node {
         matches!(
             self,
             Node::Const(_)
+                | Node::Held(_)
                 | Node::Cpu
                 | Node::Frame(_)
                 | Node::Bin(..)
@@ -266,7 +269,12 @@ impl Node {
     /// Calls `f` with each operand, which it may change.
     pub fn operands(&mut self, mut f: impl FnMut(&mut Value)) {
         match self {
-            Node::Param | Node::Undef | Node::Cpu | Node::Const(_) | Node::Frame(_) => {}
+            Node::Param
+            | Node::Undef
+            | Node::Cpu
+            | Node::Const(_)
+            | Node::Held(_)
+            | Node::Frame(_) => {}
             Node::Charge(..) => {}
             Node::Bin(_, _, a, b) => {
                 f(a);

@@ -27,7 +27,7 @@ pub const fn bits(zeros: u64) -> u32 {
 pub fn zeros(func: &Func, zeros: &[u64], node: &Node) -> u64 {
     let of = |v: Value| zeros[v.index()];
     match *node {
-        Node::Const(c) => !c,
+        Node::Const(c) | Node::Held(c) => !c,
         Node::Cpu => UPPER,
         Node::Bin(bin, width, a, b) => of_bin(bin, width, of(a), of(b), func.constant(b)),
         Node::Neg(W32, _) | Node::Sext(_, W32, _) => UPPER,

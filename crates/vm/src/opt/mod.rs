@@ -7,6 +7,8 @@
 //! | `rewrite`, `fold`, `known` | simplification, common values, decided branches, known bits |
 //! | `promote` | places of the frame to values |
 //! | `branchless` | small branches to choices |
+//! | `unroll` | several rounds of counted loops at once |
+//! | `hold` | wide constants in registers |
 //! | `select`, `machine` | instructions for values |
 //! | `allocate` | order of blocks, registers |
 //! | `emit` | bytes |
@@ -20,6 +22,7 @@ mod build;
 mod emit;
 mod fold;
 mod graph;
+mod hold;
 mod ir;
 mod known;
 mod machine;
@@ -27,6 +30,7 @@ mod plan;
 mod promote;
 mod rewrite;
 mod select;
+mod unroll;
 
 use alloc::{vec, vec::Vec};
 use core::fmt;
@@ -111,6 +115,12 @@ fn optimise(func: &mut Func) {
         branchless::merge(func);
     }
     rewrite::run(func);
+    if unroll::run(func) {
+        rewrite::run(func);
+        branchless::merge(func);
+        rewrite::run(func);
+    }
+    hold::run(func);
 }
 
 /// From values to registers.

@@ -312,6 +312,7 @@ impl Selector<'_> {
     fn node(&mut self, value: Value) {
         let dst = value.0;
         match self.func.node(value) {
+            Node::Held(c) => self.group.push(Inst::Imm(dst, c)),
             Node::Cpu => self.group.push(Inst::Cpu(dst)),
             Node::Bin(bin, width, a, b) => self.bin(dst, bin, width, a, b),
             Node::Neg(width, a) => {

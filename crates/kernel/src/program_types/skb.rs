@@ -13,6 +13,7 @@ use super::{Behaviour, refuse};
 use crate::{
     attach::{Direction, HookPoint},
     cpu::Session,
+    helpers::call::{Call, entry},
     kernel::Shared,
     objects::Program,
     packet::{ETH_HLEN, FRAME, Kind, Packet, TAILROOM},
@@ -42,6 +43,7 @@ pub(crate) const SIZE: usize = 192;
 pub(crate) const LEN: usize = 0;
 pub(crate) const PKT_TYPE: usize = 4;
 const MARK: usize = 8;
+const QUEUE_MAPPING: usize = 12;
 pub(crate) const PROTOCOL: usize = 16;
 pub(crate) const VLAN_PRESENT: usize = 20;
 pub(crate) const VLAN_TCI: usize = 24;
@@ -49,8 +51,10 @@ pub(crate) const VLAN_PROTO: usize = 28;
 const PRIORITY: usize = 32;
 pub(crate) const INGRESS_IFINDEX: usize = 36;
 pub(crate) const IFINDEX: usize = 40;
+const TC_INDEX: usize = 44;
 const CB: usize = 48;
 pub(crate) const HASH: usize = 68;
+const TC_CLASSID: usize = 72;
 const DATA: usize = 76;
 const DATA_END: usize = 80;
 const FAMILY: usize = 88;
@@ -93,16 +97,38 @@ const ETH_P_IPV6: u16 = 0x86dd;
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 
-pub(super) fn context_access(offset: u32, _: Size, _: bool) -> Option<ContextAccess> {
+pub(super) fn context_access(offset: u32, _: Size, write: bool) -> Option<ContextAccess> {
     let index = match offset as usize {
         DATA => 0,
         DATA_END => 1,
         DATA_META => 2,
+        // The kernel has sixteen bits for them.
+        TC_INDEX | TC_CLASSID if write => {
+            return Some(ContextAccess::Direct {
+                offset,
+                size: Size::H,
+                shift: 0,
+            });
+        }
+        QUEUE_MAPPING if write => return Some(ContextAccess::Computed(entry!(set_queue))),
         _ => return None,
     };
     Some(ContextAccess::Pointer {
         offset: (SIZE + 8 * index) as u32,
     })
+}
+
+/// `NO_QUEUE_MAPPING`
+const NO_QUEUE: u64 = 0xffff;
+
+/// `queue_mapping` of the context is written: what is no queue changes nothing.
+fn set_queue(call: &mut Call<'_>) -> Result<(), Errno> {
+    let [context, queue] = [call.arg(0), call.arg(1)];
+    if queue < NO_QUEUE {
+        let field = context.wrapping_add(QUEUE_MAPPING as u64);
+        call.write(field, &(queue as u32).to_ne_bytes())?;
+    }
+    Ok(())
 }
 
 fn sched_hook(_: &Shared, program: &Program, target: &AttachTarget) -> Option<HookPoint> {

@@ -1,6 +1,7 @@
 //! The project's own chores, as `cargo xtask NAME`.
 #![forbid(unsafe_code)]
 
+mod aarch64;
 mod bench;
 mod check;
 mod examples;
@@ -18,6 +19,7 @@ Usage: cargo xtask COMMAND
 Commands:
   test      install or name what the tests need, then run every test
   check     what CI checks besides: format, clippy, documentation, no_std builds
+  aarch64   run the vm's tests as programs for aarch64, on an emulated CPU
   examples  make the objects of examples and benchmarks anew; --check: compare with the committed ones
   gallery   write the explanations of the gallery and docs/gallery.md anew
   bench     build and run the benchmarks: ratios against other tools, in one run
@@ -30,7 +32,7 @@ Commands:
             ask Linux and Panal about generated programs, compare what they compute
   tools     show which outside tools are here, install what is missing
 
-Options of `test` and `tools`:
+Options of `test`, `aarch64` and `tools`:
   --no-install   only name what is missing
 ";
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("test") => test::run(rest),
         Some("check") => check::run(rest),
+        Some("aarch64") => aarch64::run(rest),
         Some("examples") => examples::run(rest),
         Some("gallery") => gallery::run(rest),
         Some("bench") => bench::run(rest),

@@ -414,18 +414,15 @@ impl<'k> Session<'k> {
         };
         let begin = Instant::now();
         let mut done = 0;
-        for _ in 0..repeat {
-            let ran = self.start(program, &setting);
+        self.start_each(program, &setting, repeat, |ran| {
             done += 1;
             result.steps = engine.counts_steps().then_some(ran.steps);
             match ran.outcome {
                 Ok(value) => result.retval = value as u32,
-                Err(stop) => {
-                    result.stopped = Some(stop.to_string());
-                    break;
-                }
+                Err(stop) => result.stopped = Some(stop.to_string()),
             }
-        }
+            ran.outcome.is_ok()
+        });
         if caller.is_some() {
             self.clear();
         }
@@ -440,17 +437,39 @@ impl<'k> Session<'k> {
     }
 
     fn start(&mut self, program: &Program, setting: &Setting<'_>) -> Ran {
+        let mut last = None;
+        self.start_each(program, setting, 1, |ran| {
+            last = Some(*ran);
+            false
+        });
+        match last {
+            Some(ran) => ran,
+            None => unreachable!("it was started once"),
+        }
+    }
+
+    /// Runs a program so many times, or until `each` has seen enough. What surrounds the runs is made
+    /// once; each begins as if it were the first.
+    #[inline]
+    fn start_each(
+        &mut self,
+        program: &Program,
+        setting: &Setting<'_>,
+        times: u32,
+        mut each: impl FnMut(&Ran) -> bool,
+    ) {
         let shared = self.shared;
         let cpu = self.on_cpu.index();
         let clock = self.clock;
         let memory = self.memory();
         let Some(executable) = &program.executable else {
             let outcome = Err(Stop::Helper("the program was only verified"));
-            return Ran {
+            each(&Ran {
                 outcome,
                 retval: setting.retval,
                 steps: 0,
-            };
+            });
+            return;
         };
         let cage = &shared.map_host.cage;
         // SAFETY: the cage is mapped as long as it lives; the stack is this CPU's, which this
@@ -463,7 +482,6 @@ impl<'k> Session<'k> {
                 memory.stack.len() as u64,
             )
         };
-        shared.config.budget.give(&mut run);
         // SAFETY: the kernel, which has the stopper, outlives the session.
         unsafe { shared.cpu_memories.stoppers[cpu as usize].watch(&mut run) };
         run.cpu = cpu;
@@ -490,32 +508,42 @@ impl<'k> Session<'k> {
             bits: BitSets::default(),
         };
         run.host = (&raw mut host).cast::<c_void>();
-        let outcome = if let Some((function, args)) = setting.callback {
-            executable.run_function(&mut run, function, args)
-        } else if shared.config.checked {
-            let region = |block: &Block, len: usize| (block.address(), len as u64);
-            let live = Live {
-                host: &raw const host,
-                context: match setting.packet {
-                    PacketUse::Context => (context, program_types::CONTEXT_SIZE as u64),
-                    PacketUse::None | PacketUse::Beside => region(&memory.context, CONTEXT),
-                },
-                objects: region(&memory.objects, memory.objects_used),
-                words: region(&memory.words, WORDS),
+        for _ in 0..times {
+            run.again();
+            shared.config.budget.give(&mut run);
+            host.running = program.id;
+            host.retval = setting.retval;
+            host.bits.clear();
+            let outcome = if let Some((function, args)) = setting.callback {
+                executable.run_function(&mut run, function, args)
+            } else if shared.config.checked {
+                let region = |block: &Block, len: usize| (block.address(), len as u64);
+                let live = Live {
+                    host: &raw const host,
+                    context: match setting.packet {
+                        PacketUse::Context => (context, program_types::CONTEXT_SIZE as u64),
+                        PacketUse::None | PacketUse::Beside => region(&memory.context, CONTEXT),
+                    },
+                    objects: region(&memory.objects, memory.objects_used),
+                    words: region(&memory.words, WORDS),
+                };
+                let args = [context, 0, 0, 0, 0];
+                executable.run_with(&mut run, args, &mut Strict(live), &mut Unobserved)
+            } else {
+                shared.config.engine.run(executable, &mut run, context)
             };
-            let args = [context, 0, 0, 0, 0];
-            executable.run_with(&mut run, args, &mut Strict(live), &mut Unobserved)
-        } else {
-            shared.config.engine.run(executable, &mut run, context)
-        };
-        host.held.release_all(&shared.map_host.rings);
-        if let Err(why) = outcome {
-            program.counters.stop(why);
-        }
-        Ran {
-            outcome,
-            retval: host.retval,
-            steps: shared.config.budget.steps() - run.budget,
+            host.held.release_all(&shared.map_host.rings);
+            if let Err(why) = outcome {
+                program.counters.stop(why);
+            }
+            let ran = Ran {
+                outcome,
+                retval: host.retval,
+                steps: shared.config.budget.steps() - run.budget,
+            };
+            if !each(&ran) {
+                break;
+            }
         }
     }
 }

@@ -123,11 +123,13 @@ impl Cage {
     }
 
     /// Lowest address.
+    #[inline]
     pub fn base(&self) -> u64 {
         self.base as u64
     }
 
     /// Bytes.
+    #[inline]
     pub fn size(&self) -> u64 {
         self.size as u64
     }
@@ -273,18 +275,38 @@ pub struct Block {
 }
 
 impl Block {
+    /// Has the system make the memory of the first bytes ready, where it can: whoever writes it first
+    /// need not wait for that. The block begins at a page.
+    pub(crate) fn populate(&self, bytes: usize) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: memory of this block, which is mapped as long as it lives; what it holds does not
+        // change.
+        let _ = unsafe {
+            mm::madvise(
+                self.pointer().as_ptr().cast(),
+                bytes.min(self.len()),
+                mm::Advice::LinuxPopulateWrite,
+            )
+        };
+        #[cfg(not(target_os = "linux"))]
+        let _ = bytes;
+    }
+
     /// Address of the first byte.
+    #[inline]
     pub fn address(&self) -> u64 {
         self.cage.base() + self.extent.offset
     }
 
     /// The first byte. Programs and other threads may write at any time: see [`crate::bytes`].
+    #[inline]
     pub fn pointer(&self) -> NonNull<u8> {
         // SAFETY: inside the cage, hence not null.
         unsafe { NonNull::new_unchecked(self.address() as *mut u8) }
     }
 
     /// Bytes asked for.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }

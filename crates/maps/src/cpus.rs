@@ -149,6 +149,7 @@ pub struct OnCpu<'a> {
 
 impl OnCpu<'_> {
     /// Its number, below [`Cpus::count`].
+    #[inline]
     pub fn index(&self) -> u32 {
         self.cpu
     }

@@ -501,6 +501,7 @@ impl Map for LpmTrie {
         &self.base
     }
 
+    #[inline]
     fn lookup(&self, key: &[u8], _cpu: u32) -> Option<NonNull<u8>> {
         if key.len() != self.base.def().key_size as usize {
             return None;

@@ -20,6 +20,9 @@ pub(crate) const DISCARD: u32 = 1 << 30;
 /// Bytes of a record's header.
 pub(crate) const HEADER: u64 = 8;
 
+/// Most bytes of a buffer that are made ready beforehand, in a few milliseconds.
+const READY_MOST: usize = 32 << 20;
+
 /// Positions and data of a ring buffer. Programs and user space may write them at any time.
 pub(crate) struct RingPages {
     block: Block,
@@ -50,6 +53,8 @@ impl RingPages {
             // Without a file it works all the same, but nobody can map it.
             Err(_) => host.cage.allocate(len, host.cage.page_size())?,
         };
+        // As Linux: records should not wait for pages. The second half is written rarely.
+        block.populate(READY_MOST.min(len / 2));
         Ok(RingPages { block, page, size })
     }
 

@@ -1,10 +1,10 @@
-//! The interpreter's speed: `cargo run --release -p panal-vm --example speed`.
+//! The interpreter's speed, and what machine code costs to make and to enter: `cargo run --release -p panal-vm --example speed`.
 
 use std::time::Instant;
 
 use panal_isa::assemble::assemble;
 use panal_maps::Cage;
-use panal_vm::{Executable, HelperFn, Linkage, Run};
+use panal_vm::{Executable, HelperFn, JitOptions, Linkage, Run};
 
 struct Kernel;
 
@@ -92,4 +92,51 @@ fn main() {
         best = best.min(start.elapsed().as_nanos() as f64 / 1e4);
     }
     println!("entry            {best:6.2} ns");
+    compile(&lower);
+    enter_compiled(lower("empty", "r0 = 0\nexit"), &mut run);
+}
+
+/// Typical code: arithmetic, accesses to the frame, branches.
+const TYPICAL: &str = "r1 = r2\nr1 <<= 3\nr1 += r7\nr3 = *(u64 *)(r10 - 8)\nr3 ^= r1\nw4 = w3\nw4 >>= 7\n\
+    if w4 > 100 goto +2\nr2 += 1\n*(u64 *)(r10 - 8) = r3\nr5 = r3\nr5 &= 255\nif r5 != 0 goto +1\nr2 ^= r4\n";
+
+/// Prints what compilation costs for small and large programs.
+fn compile(lower: &impl Fn(&str, &str) -> Executable) {
+    for times in [0, 10, 100, 1000] {
+        let start = "r2 = 1\nr4 = 2\nr7 = 3\n*(u64 *)(r10 - 8) = 5\n";
+        let mut program = lower(
+            "typical",
+            &format!("{start}{}r0 = r2\nexit", TYPICAL.repeat(times)),
+        );
+        // SAFETY: it stays in its frame.
+        unsafe { program.trust() };
+        let mut best = f64::MAX;
+        for _ in 0..100 {
+            let begin = Instant::now();
+            program
+                .compile(JitOptions::host())
+                .expect("executable memory");
+            best = best.min(begin.elapsed().as_nanos() as f64);
+        }
+        let len = program.len();
+        println!("compile {len:8} {:6.2} ns per operation", best / len as f64);
+    }
+}
+
+fn enter_compiled(mut program: Executable, run: &mut Run) {
+    // SAFETY: it does nothing.
+    unsafe { program.trust() };
+    program
+        .compile(JitOptions::host())
+        .expect("executable memory");
+    let mut best = f64::MAX;
+    for _ in 0..300 {
+        let begin = Instant::now();
+        for _ in 0..10_000 {
+            run.budget = 1000;
+            program.run_compiled(run, 0).expect("it returns");
+        }
+        best = best.min(begin.elapsed().as_nanos() as f64 / 1e4);
+    }
+    println!("entry, compiled  {best:6.2} ns");
 }

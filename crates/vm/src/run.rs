@@ -163,6 +163,7 @@ impl Run {
     /// # Safety
     /// While the run exists, every byte of the cage is mapped readable and writable, the stack
     /// lies in the cage, is aligned to 16, and nobody else uses it.
+    #[inline]
     pub unsafe fn new(cage_base: u64, cage_size: u64, stack: u64, stack_size: u64) -> Run {
         Run {
             budget: u64::MAX,
@@ -186,6 +187,14 @@ impl Run {
             tail_context: 0,
             machine: core::ptr::null(),
         }
+    }
+
+    /// As if it had not begun, but for its budget: for another run with all that surrounds it.
+    pub fn again(&mut self) {
+        self.tail_calls = Self::TAIL_CALLS;
+        self.stack_top = self.stack + self.stack_size;
+        self.depth = 0;
+        self.engine = None;
     }
 
     /// Lowest address of the memory that programs may touch (the cage).

@@ -1,15 +1,27 @@
-//! `bpf_map_lookup_elem` on a hash map that is known when a program is loaded: called with the map
-//! itself, for its size of keys. Keys of any other size, and other maps, take the helper.
+//! `bpf_map_lookup_elem` on a hash map or a trie that is known when a program is loaded: called with
+//! the map itself, for its size of keys. Keys of any other size, and other maps, take the helper.
 
-use panal_maps::{HashMap, Map, bytes};
+use panal_maps::{HashMap, LpmTrie, Map, bytes};
 use panal_vm::{HelperFn, MapLookup, Run};
 
 /// How programs look up values of a map.
 pub(crate) fn of(map: &dyn Map) -> Option<MapLookup> {
-    let hash: &HashMap = map.as_any().downcast_ref()?;
+    let key_size = map.base().def().key_size;
+    if let Some(hash) = map.as_any().downcast_ref::<HashMap>() {
+        return Some(MapLookup::Function {
+            function: by_size(key_size)?,
+            data: std::ptr::from_ref(hash) as u64,
+        });
+    }
+    let trie: &LpmTrie = map.as_any().downcast_ref()?;
     Some(MapLookup::Function {
-        function: by_size(hash.base().def().key_size)?,
-        data: std::ptr::from_ref(hash) as u64,
+        // The addresses of IPv4 and IPv6, with how many bits count.
+        function: match key_size {
+            8 => trie_lookup::<8>,
+            20 => trie_lookup::<20>,
+            _ => return None,
+        },
+        data: std::ptr::from_ref(trie) as u64,
     })
 }
 
@@ -52,5 +64,26 @@ unsafe extern "C" fn hash_lookup<const KEY: usize>(
     // SAFETY: in the cage, all of which is mapped.
     let key = unsafe { bytes::read_key::<KEY>(at) };
     map.find_value(&key, run.cpu)
+        .map_or(0, |value| value.as_ptr() as u64)
+}
+
+/// # Safety
+/// As for [`hash_lookup`], of an [`LpmTrie`].
+unsafe extern "C" fn trie_lookup<const KEY: usize>(
+    map: u64,
+    key: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let (map, run) = unsafe { (&*(map as *const LpmTrie), &*run) };
+    let Some(at) = run.pointer(key, KEY as u64) else {
+        return 0;
+    };
+    // SAFETY: in the cage, all of which is mapped.
+    let key = unsafe { bytes::read_key::<KEY>(at) };
+    map.lookup(&key, run.cpu)
         .map_or(0, |value| value.as_ptr() as u64)
 }

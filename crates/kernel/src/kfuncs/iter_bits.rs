@@ -56,6 +56,12 @@ const SETS_MOST: usize = 256;
 pub(crate) struct BitSets(Vec<Option<Box<[u64]>>>);
 
 impl BitSets {
+    /// Keeps none.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     fn keep(&mut self, words: Box<[u64]>) -> Option<u64> {
         let place = match self.0.iter().position(Option::is_none) {
             Some(place) => place,

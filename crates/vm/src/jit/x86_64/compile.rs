@@ -1,4 +1,4 @@
-//! The pass over a program. Twice: the first round finds where everything lies when all jumps are
+//! The pass over a program. Twice, if it is not large: the first round finds where everything lies when all jumps are
 //! long, the second takes short jumps where the distances of the first allow it.
 
 use alloc::{vec, vec::Vec};
@@ -115,8 +115,15 @@ pub fn compile_within(
     let plan = Plan::new(executable, &options);
     let new = |before| round(most, executable, options, &plan, before);
     let first = new(None)?;
+    // Shorter jumps are not worth the time that a large program's second round takes.
+    if executable.ops.len() > TWO_ROUNDS_MOST {
+        return Ok(first.bytes);
+    }
     Ok(new(Some(&first))?.bytes)
 }
+
+/// Most operations of a program that is gone over twice.
+const TWO_ROUNDS_MOST: usize = 2048;
 
 fn round<'e>(
     most: usize,
@@ -234,14 +241,14 @@ impl Round<'_> {
     fn short(&self, target: Target) -> bool {
         const LONGEST: i64 = 6;
         let here = self.x.here() as i64;
-        let Some(before) = self.before else {
-            return false;
-        };
         let Target::Op(op) = target else { return false };
         let to = self.at[op];
         if to != 0 {
             return here + LONGEST - i64::from(to) <= 128;
         }
+        let Some(before) = self.before else {
+            return false;
+        };
         // Code only shrinks between the rounds, so distances do too. From the operation's start it
         // is a little farther than from the jump.
         let from = before.ops[self.current];

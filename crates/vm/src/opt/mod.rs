@@ -3,7 +3,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `plan`, `build` | operations to single assignment; small functions into their callers |
+//! | `plan`, `cut`, `build` | operations to single assignment; small functions into their callers |
 //! | `rewrite`, `fold`, `known` | simplification, common values, decided branches, known bits |
 //! | `promote` | places of the frame to values |
 //! | `branchless` | small branches to choices |
@@ -19,6 +19,7 @@
 mod allocate;
 mod branchless;
 mod build;
+mod cut;
 mod emit;
 mod fold;
 mod graph;

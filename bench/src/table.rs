@@ -1,5 +1,7 @@
 //! Tables in Markdown, so that they can stand in the documentation as printed.
 
+use std::fmt;
+
 /// Rows under a heading, columns padded to their widest cell.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -20,6 +22,12 @@ impl Table {
 
     /// Prints it.
     pub fn print(&self) {
+        print!("{self}");
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             self.rows
@@ -35,11 +43,12 @@ impl Table {
                 .zip(&widths)
                 .map(|(cell, width)| format!("{cell:width$}"))
                 .collect();
-            println!("| {} |", cells.join(" | "));
+            writeln!(f, "| {} |", cells.join(" | "))?;
             if number == 0 {
                 let rules: Vec<String> = widths.iter().map(|w| "-".repeat(*w)).collect();
-                println!("|-{}-|", rules.join("-|-"));
+                writeln!(f, "|-{}-|", rules.join("-|-"))?;
             }
         }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     engines::{INTERPRETER, LINUX, NATIVE, TIER_1, TIER_2},
+    micro,
     programs::{Group, Program},
     results::{Results, geomean},
 };
@@ -56,10 +57,49 @@ const LINES: &[Line] = &[
         figure: |r| mean(r, TIER_2, NATIVE, true),
     },
     Line {
+        name: "tier 1 compile, ns per instruction",
+        must: 50.0,
+        aim: 25.0,
+        figure: |r| r.compilers.of(TIER_1)?.per_instruction().map(plain),
+    },
+    Line {
+        name: "tier 1 compile, fixed µs",
+        must: 10.0,
+        aim: 10.0,
+        figure: |r| r.compilers.of(TIER_1)?.fixed().map(plain),
+    },
+    Line {
+        name: "tier 2 compile, µs per instruction",
+        must: 5.0,
+        aim: 1.5,
+        figure: |r| {
+            let ns = r.compilers.of(TIER_2)?.per_instruction()?;
+            Some(plain(ns / 1000.0))
+        },
+    },
+    Line {
         name: "entry, ns",
         must: 5.0,
         aim: 3.0,
         figure: |r| r.entry(TIER_1).map(plain),
+    },
+    Line {
+        name: "bpf-to-bpf call, ns",
+        must: 2.0,
+        aim: 1.0,
+        figure: |r| r.micro.ns(micro::CALL, TIER_1).map(plain),
+    },
+    Line {
+        name: "array lookup, ns in a program",
+        must: 1.0,
+        aim: 0.85,
+        figure: |r| r.micro.ns(micro::ARRAY, TIER_1).map(plain),
+    },
+    Line {
+        name: "hash lookup hit, ns in a program",
+        must: 15.0,
+        aim: 6.0,
+        figure: |r| r.micro.ns(micro::HASH_HIT, TIER_1).map(plain),
     },
     Line {
         name: "interpreter, ns per instruction",

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
 };
 
 use super::{engines::Missing, programs::Program};
@@ -41,9 +42,21 @@ pub fn packet(program: &Program, folder: &Path) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// Compiles.
-pub fn clang(arrange: impl FnOnce(&mut Command) -> &mut Command) -> Result<(), String> {
+/// Compiles to a file, once in a run.
+pub fn clang(to: &Path, arrange: impl FnOnce(&mut Command) -> &mut Command) -> Result<(), String> {
+    static MADE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().map_err(|e| e.to_string())?;
+    if made.iter().any(|path| path == to) {
+        return Ok(());
+    }
+    compile(to, arrange)?;
+    made.push(to.to_path_buf());
+    Ok(())
+}
+
+fn compile(to: &Path, arrange: impl FnOnce(&mut Command) -> &mut Command) -> Result<(), String> {
     let mut command = Command::new(CLANG);
+    command.arg("-o").arg(to);
     command.args(["-O2", "-Wall", "-I"]).arg(harness());
     let output = arrange(&mut command)
         .output()

@@ -41,97 +41,161 @@ impl Cell {
 
 /// An engine under way.
 struct Lane {
+    index: usize,
     runner: Box<dyn Runner>,
     repeat: u32,
-    steps: Option<u64>,
-    /// The least nanoseconds a run.
-    least: f64,
 }
 
-/// Measures a program on all engines; a cell for each.
-pub fn measure(program: &Program, effort: Effort) -> Result<Vec<Cell>, String> {
-    let mut minima: Vec<Vec<f64>> = vec![Vec::new(); ENGINES.len()];
-    let mut cells: Vec<Option<Cell>> = vec![None; ENGINES.len()];
-    let mut steps = vec![None; ENGINES.len()];
-    let mut value = None;
-    for _ in 0..effort.loads {
-        let mut lanes = Vec::new();
-        for (index, entry) in ENGINES.iter().enumerate() {
-            if cells[index].is_some() {
-                continue;
-            }
-            match enter(program, entry, &mut value)? {
-                Ok(lane) => lanes.push((index, lane)),
-                Err(cell) => cells[index] = Some(cell),
-            }
-        }
-        for _ in 0..effort.rounds {
-            for (index, lane) in &mut lanes {
-                match judge(program, &ENGINES[*index], lane.runner.run(lane.repeat))? {
-                    Ok(sample) => lane.least = lane.least.min(sample.ns),
-                    Err(cell) => cells[*index] = Some(cell),
-                }
-            }
-            lanes.retain(|(index, _)| cells[*index].is_none());
-        }
-        for (index, lane) in lanes {
-            minima[index].push(lane.least);
-            steps[index] = lane.steps;
-        }
-    }
-    let cell = |(index, known): (usize, Option<Cell>)| {
-        known.unwrap_or_else(|| Cell::Took {
-            ns: median(&mut minima[index]),
-            steps: steps[index],
+/// A program that is being measured.
+struct Measurement<'a> {
+    program: &'a Program,
+    /// What every engine must give.
+    value: Option<u32>,
+    /// Of each of [`ENGINES`], so far.
+    cells: Vec<Option<Cell>>,
+}
+
+/// Measures programs on all engines: for each, a cell for each engine, or why it failed. Everything is
+/// loaded anew so many times, all programs in turn, so that a slow minute hits none alone.
+pub fn measure(programs: &[&Program], effort: Effort) -> Vec<Result<Vec<Cell>, String>> {
+    let begin = |&program| {
+        Ok(Measurement {
+            program,
+            value: None,
+            cells: vec![None; ENGINES.len()],
         })
     };
-    Ok(cells.into_iter().enumerate().map(cell).collect())
+    let mut all: Vec<Result<Measurement<'_>, String>> = programs.iter().map(begin).collect();
+    for load in 1..=effort.loads {
+        for one in &mut all {
+            let Ok(measurement) = one else { continue };
+            let name = measurement.program.name;
+            eprint!("\r\x1b[K{load}/{} {name}", effort.loads);
+            if let Err(why) = measurement.pass(effort.rounds) {
+                *one = Err(why);
+            }
+        }
+    }
+    eprint!("\r\x1b[K");
+    let missing = || Cell::Missing("it was not measured".to_owned());
+    let end = |measurement: Measurement<'_>| {
+        let cells = measurement.cells.into_iter();
+        cells.map(|cell| cell.unwrap_or_else(missing)).collect()
+    };
+    all.into_iter().map(|one| one.map(end)).collect()
 }
 
-/// Loads a program, looks at its first value, and finds out how often it runs in a row.
+impl Measurement<'_> {
+    /// Loads the program into every engine that can still run it, and does the rounds.
+    fn pass(&mut self, rounds: usize) -> Result<(), String> {
+        let mut lanes = Vec::new();
+        for (index, entry) in ENGINES.iter().enumerate() {
+            if matches!(self.cells[index], Some(Cell::Missing(_) | Cell::Wrong(_))) {
+                continue;
+            }
+            match enter(self.program, entry, &mut self.value)? {
+                Ok((runner, first)) => {
+                    let repeat = self.pace(index, runner, first)?;
+                    lanes.extend(repeat);
+                }
+                Err(cell) => self.cells[index] = Some(cell),
+            }
+        }
+        for _ in 0..rounds {
+            let mut left = Vec::new();
+            for mut lane in lanes {
+                if self.round(&mut lane)?.is_some() {
+                    left.push(lane);
+                }
+            }
+            lanes = left;
+        }
+        Ok(())
+    }
+
+    /// Finds out how often an engine runs the program in a row.
+    fn pace(
+        &mut self,
+        index: usize,
+        runner: Box<dyn Runner>,
+        first: Sample,
+    ) -> Result<Option<Lane>, String> {
+        let mut lane = Lane {
+            index,
+            runner,
+            repeat: 1,
+        };
+        self.keep(index, first);
+        loop {
+            let Some(sample) = self.round(&mut lane)? else {
+                return Ok(None);
+            };
+            let wanted = (RUN / sample.ns.max(0.5)).ceil();
+            if f64::from(lane.repeat) >= wanted / 2.0 {
+                lane.repeat = (wanted as u32).max(1);
+                return Ok(Some(lane));
+            }
+            lane.repeat = lane.repeat.saturating_mul(16).min(wanted as u32);
+        }
+    }
+
+    /// One row of runs; `None` where the engine is out of it.
+    fn round(&mut self, lane: &mut Lane) -> Result<Option<Sample>, String> {
+        let entry = &ENGINES[lane.index];
+        let sample = lane.runner.run(lane.repeat);
+        let sample = match self.program.drifts {
+            true => sample,
+            false => agree(sample, self.value),
+        };
+        match judge(self.program, entry, sample)? {
+            Ok(sample) => {
+                self.keep(lane.index, sample);
+                Ok(Some(sample))
+            }
+            Err(cell) => {
+                self.cells[lane.index] = Some(cell);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The least time counts.
+    fn keep(&mut self, index: usize, sample: Sample) {
+        let before = self.cells[index].as_ref().and_then(Cell::ns);
+        self.cells[index] = Some(Cell::Took {
+            ns: before.map_or(sample.ns, |before| before.min(sample.ns)),
+            steps: sample.steps,
+        });
+    }
+}
+
+/// Loads a program, and looks at its first value.
 fn enter(
     program: &Program,
     entry: &Entry,
     value: &mut Option<u32>,
-) -> Result<Result<Lane, Cell>, String> {
+) -> Result<Result<(Box<dyn Runner>, Sample), Cell>, String> {
     let mut runner = match (entry.make)(program) {
         Ok(runner) => runner,
         Err(Missing::Skipped(why)) => return Ok(Err(Cell::Missing(why))),
         Err(Missing::Failed(why)) => return Err(fail(program, entry, &why)),
     };
-    let mut first = runner.run(1);
+    let first = agree(runner.run(1), *value);
+    let first = judge(program, entry, first)?;
     if let Ok(sample) = &first {
-        let expected = *value.get_or_insert(sample.value);
-        if sample.value != expected {
-            first = Err(Fault::Broken(format!(
-                "it gave {}, not {expected}",
-                sample.value
-            )));
-        }
+        *value = Some(sample.value);
     }
-    let first = match judge(program, entry, first)? {
-        Ok(sample) => sample,
-        Err(cell) => return Ok(Err(cell)),
-    };
-    let mut repeat = 1;
-    loop {
-        let ns = match judge(program, entry, runner.run(repeat))? {
-            Ok(sample) => sample.ns,
-            Err(cell) => return Ok(Err(cell)),
-        };
-        let wanted = (RUN / ns.max(0.5)).ceil();
-        if f64::from(repeat) >= wanted / 2.0 {
-            repeat = wanted as u32;
-            break;
+    Ok(first.map(|sample| (runner, sample)))
+}
+
+/// A sample with another value than the one expected is none.
+fn agree(sample: Result<Sample, Fault>, expected: Option<u32>) -> Result<Sample, Fault> {
+    match (&sample, expected) {
+        (Ok(Sample { value, .. }), Some(expected)) if *value != expected => {
+            Err(Fault::Broken(format!("it gave {value}, not {expected}")))
         }
-        repeat = repeat.saturating_mul(16).min(wanted as u32);
+        _ => sample,
     }
-    Ok(Ok(Lane {
-        runner,
-        repeat: repeat.max(1),
-        steps: first.steps,
-        least: f64::MAX,
-    }))
 }
 
 /// What a missing sample means: the row fails, or the cell says it.
@@ -152,10 +216,4 @@ fn judge(
 
 fn fail(program: &Program, entry: &Entry, why: &str) -> String {
     format!("{}, {}: {why}", program.name, entry.name)
-}
-
-/// The middle one.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

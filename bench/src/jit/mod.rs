@@ -2,35 +2,61 @@
 //! process and in turn.
 
 mod bar;
+mod compile;
 mod compiler;
+mod document;
 mod engines;
+mod generate;
 mod kernels;
+mod machine;
 mod measure;
+mod micro;
 mod native;
 mod peers;
+mod plot;
 mod process;
 mod programs;
 mod results;
 
 use std::{fs, path::PathBuf};
 
+use compile::Compilers;
 use measure::{Effort, measure};
+use micro::Micro;
 use programs::{EMPTY, PROGRAMS, Program};
 use results::{Results, Row};
 
-const USAGE: &str =
-    "usage: cargo xtask bench jit [PROGRAM...] [--rounds N] [--loads N] [--json FILE]";
+const USAGE: &str = "\
+usage: cargo xtask bench jit [PROGRAM...] [micro] [compile] [--rounds N] [--loads N] [--json FILE]
+
+Without names everything is measured, and docs/performance.md and its plot are written.
+  PROGRAM      only these programs
+  micro        single operations: calls, lookups, ring buffers
+  compile      the compilers
+  --rounds N   rounds for each load (40): every engine once, in turn
+  --loads N    how often each program is loaded anew (5)
+  --json FILE  writes all figures for machines";
 
 /// What is asked for.
 struct Asked {
     programs: Vec<&'static Program>,
+    micro: bool,
+    compile: bool,
     effort: Effort,
     json: Option<PathBuf>,
+}
+
+impl Asked {
+    fn is_everything(&self) -> bool {
+        self.programs.len() == PROGRAMS.len() && self.micro && self.compile
+    }
 }
 
 fn asked(args: &[String]) -> Result<Asked, String> {
     let mut asked = Asked {
         programs: Vec::new(),
+        micro: false,
+        compile: false,
         effort: Effort {
             loads: 5,
             rounds: 40,
@@ -48,6 +74,8 @@ fn asked(args: &[String]) -> Result<Asked, String> {
         match arg.as_str() {
             "--rounds" => asked.effort.rounds = number()?,
             "--loads" => asked.effort.loads = number()?,
+            "micro" => asked.micro = true,
+            "compile" => asked.compile = true,
             "--json" => asked.json = Some(args.next().ok_or(USAGE)?.into()),
             name => {
                 let found = PROGRAMS.iter().find(|p| p.name == name);
@@ -55,8 +83,9 @@ fn asked(args: &[String]) -> Result<Asked, String> {
             }
         }
     }
-    if asked.programs.is_empty() {
+    if asked.programs.is_empty() && !asked.micro && !asked.compile {
         asked.programs = PROGRAMS.iter().collect();
+        (asked.micro, asked.compile) = (true, true);
     }
     Ok(asked)
 }
@@ -72,25 +101,39 @@ fn unknown(name: &str) -> String {
 /// Measures and prints.
 pub fn run(args: &[String]) -> Result<(), String> {
     let asked = asked(args)?;
-    let empty: Result<Vec<_>, _> = EMPTY.iter().map(|p| measure(p, asked.effort)).collect();
+    let effort = asked.effort;
+    let micro = asked.micro.then(Micro::programs).into_iter().flatten();
+    let all: Vec<&Program> = EMPTY
+        .iter()
+        .chain(asked.programs.iter().copied())
+        .chain(micro)
+        .collect();
+    let mut measured = measure(&all, effort).into_iter();
+    let empty: Result<Vec<_>, _> = measured.by_ref().take(EMPTY.len()).collect();
     let mut results = Results::new(empty?);
     let mut failed = Vec::new();
-    for program in asked.programs {
-        eprint!("\r\x1b[K{}", program.name);
-        match measure(program, asked.effort) {
+    for (&program, cells) in asked.programs.iter().zip(measured.by_ref()) {
+        match cells {
             Ok(cells) => results.rows.push(Row { program, cells }),
             Err(why) => failed.push(why),
         }
     }
-    eprint!("\r\x1b[K");
+    let micro: Result<Vec<_>, _> = measured.collect();
+    results.micro = Micro::of(&micro?, &results.empty[0]);
+    if asked.compile {
+        results.compilers = Compilers::measure(effort.rounds)?;
+    }
     results.print();
     bar::print(&results);
     if let Some(path) = &asked.json {
         fs::write(path, format!("{:#}\n", results.json()))
             .map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    match failed.is_empty() {
-        true => Ok(()),
-        false => Err(failed.join("\n")),
+    if !failed.is_empty() {
+        return Err(failed.join("\n"));
+    }
+    match asked.is_everything() {
+        true => document::write(&results, effort),
+        false => Ok(()),
     }
 }

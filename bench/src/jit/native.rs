@@ -23,18 +23,11 @@ fn start(program: &Program) -> Result<Process, String> {
     let folder = folder()?;
     let executable = folder.join(program.name);
     let object = folder.join(format!("{}.o", program.name));
-    clang(|c| {
-        c.arg("-c")
-            .arg(root().join(program.source()))
-            .arg("-o")
-            .arg(&object)
-    })?;
-    clang(|c| {
+    clang(&object, |c| c.arg("-c").arg(root().join(program.source())))?;
+    clang(&executable, |c| {
         c.arg(format!("-DPROGRAM={}", program.name))
             .arg(harness().join("main.c"))
             .arg(&object)
-            .arg("-o")
-            .arg(&executable)
     })?;
     let packet = compiler::packet(program, &folder)?;
     Process::start(Command::new(&executable).arg(packet))

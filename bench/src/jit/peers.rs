@@ -17,13 +17,18 @@ pub struct Peer {
     pub name: &'static str,
     /// The version of the instruction set that it runs right.
     pub cpu: &'static str,
+    /// How it is run, for the document.
+    pub how: &'static str,
     /// Whether the packet is part of the object, because it takes none so large.
     pub packet_within: bool,
 }
 
+pub const ALL: &[Peer] = &[RBPF, SBPF, ASYNC_EBPF];
+
 pub const RBPF: Peer = Peer {
     name: "rbpf",
     cpu: "v3",
+    how: "`jit_compile`, which checks no access",
     packet_within: false,
 };
 
@@ -31,12 +36,15 @@ pub const RBPF: Peer = Peer {
 pub const SBPF: Peer = Peer {
     name: "solana-sbpf",
     cpu: "v2",
+    how: "SBPF v3 with the crate's own settings and verifier; its dialect sign-extends 32-bit results, so it \
+          gets programs compiled by -mcpu=v2",
     packet_within: false,
 };
 
 pub const ASYNC_EBPF: Peer = Peer {
     name: "async-ebpf",
     cpu: "v3",
+    how: "`run_mut`; it takes 512 bytes of input at most, so the packet is global data",
     packet_within: true,
 };
 
@@ -58,7 +66,7 @@ fn start(peer: Peer, program: &Program, runner: PathBuf) -> Result<Process, Stri
     let packet = compiler::packet(program, &folder)?;
     let object = folder.join(format!("{}.{}.o", program.name, peer.name));
     let source = root().join(program.source());
-    clang(|c| {
+    clang(&object, |c| {
         if peer.packet_within {
             c.arg("-DPACKET_WITHIN");
         }
@@ -73,8 +81,6 @@ fn start(peer: Peer, program: &Program, runner: PathBuf) -> Result<Process, Stri
             .arg(format!("-DPACKET=\"{}\"", packet.display()))
             .arg("-c")
             .arg(harness().join("peer.c"))
-            .arg("-o")
-            .arg(&object)
     })?;
     Process::start(
         Command::new(runner)

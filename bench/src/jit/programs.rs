@@ -1,12 +1,17 @@
 //! The programs that every engine runs, and what they run on.
 
-/// A program: an object with one function of its name.
+/// A program: a function of an object.
+#[derive(Clone, Copy)]
 pub struct Program {
     pub name: &'static str,
+    /// Its object, if that has another name.
+    pub within: Option<&'static str>,
     /// What it is about, in the words of the table.
     pub subject: &'static str,
     pub group: Group,
     pub input: Input,
+    /// Whether its value depends on how often it ran.
+    pub drifts: bool,
     /// Why it has no native counterpart.
     pub not_native: Option<&'static str>,
 }
@@ -42,9 +47,11 @@ const HELPERS: Option<&str> = Some("its helpers have no native counterpart");
 const fn plain(name: &'static str, subject: &'static str, input: Input) -> Program {
     Program {
         name,
+        within: None,
         subject,
         group: Group::Plain,
         input,
+        drifts: false,
         not_native: None,
     }
 }
@@ -69,6 +76,14 @@ pub const EMPTY: &[Program] = &[
     plain("empty", "entry", Input::Bytes),
     maps("empty_xdp", "entry, XDP", Input::Packet),
 ];
+
+/// A program that does one thing in a loop.
+pub const fn operation(name: &'static str) -> Program {
+    Program {
+        within: Some("bench/programs/micro"),
+        ..maps(name, "", Input::Bytes)
+    }
+}
 
 /// In the order of the table.
 pub const PROGRAMS: &[Program] = &[
@@ -104,19 +119,24 @@ pub const PROGRAMS: &[Program] = &[
     },
     maps("hashmap", "hash lookups", Input::Bytes),
     maps("percpu", "per-CPU counters", Input::Bytes),
-    maps("maps", "array and hash, updates", Input::Bytes),
+    Program {
+        drifts: true,
+        ..maps("maps", "array and hash, updates", Input::Bytes)
+    },
     maps("events", "ring buffer", Input::Bytes),
-    maps("firewall", "the example firewall (XDP)", Input::Packet),
+    Program {
+        within: Some("examples/firewall"),
+        ..maps("firewall", "the example firewall (XDP)", Input::Packet)
+    },
 ];
 
 impl Program {
     /// Its object, within the project.
     pub fn object(&self) -> String {
-        let folder = match self.name {
-            "firewall" => "examples",
-            _ => "bench/programs",
-        };
-        format!("{folder}/{}.bpf.o", self.name)
+        match self.within {
+            Some(path) => format!("{path}.bpf.o"),
+            None => format!("bench/programs/{}.bpf.o", self.name),
+        }
     }
 
     /// Which of [`EMPTY`] is its type's.

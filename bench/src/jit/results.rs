@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    engines::ENGINES,
+    compile::Compilers,
+    engines::{ENGINES, LINUX, NATIVE, TIER_1, TIER_2},
     measure::Cell,
+    micro::Micro,
     programs::{Group, Program},
 };
 use crate::table::Table;
+
+/// A program that takes less than this part of what its entry takes is lost in how much that varies.
+const NOISE: f64 = 0.1;
 
 /// A program on all engines.
 pub struct Row {
@@ -21,8 +26,10 @@ pub struct Row {
 /// All programs on all engines.
 pub struct Results {
     /// Of each of [`EMPTY`](super::programs::EMPTY).
-    empty: Vec<Vec<Cell>>,
+    pub empty: Vec<Vec<Cell>>,
     pub rows: Vec<Row>,
+    pub micro: Micro,
+    pub compilers: Compilers,
 }
 
 impl Results {
@@ -31,6 +38,8 @@ impl Results {
         Results {
             empty,
             rows: Vec::new(),
+            micro: Micro::default(),
+            compilers: Compilers::default(),
         }
     }
 
@@ -43,11 +52,11 @@ impl Results {
         self.empty.get(empty)?.get(index(engine)?)?.ns()
     }
 
-    /// Nanoseconds of a program without the entry.
+    /// Nanoseconds of a program without the entry; `None` where they are lost in it.
     pub fn net(&self, row: &Row, engine: &str) -> Option<f64> {
         let ns = row.cells.get(index(engine)?)?.ns()?;
-        let entry = self.entry_of(row.program.empty(), engine);
-        Some((ns - entry.unwrap_or(0.0)).max(0.5))
+        let entry = self.entry_of(row.program.empty(), engine).unwrap_or(0.0);
+        (ns - entry >= entry * NOISE).then_some(ns - entry)
     }
 
     /// How much slower one engine is than another, by program.
@@ -100,19 +109,22 @@ impl Results {
     pub fn table(&self) -> Table {
         let mut heads = vec!["program".to_owned(), "about".to_owned()];
         heads.extend(ENGINES.iter().map(|e| format!("{}, ns", e.name)));
-        heads.extend(PAIRS.iter().map(|(of, to)| format!("{of} / {to}")));
+        heads.extend(pairs().map(|(of, to)| format!("{of} / {to}")));
         let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
         let mut table = Table::new(&heads);
         for row in &self.rows {
             let mut cells = vec![row.program.name.to_owned(), row.program.subject.to_owned()];
             for (entry, cell) in ENGINES.iter().zip(&row.cells) {
                 cells.push(match cell {
-                    Cell::Took { .. } => figure(self.net(row, entry.name)),
+                    Cell::Took { .. } => match self.net(row, entry.name) {
+                        Some(ns) => figure(ns),
+                        None => "lost".to_owned(),
+                    },
                     Cell::Missing(_) => "-".to_owned(),
                     Cell::Wrong(_) => "wrong".to_owned(),
                 });
             }
-            for (of, to) in PAIRS {
+            for (of, to) in pairs() {
                 let ratio = self.net(row, of).zip(self.net(row, to));
                 cells.push(ratio.map_or("-".to_owned(), |(a, b)| format!("{:.2}", a / b)));
             }
@@ -121,20 +133,49 @@ impl Results {
         table
     }
 
-    /// Prints the table, and why cells are empty.
-    pub fn print(&self) {
-        self.table().print();
-        println!();
+    /// What stands below the table: entries, what is missing and why, what is wrong.
+    pub fn remarks(&self) -> Vec<String> {
+        let entries = ENGINES.iter().filter_map(|entry| {
+            let ns = self.entry(entry.name)?;
+            Some(format!("{} {ns:.1}", entry.name))
+        });
+        let mut remarks = vec![format!(
+            "entry, in ns, taken off: {}",
+            entries.collect::<Vec<_>>().join(", ")
+        )];
+        for ((engine, why), count) in self.missing() {
+            remarks.push(format!("{engine}: {count} programs left out: {why}"));
+        }
         for entry in ENGINES {
-            if let Some(ns) = self.entry(entry.name) {
-                println!("entry of {}: {ns:.1} ns, taken off", entry.name);
+            let lost = |row: &&Row| {
+                let cell = index(entry.name).and_then(|index| row.cells.get(index));
+                cell.is_some_and(|cell| cell.ns().is_some()) && self.net(row, entry.name).is_none()
+            };
+            let count = self.rows.iter().filter(lost).count();
+            if count > 0 {
+                remarks.push(format!(
+                    "{}: {count} programs take less than a tenth of its entry, and are lost in it",
+                    entry.name
+                ));
             }
         }
-        for ((engine, why), count) in self.missing() {
-            println!("{engine}: {count} programs left out: {why}");
-        }
         for (engine, program, how) in self.wrong() {
-            println!("{engine}: wrong on {program}: {how}");
+            remarks.push(format!("{engine}: wrong on {program}: {how}"));
+        }
+        remarks
+    }
+
+    /// Prints what was measured.
+    pub fn print(&self) {
+        if !self.rows.is_empty() {
+            self.table().print();
+            println!("\n{}", self.remarks().join("\n"));
+        }
+        if !self.micro.is_empty() {
+            println!("\n{}", self.micro.table());
+        }
+        if !self.compilers.0.is_empty() {
+            println!("\n{}", self.compilers.table());
         }
     }
 
@@ -172,26 +213,32 @@ impl Results {
             .iter()
             .map(|e| (e.name.to_owned(), json!(self.entry(e.name))))
             .collect();
-        json!({ "entry_ns": entry, "programs": rows })
+        json!({
+            "entry_ns": entry,
+            "programs": rows,
+            "operations_ns": self.micro.json(),
+            "compilers": self.compilers.json(),
+        })
     }
 }
 
-/// Ratios that stand in the table.
-const PAIRS: &[(&str, &str)] = &[
-    (super::engines::TIER_1, super::engines::LINUX),
-    (super::engines::TIER_1, super::engines::NATIVE),
-];
+/// Ratios that stand in the table, of engines that are there.
+fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [TIER_1, TIER_2]
+        .into_iter()
+        .filter(|of| index(of).is_some())
+        .flat_map(|of| [(of, LINUX), (of, NATIVE)])
+}
 
 fn index(engine: &str) -> Option<usize> {
     ENGINES.iter().position(|e| e.name == engine)
 }
 
 /// A time for people.
-fn figure(ns: Option<f64>) -> String {
-    match ns {
-        Some(ns) if ns < 99.5 => format!("{ns:.1}"),
-        Some(ns) => format!("{ns:.0}"),
-        None => "-".to_owned(),
+fn figure(ns: f64) -> String {
+    match ns < 99.5 {
+        true => format!("{ns:.1}"),
+        false => format!("{ns:.0}"),
     }
 }
 
@@ -199,4 +246,29 @@ fn figure(ns: Option<f64>) -> String {
 pub fn geomean(values: &[f64]) -> Option<f64> {
     let logs: f64 = values.iter().map(|v| v.ln()).sum();
     (!values.is_empty()).then(|| (logs / values.len() as f64).exp())
+}
+
+/// Every engine against Linux and native, over what both run.
+pub fn summary(results: &Results) -> Table {
+    let mut table = Table::new(&[
+        "engine",
+        "/ Linux's JIT",
+        "programs",
+        "/ native",
+        "programs",
+    ]);
+    for entry in ENGINES {
+        let mut row = vec![entry.name.to_owned()];
+        for to in [LINUX, NATIVE] {
+            let ratios: Vec<f64> = results
+                .ratios(entry.name, to)
+                .into_iter()
+                .map(|(_, ratio)| ratio)
+                .collect();
+            row.push(geomean(&ratios).map_or("-".to_owned(), |mean| format!("{mean:.2}")));
+            row.push(ratios.len().to_string());
+        }
+        table.row(&row);
+    }
+    table
 }

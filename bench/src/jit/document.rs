@@ -93,7 +93,8 @@ Hash maps have 1,024 places and keys of 4 bytes; ring buffers are emptied betwee
 From a proof to sealed machine code, lowering and pages included, on generated programs with the mix of
 instructions that clang gives packet programs. Figures of Linux are those of loading a program less what
 its verifier says it took: at most what its JIT takes. Large programs are left out there: what the verifier kept
-is freed after it told its time, and that takes longer than compiling.
+is freed after it told its time, and that takes longer than compiling. Where tier 2 has no figure, it left the
+program to tier 1.
 
 {compilers}",
         bar = bar::table(results),

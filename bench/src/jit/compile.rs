@@ -233,3 +233,35 @@ fn verification(log: &str) -> Result<f64, String> {
             "Linux's log does not say how long it took: {log:?}"
         ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_fitted_exactly() {
+        let times = SIZES.map(|size| (size, 7_000.0 + 30.0 * size as f64));
+        let compiler = Compiler {
+            name: "line",
+            times: times.to_vec(),
+        };
+        assert!((compiler.per_instruction().unwrap() - 30.0).abs() < 1e-6);
+        assert!((compiler.fixed().unwrap() - 7.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn linux_tells_its_time_in_microseconds() {
+        let log = "verification time 161 usec\nstack depth 0\nprocessed 2 insns";
+        assert_eq!(verification(log), Ok(161_000.0));
+        assert!(verification("processed 2 insns").is_err());
+    }
+
+    #[test]
+    fn generated_programs_have_their_size_and_are_proven() {
+        for size in [100, 2_000] {
+            let code = generate::program(size);
+            assert!(code.len().abs_diff(size) < 5, "{} of {size}", code.len());
+            prove(&code).unwrap();
+        }
+    }
+}

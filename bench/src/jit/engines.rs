@@ -111,3 +111,31 @@ pub enum Missing {
     /// It should have: fails the row.
     Failed(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jit::programs::PROGRAMS;
+
+    /// Every engine that is no peer, once, on every program.
+    #[test]
+    fn engines_agree_on_every_program() {
+        for program in PROGRAMS {
+            let mut expected = None;
+            for entry in ENGINES.iter().filter(|e| e.role == Role::Held) {
+                let mut runner = match (entry.make)(program) {
+                    Ok(runner) => runner,
+                    Err(Missing::Skipped(why)) => {
+                        println!("skipped: {}, {}: {why}", program.name, entry.name);
+                        continue;
+                    }
+                    Err(Missing::Failed(why)) => panic!("{}, {}: {why}", program.name, entry.name),
+                };
+                let value = runner.run(1).map(|sample| sample.value);
+                let value = value.unwrap_or_else(|why| panic!("{}: {why:?}", program.name));
+                let expected = *expected.get_or_insert(value);
+                assert_eq!(value, expected, "{}, {}", program.name, entry.name);
+            }
+        }
+    }
+}

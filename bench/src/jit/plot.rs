@@ -71,18 +71,20 @@ const SERIES: &[Series] = &[
     },
 ];
 
+/// Without a word from the reader's side, colours that can be read on light and on dark.
 const STYLE: &str = "
-  text { font: 12px system-ui, sans-serif; fill: #24292f; }
+  text { font: 12px system-ui, sans-serif; fill: #75808a; }
   .title { font-size: 15px; font-weight: 600; }
-  .faint { fill: #57606a; }
-  .grid { stroke: #d0d7de; stroke-width: 1; }
-  .one { stroke: #57606a; stroke-width: 1.5; }
+  .grid { stroke: #75808a55; stroke-width: 1; }
+  .one { stroke: #75808a; stroke-width: 1.5; }
   .stripe { fill: #818b981f; }
+  @media (prefers-color-scheme: light) {
+    text { fill: #24292f; }
+    .faint { fill: #57606a; }
+  }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; }
     .faint { fill: #9198a1; }
-    .grid { stroke: #3d444d; }
-    .one { stroke: #9198a1; }
   }";
 
 /// Draws it.
@@ -252,5 +254,20 @@ fn line(svg: &mut String, results: &Results, row: &Row, top: f64, to: &str, seri
             );
         }
         svg.push_str("</g>\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_lie_in_order_and_within_the_picture() {
+        let places: Vec<f64> = TICKS.iter().map(|&tick| place(tick)).collect();
+        assert!(places.is_sorted());
+        assert!(place(0.001) >= LEFT && place(1000.0) <= WIDTH - RIGHT);
+        // Twice as fast and twice as slow are as far from 1.
+        let (fast, one, slow) = (place(0.5), place(1.0), place(2.0));
+        assert!(((one - fast) - (slow - one)).abs() < 1e-9);
     }
 }

@@ -23,12 +23,15 @@ use crate::table::Table;
 
 const SIZES: [usize; 4] = [100, 2_000, 5_000, 100_000];
 
+/// What a compiler is told.
+type Arrange = fn() -> JitOptions;
+
 /// Linux is asked about no larger ones: there, freeing what the verifier kept outweighs its JIT, and verifying
 /// takes seconds.
 const LINUX_MOST: usize = 2_000;
 
 /// Compilers of Panal, by the names of their engines; before them what they have in common.
-const TIERS: &[(&str, Option<fn() -> JitOptions>)] = &[
+const TIERS: &[(&str, Option<Arrange>)] = &[
     ("lowering, within each", None),
     (TIER_1, Some(unlimited)),
     (TIER_2, Some(optimised)),
@@ -197,7 +200,7 @@ fn prove(code: &[Slot]) -> Result<Proof, String> {
 
 /// From a proof to sealed machine code, or only to the lowered program: nanoseconds. `None` where another
 /// compiler did it: this one does not take the program.
-fn compile(proof: &Proof, options: Option<fn() -> JitOptions>) -> Result<Option<f64>, String> {
+fn compile(proof: &Proof, options: Option<Arrange>) -> Result<Option<f64>, String> {
     let begin = Instant::now();
     let mut executable = Executable::new(proof, &Plain).map_err(|e| e.to_string())?;
     if let Some(options) = options {

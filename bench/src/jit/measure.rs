@@ -169,12 +169,11 @@ impl Measurement<'_> {
     }
 }
 
+/// A loaded program and its first sample, or the cell that says why there is none.
+type Entered = Result<(Box<dyn Runner>, Sample), Cell>;
+
 /// Loads a program, and looks at its first value.
-fn enter(
-    program: &Program,
-    entry: &Entry,
-    value: &mut Option<u32>,
-) -> Result<Result<(Box<dyn Runner>, Sample), Cell>, String> {
+fn enter(program: &Program, entry: &Entry, value: &mut Option<u32>) -> Result<Entered, String> {
     let mut runner = match (entry.make)(program) {
         Ok(runner) => runner,
         Err(Missing::Skipped(why)) => return Ok(Err(Cell::Missing(why))),

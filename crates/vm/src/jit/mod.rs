@@ -4,8 +4,11 @@
 
 pub(crate) mod aarch64;
 mod cage;
+// Some of what these find is for x86-64's templates alone.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod live;
 mod pages;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(crate) mod plan;
 pub(crate) mod runtime;
 pub(crate) mod table;

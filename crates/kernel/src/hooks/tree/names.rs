@@ -50,6 +50,7 @@ pub(super) fn perform(
     asked: &Asked<'_>,
 ) -> Result<Done, Errno> {
     let a = &call.args;
+    #[cfg(target_arch = "x86_64")]
     let here = libc::AT_FDCWD;
     match libc::c_long::from(call.number) {
         #[cfg(target_arch = "x86_64")]

@@ -194,16 +194,16 @@ pub fn record(env: &mut Env<'_>, _st: &State, call: &Call) -> Check {
 
 /// The key of a tail call, if it is known.
 pub fn tail_call_key(env: &mut Env<'_>, st: &State, call: &Call) -> Check<Option<u64>> {
-    if call
+    let Some((map, _)) = call
         .map
-        .is_none_or(|(map, _)| env.map_type(map) != MapType::ProgArray)
-    {
+        .filter(|(map, _)| env.map_type(*map) == MapType::ProgArray)
+    else {
         return Err(reject!(
             NotAllowed,
             EINVAL,
             "expected prog array map for tail call"
         ));
-    }
+    };
     let several = env
         .aux
         .get(env.slot)
@@ -213,7 +213,9 @@ pub fn tail_call_key(env: &mut Env<'_>, st: &State, call: &Call) -> Check<Option
             "a tail call must be made with one map, so that its index can be masked for this loader",
         ));
     }
-    let key = st.reg(Reg::R3).as_const();
+    // A call beyond the array's end does nothing, whatever the number.
+    let max_entries = u64::from(env.map(map).desc.max_entries);
+    let key = st.reg(Reg::R3).as_const().filter(|key| *key < max_entries);
     if key.is_some() {
         precision::mark_reg(env, st, Reg::R3)?;
     }

@@ -132,12 +132,20 @@ pub fn propagate(env: &mut Env<'_>, from: StateId, st: &State, slot: usize) -> C
         ..Wanted::default()
     };
     for (level, (frame, precise)) in saved.state.frames.iter().zip(&saved.precise).enumerate() {
+        // Once it is settled what of the state counts, nothing else is carried on.
+        let (live, used) = match saved.used_slots.get(level) {
+            Some(&used) => {
+                let inner = saved.state.frames.get(level + 1);
+                let at = inner.map_or(saved.slot as usize, |f| f.call_slot as usize);
+                (env.aux[at].live_regs, used)
+            }
+            None => (u16::MAX, u64::MAX),
+        };
         for number in 0..10 {
-            if precise.regs & (1 << number) != 0 && frame.regs[number].is_scalar() {
+            if precise.regs & live & (1 << number) != 0 && frame.regs[number].is_scalar() {
                 wanted.regs[level & 7] |= 1 << number;
             }
         }
-        let used = saved.used_slots.get(level).copied().unwrap_or(u64::MAX);
         if precise.slots & used != 0 {
             for (index, slot) in frame.stack.spilled() {
                 if precise.slots & used & (1 << index) != 0 && slot.is_spilled_scalar() {

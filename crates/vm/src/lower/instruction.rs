@@ -4,7 +4,13 @@ use panal_isa::{
     AluOp, ByteOrder, CallTarget, Condition, Imm64, Instruction, Operand, PacketMode, Reg, Size,
     Width,
 };
-use panal_uapi::helpers::Traits;
+use panal_uapi::helpers::{
+    Traits,
+    id::{
+        BPF_FUNC_get_branch_snapshot, BPF_FUNC_loop, BPF_FUNC_map_lookup_elem, BPF_FUNC_tail_call,
+        BPF_FUNC_trace_printk,
+    },
+};
 use panal_verifier::BranchFact;
 
 use super::{LowerError, emit::Emitter, map_of};
@@ -13,14 +19,8 @@ use crate::{
     op::{Code, NO_REGISTER, Op, alu, branch},
 };
 
-/// Helpers that the lowering knows (numbers of `bpf.h`).
-const MAP_LOOKUP_ELEM: u32 = 1;
-const TAIL_CALL: u32 = 12;
-const LOOP: u32 = 181;
-
-/// Helpers that read more arguments than Linux's signature of them has: `bpf_trace_printk`,
-/// `bpf_get_branch_snapshot`.
-const READ_MORE: [u32; 2] = [6, 176];
+/// Helpers that read more arguments than Linux's signature of them has.
+const READ_MORE: [u32; 2] = [BPF_FUNC_trace_printk, BPF_FUNC_get_branch_snapshot];
 /// Arguments that a call has at most.
 const MOST_ARGUMENTS: u8 = 5;
 
@@ -273,7 +273,7 @@ impl Emitter<'_> {
     fn call(&mut self, target: CallTarget) -> Result<(), LowerError> {
         let slot = self.slot;
         match target {
-            CallTarget::Helper(TAIL_CALL) => {
+            CallTarget::Helper(id) if id == BPF_FUNC_tail_call => {
                 let function = self.linkage.tail_call().ok_or(self.missing("tail calls"))?;
                 let imm = function as usize as u64;
                 self.emit(Op {
@@ -282,14 +282,14 @@ impl Emitter<'_> {
                 });
             }
             CallTarget::Helper(id) => {
-                if id == MAP_LOOKUP_ELEM && self.map_lookup() {
+                if id == BPF_FUNC_map_lookup_elem && self.map_lookup() {
                     return Ok(());
                 }
                 let function = self
                     .linkage
                     .helper(id)
                     .ok_or(LowerError::Helper { slot, id })?;
-                if id == LOOP {
+                if id == BPF_FUNC_loop {
                     self.note_loop();
                 }
                 self.emit(Op {

@@ -56,6 +56,66 @@ impl CageShape {
     }
 }
 
+/// An access that is not made: what the exit tells.
+#[derive(Clone, Copy)]
+pub(super) struct Fault<P> {
+    pub place: P,
+    pub bytes: u8,
+    pub write: bool,
+    /// In the cage, but not aligned.
+    pub misaligned: bool,
+}
+
+/// An access of the program's that must stay in the cage.
+pub(super) struct Access {
+    /// The register that it is based on, and how far from there it begins.
+    pub base: u8,
+    pub off: i32,
+    pub bytes: u8,
+    pub write: bool,
+    /// It must be aligned, too.
+    pub atomic: bool,
+}
+
+/// What an operation reads or writes by an address of the program's. Frames are the engine's, probes
+/// compare by themselves, functions of the kernel check what they are given.
+pub(super) fn accessed(op: &Op) -> Option<Access> {
+    use Code::*;
+    let load = |bytes| (op.src, bytes, false, false);
+    let store = |bytes| (op.dst, bytes, true, false);
+    let (base, bytes, write, atomic) = match op.code {
+        Ld8 | LdS8 => load(1),
+        Ld16 | LdS16 => load(2),
+        Ld32 | LdS32 => load(4),
+        Ld64 => load(8),
+        St8K | St8X => store(1),
+        St16K | St16X => store(2),
+        St32K | St32X => store(4),
+        St64K | St64X => store(8),
+        Atomic32 => (op.dst, 4, true, true),
+        Atomic64 => (op.dst, 8, true, true),
+        LdAcq8 => (op.src, 1, false, true),
+        LdAcq16 => (op.src, 2, false, true),
+        LdAcq32 => (op.src, 4, false, true),
+        LdAcq64 => (op.src, 8, false, true),
+        StRel8 => (op.dst, 1, true, true),
+        StRel16 => (op.dst, 2, true, true),
+        StRel32 => (op.dst, 4, true, true),
+        StRel64 => (op.dst, 8, true, true),
+        // The key.
+        ArrayLookup => (2, 4, false, false),
+        _ => return None,
+    };
+    let off = if op.code == ArrayLookup { 0 } else { op.off };
+    Some(Access {
+        base,
+        off,
+        bytes,
+        write,
+        atomic,
+    })
+}
+
 /// How far from a compared address others count as compared: half of a guard zone, so that the
 /// displacement of an access never adds up to more than all of it.
 const NEAR: i64 = 1 << 19;

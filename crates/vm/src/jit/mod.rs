@@ -29,7 +29,7 @@ pub use cage::CageShape;
 use pages::Pages;
 pub use pages::PagesError;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::x86;
+pub(crate) use x86_64::{convention, x86};
 
 /// What the templates may use and must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

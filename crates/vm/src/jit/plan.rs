@@ -16,9 +16,48 @@ pub enum StopKind {
     Unreachable,
 }
 
+/// A jump to an operation, or to the code behind the last one.
+#[derive(Clone, Copy)]
+pub enum Target<F> {
+    Op(usize),
+    /// The exit that stops the run: why, and at which operation.
+    Stop(StopKind, usize),
+    /// The exit for an access out of the cage, by the operation.
+    Fault(F, usize),
+    /// Asks for more budget at an operation, and goes on at an offset of the code.
+    Refill(usize, usize),
+}
+
+/// What a round over a program gives.
+pub struct Compiled {
+    pub bytes: Vec<u8>,
+    /// Where each operation lies.
+    pub ops: Vec<u32>,
+}
+
+/// Functions by their first operation, in order.
+struct Starts(Vec<(usize, usize)>);
+
+impl Starts {
+    fn of(executable: &Executable) -> Starts {
+        let functions = executable.functions.iter().enumerate();
+        let mut starts: Vec<_> = functions
+            .map(|(number, function)| (function.start as usize, number))
+            .collect();
+        starts.sort_unstable();
+        Starts(starts)
+    }
+
+    fn function(&self, op: usize) -> Option<usize> {
+        let found = self.0.binary_search_by_key(&op, |(start, _)| *start);
+        Some(self.0[found.ok()?].1)
+    }
+}
+
 /// A program as the templates see it.
 pub struct Plan {
     pub functions: Vec<FunctionPlan>,
+    starts: Starts,
     /// By operation: what jumps there.
     reached: Vec<Reached>,
     /// Which registers are read again.
@@ -118,6 +157,7 @@ impl Plan {
         let counting = counting(executable, options);
         let mut plan = Plan {
             functions: functions(executable, counting, depths.as_deref()),
+            starts: Starts::of(executable),
             reached: reached(executable),
             live: Live::new(executable),
             loops: match depths {
@@ -129,6 +169,11 @@ impl Plan {
         };
         plan.choose_counted(executable, counting);
         plan
+    }
+
+    /// The function whose first operation it is.
+    pub fn function_at(&self, op: usize) -> Option<usize> {
+        self.starts.function(op)
     }
 
     /// Whether a jump leads to an operation.
@@ -234,13 +279,12 @@ fn reached(executable: &Executable) -> Vec<Reached> {
 
 /// Each function's operations: from its start to the next one's.
 fn extents(executable: &Executable) -> Vec<(usize, usize)> {
+    let Starts(sorted) = Starts::of(executable);
     let starts = executable.functions.iter().map(|f| f.start as usize);
-    let mut sorted: Vec<usize> = starts.clone().collect();
-    sorted.sort_unstable();
     starts
         .map(|start| {
-            let after = sorted.partition_point(|s| *s <= start);
-            let end = sorted.get(after).copied().unwrap_or(executable.ops.len());
+            let after = sorted.partition_point(|(s, _)| *s <= start);
+            let end = sorted.get(after).map_or(executable.ops.len(), |(s, _)| *s);
             (start, end)
         })
         .collect()
@@ -299,12 +343,7 @@ fn functions(
 /// other in a circle, or need more than is asked for at once.
 fn depths(executable: &Executable) -> Option<Vec<u32>> {
     let extents = extents(executable);
-    let mut by_start: Vec<(usize, usize)> = extents
-        .iter()
-        .enumerate()
-        .map(|(number, (start, _))| (*start, number))
-        .collect();
-    by_start.sort_unstable();
+    let starts = Starts::of(executable);
     let callees = |number: usize| {
         let (start, end) = extents[number];
         let ops = executable.ops.get(start..end).unwrap_or_default();
@@ -312,12 +351,8 @@ fn depths(executable: &Executable) -> Option<Vec<u32>> {
             .iter()
             .enumerate()
             .filter(|(_, op)| op.code == Code::Local);
-        let by_start = &by_start;
-        calls.filter_map(move |(at, op)| {
-            let target = target(executable, start + at, op);
-            let found = by_start.binary_search_by_key(&target, |(start, _)| *start);
-            Some(by_start[found.ok()?].1)
-        })
+        let starts = &starts;
+        calls.filter_map(move |(at, op)| starts.function(target(executable, start + at, op)))
     };
     // Longest ways, from those that call nothing upwards: as many rounds as functions can be nested.
     let count = executable.functions.len();

@@ -17,19 +17,13 @@ use super::{
 use crate::{
     Executable, Run,
     jit::{
-        Options, runtime, table,
+        Options,
+        convention::{self, BUDGET, RUN, TEMP, field},
+        runtime, table,
         x86::{Alu, Cc, Code as X86, Fixup, Gpr, Mem, W, at},
     },
 };
 
-/// The run.
-const RUN: Gpr = Gpr::R12;
-/// What is left of the budget, where one is counted.
-pub const BUDGET: Gpr = Gpr::R10;
-/// Given away at every call of a function outside.
-const TEMP: Gpr = Gpr::R11;
-/// Registers that the C calling convention keeps.
-const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
 /// Those that functions of the program keep, of which they are given.
 const SAVED: [Gpr; 4] = [Gpr::Rbx, Gpr::R13, Gpr::R14, Gpr::R15];
 /// What asking for more budget must keep.
@@ -56,10 +50,6 @@ pub const fn saved_set() -> u16 {
         i += 1;
     }
     set
-}
-
-fn field(offset: usize) -> Mem {
-    at(RUN, offset as i32)
 }
 
 fn gpr(reg: Reg) -> Gpr {
@@ -165,36 +155,12 @@ struct Frame<'b> {
 impl Emitter<'_> {
     /// The way in: `fn(run, frame, args, function) -> r0`, and the way out.
     fn trampoline(&mut self) {
-        let x = &mut self.x;
-        for register in KEPT {
-            x.push(register);
-        }
-        x.mov(W::Q, RUN, Gpr::Rdi);
-        x.mov(W::Q, Gpr::Rbp, Gpr::Rsi);
-        x.mov(W::Q, Gpr::Rax, Gpr::Rcx);
-        // A run within a run (a callback) has its own way out. This makes the stack even, too.
-        x.push_mem(field(offset_of!(Run, exit)));
-        x.store(8, field(offset_of!(Run, exit)), Gpr::Rsp);
-        x.load(8, Gpr::Rdi, at(Gpr::Rdx, 0));
-        x.load(8, Gpr::Rsi, at(Gpr::Rdx, 8));
-        x.load(8, Gpr::Rcx, at(Gpr::Rdx, 24));
-        x.load(8, Gpr::R8, at(Gpr::Rdx, 32));
-        x.load(8, Gpr::Rdx, at(Gpr::Rdx, 16));
-        // A tail call may lead to code that counts though this does not.
-        self.take_budget();
+        convention::enter(&mut self.x);
         self.x.call(Gpr::Rax);
         if self.options.budget {
             self.give_budget();
         }
-        let over = self.x.jmp(true);
-        self.leave = self.x.here();
-        self.x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
-        self.x.land(over);
-        self.x.pop_mem(field(offset_of!(Run, exit)));
-        for register in KEPT.into_iter().rev() {
-            self.x.pop(register);
-        }
-        self.x.ret();
+        self.leave = convention::leave(&mut self.x);
         if self.options.budget {
             self.ask = self.x.here();
             self.ask_for_budget();
@@ -228,19 +194,16 @@ impl Emitter<'_> {
 
     /// Writes the budget to the run: before what is not the program's code.
     fn give_budget(&mut self) {
-        self.x.store(8, field(offset_of!(Run, fuel)), BUDGET);
+        convention::give_budget(&mut self.x);
     }
 
     /// Reads the budget back: a helper's callbacks have used it too.
     fn take_budget(&mut self) {
-        self.x.load(8, BUDGET, field(offset_of!(Run, fuel)));
+        convention::take_budget(&mut self.x);
     }
 
     fn leave_if_stopped(&mut self) {
-        self.x
-            .alu_mem_imm(W::D, Alu::Cmp, field(offset_of!(Run, stopped)), 0);
-        let fixup = self.x.jcc(Cc::Ne, false);
-        self.fits &= self.x.fix(fixup, self.leave);
+        self.fits &= convention::leave_if_stopped(&mut self.x, self.leave);
     }
 
     /// Writes a function: twice, the second time with short jumps where the first round's
@@ -535,7 +498,8 @@ impl Emitter<'_> {
             } => self.divide(w, signed, quotient, gpr(b), known),
             Inst::Probe(bytes, signed, dst, addr, one, two) => {
                 let mem = self.mem(addr);
-                self.probe(bytes, signed, gpr(dst), mem, [gpr(one), gpr(two)]);
+                let free = [gpr(one), gpr(two)];
+                convention::probe(&mut self.x, bytes, signed, gpr(dst), mem, free);
             }
             Inst::Locked(w, locked, _, addr, src) => {
                 let mem = self.mem(addr);
@@ -710,30 +674,6 @@ impl Emitter<'_> {
         for jump in done.into_iter().flatten() {
             self.x.land(jump);
         }
-    }
-
-    /// A load that gives 0 outside of the cage.
-    fn probe(&mut self, bytes: u8, signed: bool, dst: Gpr, place: Mem, [one, two]: [Gpr; 2]) {
-        let (base, size) = (offset_of!(Run, cage_base), offset_of!(Run, cage_size));
-        self.x.lea(W::Q, one, place);
-        self.x.mov(W::Q, two, one);
-        self.x.alu_load(W::Q, Alu::Sub, two, field(base));
-        self.x.alu_imm(W::Q, Alu::Add, two, i32::from(bytes));
-        self.x.alu_load(W::Q, Alu::Cmp, two, field(size));
-        let outside = self.x.jcc(Cc::A, true);
-        // An address just below the cage wraps around to a small number.
-        self.x.alu_imm(W::Q, Alu::Cmp, two, i32::from(bytes));
-        let wrapped = self.x.jcc(Cc::B, true);
-        if signed {
-            self.x.load_signed(bytes, dst, at(one, 0));
-        } else {
-            self.x.load(bytes, dst, at(one, 0));
-        }
-        let done = self.x.jmp(true);
-        self.x.land(outside);
-        self.x.land(wrapped);
-        self.x.mov_imm(dst, 0);
-        self.x.land(done);
     }
 
     /// Fetch-and-operate where the machine has only compare-and-exchange; `dst` is `rax`.

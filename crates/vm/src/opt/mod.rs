@@ -146,7 +146,7 @@ fn finish(
     let listing = Listing::new(blocks, &order, regs, local);
     let mut free = FREE;
     if options.budget {
-        free &= !(1 << emit::BUDGET as u8);
+        free &= !(1 << crate::jit::convention::BUDGET as u8);
     }
     let saved = emit::saved_set();
     let allocated = allocate::allocate(listing, free, saved)?;

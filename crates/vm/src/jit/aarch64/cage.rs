@@ -7,21 +7,29 @@ use super::{
     a64::{Alu, Gpr, If, W, ZERO},
     compile::{CAGE, Round, TEMP, Target, gpr},
 };
-use crate::jit::cage::CageShape;
+use crate::{
+    jit::cage::{self, CageShape},
+    op::Op,
+};
 
-/// An access that is not made: what the exit tells.
-#[derive(Clone, Copy)]
-pub struct Fault {
-    pub place: (Gpr, i32),
-    pub bytes: u8,
-    pub write: bool,
-    /// In the cage, but not aligned.
-    pub misaligned: bool,
-}
+/// An access that is not made.
+pub type Fault = cage::Fault<(Gpr, i32)>;
 
 impl Round<'_> {
+    /// Confines what an operation reads or writes, where it does.
+    pub fn confine_operation(&mut self, op: &Op) {
+        if let Some(access) = cage::accessed(op) {
+            let confine = if access.atomic {
+                Self::confine_atomic
+            } else {
+                Self::confine
+            };
+            confine(self, access.base, access.off, access.bytes, access.write);
+        }
+    }
+
     /// Confines an access of a program's register: nothing to do where it is known.
-    pub fn confine(&mut self, base: u8, off: i32, bytes: u8, write: bool) {
+    fn confine(&mut self, base: u8, off: i32, bytes: u8, write: bool) {
         let Some(cage) = self.options.cage else {
             return;
         };
@@ -34,7 +42,7 @@ impl Round<'_> {
     }
 
     /// Confines an atomic access, which must be aligned, too.
-    pub fn confine_atomic(&mut self, base: u8, off: i32, bytes: u8, write: bool) {
+    fn confine_atomic(&mut self, base: u8, off: i32, bytes: u8, write: bool) {
         if self.options.cage.is_none() {
             return;
         }

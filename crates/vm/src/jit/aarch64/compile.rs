@@ -14,7 +14,7 @@ use crate::{
     jit::{
         JitError, Options,
         cage::Known,
-        plan::{self, FunctionPlan, Plan, StopKind},
+        plan::{self, Compiled, FunctionPlan, Plan},
     },
     op::Op,
 };
@@ -57,23 +57,7 @@ pub fn gpr(number: u8) -> Gpr {
     MAP[usize::from(number) % MAP.len()]
 }
 
-/// What a round gives.
-struct Compiled {
-    bytes: Vec<u8>,
-    ops: Vec<u32>,
-}
-
-/// A branch to an operation, or to the code behind the last one.
-#[derive(Clone, Copy)]
-pub enum Target {
-    Op(usize),
-    /// The exit that stops the run: why, and at which operation.
-    Stop(StopKind, usize),
-    /// The exit for an access out of the cage, by the operation.
-    Fault(Fault, usize),
-    /// Asks for more budget at an operation, and goes on at an offset of the code.
-    Refill(usize, usize),
-}
+pub type Target = plan::Target<Fault>;
 
 /// A round over the program.
 pub struct Round<'e> {
@@ -298,18 +282,9 @@ impl Round<'_> {
             };
             self.back(fixup, to);
         }
-        let mut places: Vec<(u32, u32)> = self
-            .executable
-            .functions
-            .iter()
-            .zip(&self.functions)
-            .map(|(function, place)| (function.start, *place))
-            .collect();
-        places.sort_unstable();
         for (fixup, op) in core::mem::take(&mut self.calls) {
-            let found = places.binary_search_by_key(&op, |(start, _)| *start as usize);
-            let place = found.ok().and_then(|i| places.get(i));
-            let &(_, place) = place.ok_or(JitError::TooLarge)?;
+            let function = self.plan.function_at(op).ok_or(JitError::TooLarge)?;
+            let place = self.functions[function];
             self.back(fixup, place as usize);
         }
         if self.too_large || self.x.here() > most {

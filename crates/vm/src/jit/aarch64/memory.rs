@@ -74,35 +74,6 @@ impl Round<'_> {
         true
     }
 
-    /// Confines what an operation reads or writes, where it does.
-    fn confine_operation(&mut self, op: &Op) {
-        use Code::*;
-        match op.code {
-            Ld8 | LdS8 => self.confine(op.src, op.off, 1, false),
-            Ld16 | LdS16 => self.confine(op.src, op.off, 2, false),
-            Ld32 | LdS32 => self.confine(op.src, op.off, 4, false),
-            Ld64 => self.confine(op.src, op.off, 8, false),
-            St8K | St8X => self.confine(op.dst, op.off, 1, true),
-            St16K | St16X => self.confine(op.dst, op.off, 2, true),
-            St32K | St32X => self.confine(op.dst, op.off, 4, true),
-            St64K | St64X => self.confine(op.dst, op.off, 8, true),
-            Atomic32 => self.confine_atomic(op.dst, op.off, 4, true),
-            Atomic64 => self.confine_atomic(op.dst, op.off, 8, true),
-            LdAcq8 => self.confine_atomic(op.src, op.off, 1, false),
-            LdAcq16 => self.confine_atomic(op.src, op.off, 2, false),
-            LdAcq32 => self.confine_atomic(op.src, op.off, 4, false),
-            LdAcq64 => self.confine_atomic(op.src, op.off, 8, false),
-            StRel8 => self.confine_atomic(op.dst, op.off, 1, true),
-            StRel16 => self.confine_atomic(op.dst, op.off, 2, true),
-            StRel32 => self.confine_atomic(op.dst, op.off, 4, true),
-            StRel64 => self.confine_atomic(op.dst, op.off, 8, true),
-            ArrayLookup => self.confine(2, 0, 4, false),
-            // Frames are the engine's, probes compare by themselves, functions of the kernel check
-            // what they are given.
-            _ => {}
-        }
-    }
-
     fn store_imm(&mut self, bytes: u8, place: (Gpr, i32), imm: u64) {
         let value = if imm == 0 {
             ZERO

@@ -1,7 +1,8 @@
 //! Templates of arithmetic.
 
 use super::{
-    compile::{Round, TEMP, TEMP2, gpr},
+    compile::{Round, TEMP2, gpr},
+    convention::TEMP,
     x86::{Alu, Cc, Gpr, Mem, Shift, W, at},
 };
 use crate::{

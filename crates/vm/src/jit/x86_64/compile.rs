@@ -1,5 +1,5 @@
-//! The pass over a program. Twice, if it is not large: the first round finds where everything lies when all jumps are
-//! long, the second takes short jumps where the distances of the first allow it.
+//! The pass over a program. Twice, if it is not large: the first round finds where everything lies
+//! when all jumps are long, the second takes short jumps where the distances of the first allow it.
 
 use alloc::{vec, vec::Vec};
 
@@ -15,7 +15,7 @@ use crate::{
     jit::{
         cage::Known,
         live::{is_pure, only},
-        plan::{self, FunctionPlan, Plan, StopKind},
+        plan::{self, Compiled, FunctionPlan, Plan},
     },
     op::Op,
 };
@@ -35,13 +35,6 @@ const MAP: [Gpr; 12] = [
     Gpr::Rbp,
     TEMP2,
 ];
-/// The run.
-pub const RUN: Gpr = Gpr::R12;
-/// Free between operations.
-pub const TEMP: Gpr = Gpr::R11;
-/// What is left of the run's budget; in the run while the kernel's functions are called. Counting
-/// in memory would make every loop wait for the store before.
-pub const BUDGET: Gpr = Gpr::R10;
 /// Free between operations, and what the lowering uses between two operations of one instruction;
 /// the sixth argument of helpers.
 pub const TEMP2: Gpr = Gpr::R9;
@@ -52,23 +45,7 @@ pub fn gpr(number: u8) -> Gpr {
     MAP[usize::from(number) % MAP.len()]
 }
 
-/// What a round gives.
-struct Compiled {
-    bytes: Vec<u8>,
-    ops: Vec<u32>,
-}
-
-/// A jump to an operation, or to the code behind the last one.
-#[derive(Clone, Copy)]
-pub enum Target {
-    Op(usize),
-    /// The exit that stops the run: why, and at which operation.
-    Stop(StopKind, usize),
-    /// The exit for an access out of the cage, by the operation.
-    Fault(Fault, usize),
-    /// Asks for more budget at an operation, and goes on at an offset of the code.
-    Refill(usize, usize),
-}
+pub type Target = plan::Target<Fault>;
 
 /// A round over the program.
 pub struct Round<'e> {
@@ -306,18 +283,9 @@ impl Round<'_> {
                 return Err(JitError::TooLarge);
             }
         }
-        let mut places: Vec<(u32, u32)> = self
-            .executable
-            .functions
-            .iter()
-            .zip(&self.functions)
-            .map(|(function, place)| (function.start, *place))
-            .collect();
-        places.sort_unstable();
         for (fixup, op) in core::mem::take(&mut self.calls) {
-            let found = places.binary_search_by_key(&op, |(start, _)| *start as usize);
-            let place = found.ok().and_then(|i| places.get(i));
-            let &(_, place) = place.ok_or(JitError::TooLarge)?;
+            let function = self.plan.function_at(op).ok_or(JitError::TooLarge)?;
+            let place = self.functions[function];
             if !self.x.fix(fixup, place as usize) {
                 return Err(JitError::TooLarge);
             }

@@ -4,7 +4,8 @@ use core::mem::offset_of;
 
 use super::{
     cage::Fault,
-    compile::{BUDGET, RUN, Round, TEMP, TEMP2, Target, gpr},
+    compile::{Round, TEMP2, Target, gpr},
+    convention::{self, BUDGET, RUN, TEMP, field},
     runtime,
     x86::{Alu, Cc, Gpr, Mem, W, at},
 };
@@ -22,13 +23,6 @@ const LOOPS_MOST: i32 = 8 << 20;
 const ROUND_STEPS: i32 = 8;
 /// Registers that the C calling convention gives away and programs keep across an access.
 const VOLATILE: [Gpr; 6] = [Gpr::Rax, Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8];
-/// Registers that the C calling convention keeps.
-const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
-
-fn field(offset: usize) -> super::x86::Mem {
-    at(RUN, offset as i32)
-}
-
 /// An argument of a function that a template calls.
 #[derive(Clone, Copy)]
 enum Arg {
@@ -40,21 +34,7 @@ enum Arg {
 impl Round<'_> {
     /// The way in: `fn(run, frame, args, function) -> r0`, and the way out.
     pub fn trampoline(&mut self) {
-        for register in KEPT {
-            self.x.push(register);
-        }
-        self.x.mov(W::Q, RUN, Gpr::Rdi);
-        self.x.mov(W::Q, Gpr::Rbp, Gpr::Rsi);
-        self.x.mov(W::Q, Gpr::Rax, Gpr::Rcx);
-        // A run within a run (a callback) has its own way out. This makes the stack even, too.
-        self.x.push_mem(field(offset_of!(Run, exit)));
-        self.x.store(8, field(offset_of!(Run, exit)), Gpr::Rsp);
-        self.x.load(8, Gpr::Rdi, at(Gpr::Rdx, 0));
-        self.x.load(8, Gpr::Rsi, at(Gpr::Rdx, 8));
-        self.x.load(8, Gpr::Rcx, at(Gpr::Rdx, 24));
-        self.x.load(8, Gpr::R8, at(Gpr::Rdx, 32));
-        self.x.load(8, Gpr::Rdx, at(Gpr::Rdx, 16));
-        self.take_budget();
+        convention::enter(&mut self.x);
         if self.options.cage.is_some() {
             // The host's values are not for a program without a proof. The function moves aside.
             self.x.mov(W::Q, TEMP, Gpr::Rax);
@@ -66,15 +46,7 @@ impl Round<'_> {
             self.x.call(Gpr::Rax);
         }
         self.give_budget();
-        let over = self.x.jmp(true);
-        self.leave = self.x.here();
-        self.x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
-        self.x.land(over);
-        self.x.pop_mem(field(offset_of!(Run, exit)));
-        for register in KEPT.into_iter().rev() {
-            self.x.pop(register);
-        }
-        self.x.ret();
+        self.leave = convention::leave(&mut self.x);
         if self.options.budget {
             self.refill = self.x.here();
             self.ask_for_budget();
@@ -304,20 +276,16 @@ impl Round<'_> {
 
     /// Writes the budget to the run: before what is not the program's code.
     fn give_budget(&mut self) {
-        self.x.store(8, field(offset_of!(Run, fuel)), BUDGET);
+        convention::give_budget(&mut self.x);
     }
 
     /// Reads the budget back: a helper's callbacks have used it too.
     fn take_budget(&mut self) {
-        self.x.load(8, BUDGET, field(offset_of!(Run, fuel)));
+        convention::take_budget(&mut self.x);
     }
 
     fn leave_if_stopped(&mut self) {
-        self.x
-            .alu_mem_imm(W::D, Alu::Cmp, field(offset_of!(Run, stopped)), 0);
-        let leave = self.leave;
-        let fixup = self.x.jcc(Cc::Ne, false);
-        let near = self.x.fix(fixup, leave);
+        let near = convention::leave_if_stopped(&mut self.x, self.leave);
         self.too_large |= !near;
     }
 

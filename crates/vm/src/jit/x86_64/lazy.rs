@@ -5,7 +5,8 @@
 //! In a cage nothing is pending: there every register is compared as it is.
 
 use super::{
-    compile::{Round, TEMP, gpr},
+    compile::{Round, gpr},
+    convention::TEMP,
     x86::{Alu, Gpr, Mem, Shift, W, at},
 };
 use crate::{

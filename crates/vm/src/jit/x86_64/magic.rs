@@ -2,7 +2,8 @@
 //! (Granlund and Montgomery 1994; Robison 2005).
 
 use super::{
-    compile::{Round, TEMP, TEMP2},
+    compile::{Round, TEMP2},
+    convention::TEMP,
     x86::{Alu, Gpr, Shift, W},
 };
 

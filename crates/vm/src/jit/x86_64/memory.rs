@@ -3,7 +3,8 @@
 use core::mem::offset_of;
 
 use super::{
-    compile::{BUDGET, RUN, Round, TEMP, TEMP2, gpr},
+    compile::{Round, TEMP2, gpr},
+    convention::{self, BUDGET, TEMP, field},
     x86::{Alu, Cc, Gpr, Mem, Shift, W, at},
 };
 use crate::{
@@ -121,35 +122,6 @@ impl Round<'_> {
         true
     }
 
-    /// Confines what an operation reads or writes, where it does.
-    fn confine_operation(&mut self, op: &Op) {
-        use Code::*;
-        match op.code {
-            Ld8 | LdS8 => self.confine(op.src, op.off, 1, false),
-            Ld16 | LdS16 => self.confine(op.src, op.off, 2, false),
-            Ld32 | LdS32 => self.confine(op.src, op.off, 4, false),
-            Ld64 => self.confine(op.src, op.off, 8, false),
-            St8K | St8X => self.confine(op.dst, op.off, 1, true),
-            St16K | St16X => self.confine(op.dst, op.off, 2, true),
-            St32K | St32X => self.confine(op.dst, op.off, 4, true),
-            St64K | St64X => self.confine(op.dst, op.off, 8, true),
-            Atomic32 => self.confine_atomic(op.dst, op.off, 4, true),
-            Atomic64 => self.confine_atomic(op.dst, op.off, 8, true),
-            LdAcq8 => self.confine_atomic(op.src, op.off, 1, false),
-            LdAcq16 => self.confine_atomic(op.src, op.off, 2, false),
-            LdAcq32 => self.confine_atomic(op.src, op.off, 4, false),
-            LdAcq64 => self.confine_atomic(op.src, op.off, 8, false),
-            StRel8 => self.confine_atomic(op.dst, op.off, 1, true),
-            StRel16 => self.confine_atomic(op.dst, op.off, 2, true),
-            StRel32 => self.confine_atomic(op.dst, op.off, 4, true),
-            StRel64 => self.confine_atomic(op.dst, op.off, 8, true),
-            ArrayLookup => self.confine(2, 0, 4, false),
-            // Frames are the engine's, probes compare by themselves, functions of the kernel check
-            // what they are given.
-            _ => {}
-        }
-    }
-
     fn store_imm(&mut self, bytes: u8, place: Mem, imm: u64) {
         if bytes == 8 && i32::try_from(imm as i64).is_err() {
             self.x.mov_imm(TEMP, imm);
@@ -161,35 +133,7 @@ impl Round<'_> {
 
     /// A load that gives 0 outside of the cage.
     fn probe(&mut self, dst: Gpr, source: Mem, bytes: u8, signed: bool) {
-        self.x.lea(W::Q, TEMP, source);
-        self.x.mov(W::Q, TEMP2, TEMP);
-        self.x.alu_load(
-            W::Q,
-            Alu::Sub,
-            TEMP2,
-            at(RUN, offset_of!(Run, cage_base) as i32),
-        );
-        self.x.alu_imm(W::Q, Alu::Add, TEMP2, i32::from(bytes));
-        self.x.alu_load(
-            W::Q,
-            Alu::Cmp,
-            TEMP2,
-            at(RUN, offset_of!(Run, cage_size) as i32),
-        );
-        let outside = self.x.jcc(Cc::A, true);
-        // An address just below the cage wraps around to a small number.
-        self.x.alu_imm(W::Q, Alu::Cmp, TEMP2, i32::from(bytes));
-        let wrapped = self.x.jcc(Cc::B, true);
-        if signed {
-            self.x.load_signed(bytes, dst, at(TEMP, 0));
-        } else {
-            self.x.load(bytes, dst, at(TEMP, 0));
-        }
-        let done = self.x.jmp(true);
-        self.x.land(outside);
-        self.x.land(wrapped);
-        self.x.mov_imm(dst, 0);
-        self.x.land(done);
+        convention::probe(&mut self.x, bytes, signed, dst, source, [TEMP, TEMP2]);
     }
 
     fn atomic(&mut self, w: W, op: &Op, place: Mem) {
@@ -262,7 +206,7 @@ impl Round<'_> {
         self.x.mov_imm(TEMP, array.first);
         self.x.alu(W::Q, Alu::Add, Gpr::Rax, TEMP);
         if array.plane != 0 {
-            let cpu = at(RUN, offset_of!(Run, cpu) as i32);
+            let cpu = field(offset_of!(Run, cpu));
             self.x.load(4, TEMP, cpu);
             self.x.imul_imm(W::Q, TEMP, TEMP, array.plane as i32);
             self.x.alu(W::Q, Alu::Add, Gpr::Rax, TEMP);

@@ -9,6 +9,7 @@ mod alu;
 mod cage;
 mod compile;
 mod control;
+pub(crate) mod convention;
 mod fuse;
 mod lazy;
 mod magic;

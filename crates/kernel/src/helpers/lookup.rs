@@ -45,6 +45,13 @@ fn by_size(key_size: u32) -> Option<HelperFn> {
     })
 }
 
+/// A key that a program points to.
+fn key_at<const KEY: usize>(run: &Run, at: u64) -> Option<[u8; KEY]> {
+    let at = run.pointer(at, KEY as u64)?;
+    // SAFETY: in the cage, all of which is mapped.
+    Some(unsafe { bytes::read_key(at) })
+}
+
 /// # Safety
 /// `map` is the address of a [`HashMap`] with keys of `KEY` bytes, which the program holds as long
 /// as it lives; the rest as for every [`HelperFn`].
@@ -58,12 +65,8 @@ unsafe extern "C" fn hash_lookup<const KEY: usize>(
 ) -> u64 {
     // SAFETY: the caller's promise.
     let (map, run) = unsafe { (&*(map as *const HashMap), &*run) };
-    let Some(at) = run.pointer(key, KEY as u64) else {
-        return 0;
-    };
-    // SAFETY: in the cage, all of which is mapped.
-    let key = unsafe { bytes::read_key::<KEY>(at) };
-    map.find_value(&key, run.cpu)
+    key_at::<KEY>(run, key)
+        .and_then(|key| map.find_value(&key, run.cpu))
         .map_or(0, |value| value.as_ptr() as u64)
 }
 
@@ -79,11 +82,7 @@ unsafe extern "C" fn trie_lookup<const KEY: usize>(
 ) -> u64 {
     // SAFETY: the caller's promise.
     let (map, run) = unsafe { (&*(map as *const LpmTrie), &*run) };
-    let Some(at) = run.pointer(key, KEY as u64) else {
-        return 0;
-    };
-    // SAFETY: in the cage, all of which is mapped.
-    let key = unsafe { bytes::read_key::<KEY>(at) };
-    map.lookup(&key, run.cpu)
+    key_at::<KEY>(run, key)
+        .and_then(|key| map.lookup(&key, run.cpu))
         .map_or(0, |value| value.as_ptr() as u64)
 }

@@ -196,6 +196,16 @@ impl Code {
         )
     }
 
+    /// Whether it compares two numbers, and jumps if that holds.
+    pub fn is_branch(self) -> bool {
+        (Code::JEq64K..=Code::JSLe32X).contains(&self)
+    }
+
+    /// Whether it may jump.
+    pub fn jumps(self) -> bool {
+        self.is_branch() || matches!(self, Code::Jump | Code::MayGoto)
+    }
+
     /// Whether nothing follows in order.
     pub fn ends(self) -> bool {
         matches!(self, Code::Jump | Code::Exit | Code::Trap)

@@ -119,7 +119,7 @@ fn pass(executable: &Executable, live: &mut [Set]) -> bool {
     let mut next = 0;
     for (index, op) in executable.ops.iter().enumerate().rev() {
         let code = op.code;
-        if (Code::JEq64K..=Code::MayGoto).contains(&code) {
+        if code.jumps() {
             let target = target(executable, index, op);
             back |= target <= index;
             let there = live[target];

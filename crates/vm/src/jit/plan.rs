@@ -153,11 +153,13 @@ fn leaves(code: Code) -> bool {
 
 impl Plan {
     pub fn new(executable: &Executable, options: &Options) -> Plan {
-        let depths = depths(executable);
+        let starts = Starts::of(executable);
+        let extents = extents(executable, &starts);
+        let depths = depths(executable, &starts, &extents);
         let counting = counting(executable, options);
         let mut plan = Plan {
-            functions: functions(executable, counting, depths.as_deref()),
-            starts: Starts::of(executable),
+            functions: functions(executable, counting, depths.as_deref(), &extents),
+            starts,
             reached: reached(executable),
             live: Live::new(executable),
             loops: match depths {
@@ -251,7 +253,7 @@ fn counting(executable: &Executable, options: &Options) -> Counting {
 fn reached(executable: &Executable) -> Vec<Reached> {
     let mut reached = vec![Reached::Through; executable.ops.len()];
     for (index, op) in executable.ops.iter().enumerate() {
-        if !(Code::JEq64K..=Code::MayGoto).contains(&op.code) {
+        if !op.code.jumps() {
             continue;
         }
         let target = target(executable, index, op);
@@ -278,8 +280,7 @@ fn reached(executable: &Executable) -> Vec<Reached> {
 }
 
 /// Each function's operations: from its start to the next one's.
-fn extents(executable: &Executable) -> Vec<(usize, usize)> {
-    let Starts(sorted) = Starts::of(executable);
+fn extents(executable: &Executable, Starts(sorted): &Starts) -> Vec<(usize, usize)> {
     let starts = executable.functions.iter().map(|f| f.start as usize);
     starts
         .map(|start| {
@@ -295,6 +296,7 @@ fn functions(
     executable: &Executable,
     counting: Counting,
     depths: Option<&[u32]>,
+    extents: &[(usize, usize)],
 ) -> Vec<FunctionPlan> {
     let mut called = vec![false; executable.ops.len()];
     for (index, op) in executable.ops.iter().enumerate() {
@@ -302,10 +304,10 @@ fn functions(
             called[target(executable, index, op)] = true;
         }
     }
-    let functions = executable.functions.iter().zip(extents(executable));
+    let functions = executable.functions.iter().zip(extents);
     functions
         .enumerate()
-        .map(|(number, (function, (start, end)))| {
+        .map(|(number, (function, &(start, end)))| {
             let ops = executable.ops.get(start..end).unwrap_or_default();
             let has = |code: Code| ops.iter().any(|op| op.code == code);
             let counts = match counting {
@@ -341,9 +343,11 @@ fn functions(
 
 /// Bytes of stack that each function needs with all that it calls; `None` when functions call each
 /// other in a circle, or need more than is asked for at once.
-fn depths(executable: &Executable) -> Option<Vec<u32>> {
-    let extents = extents(executable);
-    let starts = Starts::of(executable);
+fn depths(
+    executable: &Executable,
+    starts: &Starts,
+    extents: &[(usize, usize)],
+) -> Option<Vec<u32>> {
     let callees = |number: usize| {
         let (start, end) = extents[number];
         let ops = executable.ops.get(start..end).unwrap_or_default();
@@ -351,7 +355,6 @@ fn depths(executable: &Executable) -> Option<Vec<u32>> {
             .iter()
             .enumerate()
             .filter(|(_, op)| op.code == Code::Local);
-        let starts = &starts;
         calls.filter_map(move |(at, op)| starts.function(target(executable, start + at, op)))
     };
     // Longest ways, from those that call nothing upwards: as many rounds as functions can be nested.

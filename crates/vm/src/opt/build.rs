@@ -172,9 +172,7 @@ impl Builder<'_> {
                         left,
                     ))
                 }
-                code if (Code::JEq64K..=Code::JSLe32X).contains(&code) => {
-                    Some((self.test(&op, &file), file[MAY_GOTO]))
-                }
+                code if code.is_branch() => Some((self.test(&op, &file), file[MAY_GOTO])),
                 _ => None,
             };
             let mut way = |this: &mut Self, to: Option<usize>, file: &File| match to {
@@ -423,7 +421,7 @@ impl Builder<'_> {
                 self.func.blocks[self.at.index()].term = Term::Trap(index as u32);
                 return Ok(true);
             }
-            code if (JEq64K..=MayGoto).contains(&code) => return Ok(false),
+            code if code.jumps() => return Ok(false),
             code => match store(code) {
                 Some((bytes, imm, to_frame)) => {
                     let value = if imm { self.constant(op.imm) } else { file[s] };

@@ -37,7 +37,7 @@ fn touched(op: &Op) -> (Set, Set) {
         }
         Neg64 | Neg32 | Zext16 | Zext32 | Swap16 | Swap32 | Swap64 => dst,
         Sx8To64 | Sx16To64 | Sx32To64 | Sx8To32 | Sx16To32 => src,
-        code if (JEq64K..=JSLe32X).contains(&code) => {
+        code if code.is_branch() => {
             let form = code as u8 - JEq64K as u8;
             if form.is_multiple_of(2) {
                 dst

@@ -6,7 +6,7 @@ use alloc::{vec, vec::Vec};
 use super::Why;
 use crate::{
     Executable,
-    jit::plan::Plan as Counts,
+    jit::plan::{self, Plan as Counts},
     op::{Code, Op},
 };
 
@@ -179,14 +179,12 @@ pub fn callee(executable: &Executable, counts: &Counts, index: usize) -> Option<
     if op.code != Code::Local {
         return None;
     }
-    let to = (index as i64 + 1 + i64::from(op.off)) as usize;
-    counts.functions.iter().position(|f| f.start == to)
+    counts.function_at(plan::target(executable, index, &op))
 }
 
 /// Where a jump leads.
 pub fn target(executable: &Executable, index: usize) -> Option<usize> {
     let op = executable.ops[index];
-    let jumps = (Code::JEq64K..=Code::MayGoto).contains(&op.code);
-    let to = (index as i64 + 1 + i64::from(op.off)).clamp(0, executable.ops.len() as i64 - 1);
-    jumps.then_some(to as usize)
+    let jumps = op.code.jumps();
+    jumps.then(|| plan::target(executable, index, &op))
 }

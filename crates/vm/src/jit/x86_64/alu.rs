@@ -334,7 +334,7 @@ impl Round<'_> {
 
     /// Sets the flags for a comparison, and says which condition then means `code`.
     pub fn compare(&mut self, op: &Op) -> Option<Cc> {
-        if !(Code::JEq64K..=Code::JSLe32X).contains(&op.code) {
+        if !op.code.is_branch() {
             return None;
         }
         let (condition, w, second) = form(Code::JEq64K, op);

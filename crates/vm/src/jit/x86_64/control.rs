@@ -166,7 +166,7 @@ impl Round<'_> {
                 self.jump_if(Cc::E, Target::Op(target));
                 self.x.alu_mem_imm(W::D, Alu::Sub, at(Gpr::Rsp, 0), 1);
             }
-            code if (Code::JEq64K..=Code::JSLe32X).contains(&code) => {
+            code if code.is_branch() => {
                 let target = self.target(index, op);
                 self.settle(self.plan.live.before(target));
                 if let Some(cc) = self.compare(op) {

@@ -322,8 +322,7 @@ impl Round<'_> {
     /// The operation with the register that its second operand is a pending copy of.
     pub fn with_copied(&self, op: &Op) -> Op {
         let by_register = (op.code <= Code::Mov32X && op.code as u8 % 2 == 1)
-            || ((Code::JEq64K..=Code::JSLe32X).contains(&op.code)
-                && (op.code as u8 - Code::JEq64K as u8) % 2 == 1)
+            || (op.code.is_branch() && (op.code as u8 - Code::JEq64K as u8) % 2 == 1)
             || matches!(
                 op.code,
                 Code::St8X

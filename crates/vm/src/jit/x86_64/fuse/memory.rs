@@ -61,7 +61,7 @@ impl Round<'_> {
         if second.src != first.dst || second.dst == first.dst {
             return None;
         }
-        let is_branch = (Code::JEq64K..=Code::JSLe32X).contains(&second.code);
+        let is_branch = second.code.is_branch();
         let read = if is_branch {
             let target = self.target(index + 1, second);
             self.plan.live.before(target) | self.plan.live.before(index + 2)

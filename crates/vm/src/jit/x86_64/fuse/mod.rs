@@ -83,7 +83,7 @@ impl Round<'_> {
             | Code::LdFrame16
             | Code::LdFrame32
             | Code::LdFrame64 => self.loaded(index, &first),
-            code if (Code::JEq64K..=Code::JSLe32X).contains(&code) => self.over_one(index, &first),
+            code if code.is_branch() => self.over_one(index, &first),
             _ => None,
         }
     }

@@ -1,14 +1,14 @@
 //! What the second wall costs: machine code with and without cage and budget, in one process and in
 //! turn, so that a busy machine disturbs all alike.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use panal_kernel::{Budget, Engine, PanalKernel};
-use panal_loader::{Loaded, Open};
-use panal_object::Object;
-use panal_uapi::kernel::TestRun;
 
-use crate::{command::root, engines::packet, table::Table};
+use crate::{
+    jit::{engines::Fault, kernels, programs},
+    table::Table,
+};
 
 /// Programs, and how often they run in a row: a few hundred microseconds, so that most rows are not
 /// interrupted.
@@ -104,47 +104,26 @@ pub fn run() -> Result<(), String> {
 
 /// The best average of each way, in nanoseconds a run.
 fn measure(name: &str, repeat: u32) -> Result<[f64; WAYS.len()], String> {
-    let path = root().join(format!("bench/programs/{name}.bpf.o"));
-    let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let kernels = WAYS.each_ref().map(|way| {
-        PanalKernel::builder()
+    let program = programs::named(name).ok_or_else(|| format!("{name}: no such program"))?;
+    let mut runners = Vec::new();
+    for way in WAYS {
+        let kernel = PanalKernel::builder()
             .engine(Engine::MachineCode)
             .caged(way.caged)
             .budget(way.budget)
-            .build()
-    });
-    let mut loaded = Vec::new();
-    for kernel in &kernels {
-        let kernel = kernel.as_ref().map_err(|e| e.to_string())?;
-        loaded.push(load(kernel, &bytes, name)?);
+            .build();
+        runners.push(kernels::on(program, kernel.map_err(|e| e.to_string())?)?);
     }
-    let test = TestRun {
-        data_in: packet(),
-        repeat,
-        ..TestRun::default()
-    };
     let mut best = [f64::MAX; WAYS.len()];
     for _ in 0..ROUNDS {
-        for (loaded, best) in loaded.iter().zip(&mut best) {
-            let program = loaded.program(name).map_err(|e| e.to_string())?;
-            let result = loaded
-                .kernel()
-                .prog_test_run(&program.fd, &test)
-                .map_err(|e| e.to_string())?;
-            if let Some(why) = result.stopped.or(result.interpreted) {
-                return Err(format!("{name}: {why}"));
+        for (runner, best) in runners.iter_mut().zip(&mut best) {
+            match runner.run(repeat) {
+                Ok(sample) => *best = best.min(sample.ns),
+                Err(Fault::Refused(why) | Fault::Broken(why)) => {
+                    return Err(format!("{name}: {why}"));
+                }
             }
-            *best = best.min(result.duration_ns as f64);
         }
     }
     Ok(best)
-}
-
-fn load<'k>(kernel: &'k PanalKernel, bytes: &[u8], name: &str) -> Result<Loaded<'k>, String> {
-    let object = Object::parse(bytes).map_err(|e| e.to_string())?;
-    let mut open = Open::new(object, name).map_err(|e| e.to_string())?;
-    open.only(name).map_err(|e| e.to_string())?;
-    open.prepare(kernel)
-        .and_then(|prepared| prepared.load())
-        .map_err(|e| e.to_string())
 }

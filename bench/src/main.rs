@@ -4,7 +4,6 @@
 
 mod cage;
 mod command;
-mod engines;
 mod jit;
 mod packets;
 mod table;
@@ -21,11 +20,6 @@ const ALL: &[Benchmark] = &[
         "jit",
         "engines on many programs, beside Linux's JIT and native code; has arguments of its own",
         || jit::run(&[]),
-    ),
-    (
-        "engines",
-        "interpreter and machine code, against Linux's JIT",
-        engines::run,
     ),
     ("cage", "what cage and budget cost machine code", cage::run),
     (

@@ -24,7 +24,7 @@ pub fn panal(program: &Program, engine: Engine) -> Result<Box<dyn Runner>, Missi
         .budget(Budget::UNLIMITED)
         .build()
         .map_err(|e| Missing::Failed(e.to_string()))?;
-    make(program, kernel).map_err(Missing::Failed)
+    on(program, kernel).map_err(Missing::Failed)
 }
 
 /// A program in the running kernel.
@@ -32,7 +32,7 @@ pub fn linux(program: &Program) -> Result<Box<dyn Runner>, Missing> {
     if let Some(why) = linux_refuses() {
         return Err(Missing::Skipped(why.to_owned()));
     }
-    make(program, LinuxKernel::new()).map_err(Missing::Failed)
+    on(program, LinuxKernel::new()).map_err(Missing::Failed)
 }
 
 /// Why the running kernel cannot be measured: bpf(2) does not work, or programs are interpreted.
@@ -67,7 +67,8 @@ struct OnKernel<K> {
     _maps: Vec<Fd>,
 }
 
-fn make<K: Kernel + 'static>(program: &Program, kernel: K) -> Result<Box<dyn Runner>, String> {
+/// A program in a kernel of one's own.
+pub fn on<K: Kernel + 'static>(program: &Program, kernel: K) -> Result<Box<dyn Runner>, String> {
     let path = root().join(program.object());
     let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let object = Object::parse(&bytes).map_err(|e| e.to_string())?;

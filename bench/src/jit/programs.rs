@@ -130,6 +130,11 @@ pub const PROGRAMS: &[Program] = &[
     },
 ];
 
+/// A program of this name, or an empty one.
+pub fn named(name: &str) -> Option<&'static Program> {
+    EMPTY.iter().chain(PROGRAMS).find(|p| p.name == name)
+}
+
 impl Program {
     /// Its object, within the project.
     pub fn object(&self) -> String {
@@ -157,7 +162,7 @@ impl Input {
     pub fn bytes(self) -> Vec<u8> {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         match self {
-            Input::Bytes => crate::engines::packet(),
+            Input::Bytes => (0..PACKET).map(|i| (i * 7 + 1) as u8).collect(),
             Input::Text => text(&mut random),
             Input::Utf8 => utf8(&mut random),
             Input::Frames => (0..16).flat_map(|n| frame(n, &mut random)).collect(),

@@ -347,7 +347,7 @@ fn the_cgroup_of_a_killed_run_goes_when_its_command_ends() {
 fn a_missing_right_is_named() {
     let object = fs::canonicalize(common::root().join(OPENSNOOP)).expect("there");
     let copy = std::env::temp_dir().join(format!("panal-{}", std::process::id()));
-    fs::copy(env!("CARGO_BIN_EXE_panal"), &copy).expect("copied");
+    common::copy_command(&copy);
     let run = common::without_rights(&copy)
         .args(["verify", "--kernel", "linux", "--json"])
         .arg(common::scratch(

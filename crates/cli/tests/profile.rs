@@ -95,7 +95,7 @@ fn a_kernel_tells_what_it_has_as_text_and_as_json() {
 #[test]
 fn without_rights_what_cannot_be_told_is_told_so() {
     let copy = path("panal-without-rights");
-    fs::copy(env!("CARGO_BIN_EXE_panal"), &copy).expect("copied");
+    common::copy_command(copy.as_ref());
     let run = common::without_rights(&copy)
         .args(["feature", "--json"])
         .output();

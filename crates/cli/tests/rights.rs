@@ -26,7 +26,7 @@ impl Stage {
         let stage = Stage(path);
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(&stage.0, mode.clone()).expect("changed");
-        fs::copy(env!("CARGO_BIN_EXE_panal"), stage.0.join("panal")).expect("copied");
+        common::copy_command(&stage.0.join("panal"));
         for object in [
             "crates/linux/tests/objects/trace.bpf.o",
             "crates/linux/tests/objects/iterators.bpf.o",

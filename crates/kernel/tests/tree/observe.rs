@@ -8,7 +8,7 @@ use panal_kernel::hooks::{
     tree::{Demand, SyscallSet, supervise},
 };
 
-use crate::support::{Event, Recorder, actor, demand, ordinary, run, scratch, sh};
+use crate::support::{Event, Recorder, actor, copy_binary, demand, ordinary, run, scratch, sh};
 
 pub fn tests() -> Vec<Trial> {
     let test = |name: &str, body: fn()| {
@@ -327,14 +327,7 @@ fn as_ordinary_user() {
         return;
     }
     let binary = scratch("ordinary").join("tree");
-    // Copied by another process: a child that some other thread forks meanwhile would inherit our
-    // descriptor, and a file that is open for writing cannot be executed.
-    let copied = std::process::Command::new("cp")
-        .arg(std::env::current_exe().expect("own path"))
-        .arg(&binary)
-        .status()
-        .expect("cp");
-    assert!(copied.success(), "cp: {copied}");
+    copy_binary(&binary);
     for part in ["observe::", "policy::"] {
         let output = std::process::Command::new(&binary)
             .arg(part)

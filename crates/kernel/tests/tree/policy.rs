@@ -12,7 +12,7 @@ use panal_uapi::Errno;
 
 use crate::{
     matrix,
-    support::{Event, Policy, Recorder, actor, demand, ordinary, scratch, sh},
+    support::{Event, Policy, Recorder, actor, copy_binary, demand, ordinary, scratch, sh},
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -71,7 +71,7 @@ fn same_as_without() {
         fs::write(&out, "").expect("write");
         fs::set_permissions(&out, PermissionsExt::from_mode(0o666)).expect("mode");
         let binary = format!("{place}/binary");
-        fs::copy(std::env::current_exe().expect("self"), &binary).expect("copy");
+        copy_binary(binary.as_ref());
         let command = ordinary(Command::new("/bin/sh").args([
             "-c",
             &format!("echo input | {binary} actor matrix {root} >{out} 2>&1"),

@@ -182,9 +182,21 @@ pub fn binary() -> &'static std::path::Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
         let copy = scratch("binary").join("tree");
-        std::fs::copy(std::env::current_exe().expect("own path"), &copy).expect("copy");
+        copy_binary(&copy);
         copy
     })
+}
+
+/// Copies this binary, to be executed there. By another process: a child that some other thread
+/// forks meanwhile would inherit our descriptor, and a file that is open for writing cannot be
+/// executed.
+pub fn copy_binary(to: &std::path::Path) {
+    let copied = std::process::Command::new("cp")
+        .arg(std::env::current_exe().expect("own path"))
+        .arg(to)
+        .status()
+        .expect("cp");
+    assert!(copied.success(), "cp: {copied}");
 }
 
 /// This binary as an actor.

@@ -95,7 +95,7 @@ fn verifying_as(linux: &LinuxKernel) -> Result<PanalKernel, Failure> {
     PanalKernel::builder()
         .profile(Profile {
             capabilities: own_capabilities(),
-            ..Profile::new(linux.name(), linux.version(), linux.btf()?)
+            ..Profile::new(linux.name(), linux.version(), linux.btf()?).with_cpus(linux.cpus())
         })
         .verify_only(true)
         .build()

@@ -132,7 +132,8 @@ fn host() -> Result<Profile, Problem> {
     Ok(Profile {
         offers: features.offers(),
         ..Profile::new(kernel.name(), kernel.version(), btf)
-    })
+    }
+    .with_cpus(features.cpus))
 }
 
 /// A file of a capture, or of a kernel's BTF.

@@ -61,6 +61,8 @@ pub struct Features {
     pub kernel: String,
     /// `LINUX_VERSION_CODE`
     pub version: u32,
+    /// CPUs that it can have; 0 where that was not asked.
+    pub cpus: u32,
     /// Capabilities of who asked, by bits of [`Capabilities`].
     pub capabilities: u32,
     /// Program types.

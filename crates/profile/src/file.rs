@@ -175,7 +175,8 @@ impl Captured {
             limits,
             offers: self.features.offers(),
             ..Profile::new(name, self.features.version, btf)
-        })
+        }
+        .with_cpus(self.features.cpus))
     }
 }
 

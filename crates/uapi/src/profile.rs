@@ -89,6 +89,14 @@ impl Profile {
         }
     }
 
+    /// The same on a machine with so many CPUs; 0 where that is not known.
+    pub fn with_cpus(mut self, cpus: u32) -> Profile {
+        if cpus != 0 {
+            self.limits.cpus = cpus;
+        }
+        self
+    }
+
     /// Instructions that a program may have: without `CAP_BPF` as many as a classic filter
     /// (`BPF_MAXINSNS`).
     pub fn max_instructions(&self) -> u32 {
@@ -169,6 +177,8 @@ pub struct Limits {
     pub frames: u32,
     /// Subprograms.
     pub subprograms: u32,
+    /// CPUs: what `bpf_get_smp_processor_id` gives is less. Linux knows those of its machine.
+    pub cpus: u32,
 }
 
 impl Limits {
@@ -180,5 +190,6 @@ impl Limits {
         stack: 512,
         frames: 8,
         subprograms: 256,
+        cpus: 8192,
     };
 }

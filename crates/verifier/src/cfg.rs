@@ -82,8 +82,10 @@ fn check_no_loops(env: &Env<'_>) -> Check {
 
 fn describe_calls(env: &mut Env<'_>) {
     for slot in 0..env.program.len() {
-        if let Some(Instruction::Call(target)) = env.program.get(slot) {
-            env.program.calls[slot] = crate::calls::describe(env, *target);
+        if let Some(Instruction::Call(target)) = env.program.get(slot)
+            && let Some(traits) = crate::calls::describe(env, *target)
+        {
+            env.program.calls.insert(slot as u32, traits);
         }
     }
 }
@@ -136,7 +138,7 @@ fn visit(env: &mut Env<'_>, slot: usize, work: &mut Vec<usize>) -> Check {
 }
 
 fn visit_call(env: &mut Env<'_>, slot: usize, target: CallTarget, work: &mut Vec<usize>) {
-    if let Some(traits) = env.program.calls[slot] {
+    if let Some(&traits) = env.program.call(slot) {
         let aux = &mut env.aux[slot];
         if traits.calls_later {
             aux.prune_point = true;
@@ -228,19 +230,20 @@ fn mark_components(env: &mut Env<'_>) {
     let mut order = alloc::vec![UNSEEN; n];
     let mut low = alloc::vec![0u32; n];
     let mut on_stack = alloc::vec![false; n];
-    let (mut stack, mut calls): (Vec<usize>, Vec<(usize, u8)>) = (Vec::new(), Vec::new());
+    let (mut stack, mut calls): (Vec<u32>, Vec<(u32, u8)>) = (Vec::new(), Vec::new());
     let (mut counter, mut component) = (0u32, 0u32);
     for root in 0..n {
         if order[root] != UNSEEN || env.program.get(root).is_none() {
             continue;
         }
-        calls.push((root, 0));
-        while let Some(&(slot, step)) = calls.last() {
+        calls.push((root as u32, 0));
+        while let Some(&(node, step)) = calls.last() {
+            let slot = node as usize;
             if step == 0 {
                 order[slot] = counter;
                 low[slot] = counter;
                 counter += 1;
-                stack.push(slot);
+                stack.push(node);
                 on_stack[slot] = true;
             }
             let (a, b) = env.program.successors(slot);
@@ -265,11 +268,12 @@ fn mark_components(env: &mut Env<'_>) {
             let top = calls.len() - 1;
             calls[top].1 = step.max(1);
             if let Some(to) = descend {
-                calls.push((to, 0));
+                calls.push((to as u32, 0));
                 continue;
             }
             calls.pop();
             if let Some(&(parent, _)) = calls.last() {
+                let parent = parent as usize;
                 low[parent] = low[parent].min(low[slot]);
             }
             if low[slot] == order[slot] {
@@ -285,11 +289,11 @@ const BY_CALLBACK: u32 = 1 << 31;
 fn close_component(
     env: &mut Env<'_>,
     root: usize,
-    stack: &mut Vec<usize>,
+    stack: &mut Vec<u32>,
     on_stack: &mut [bool],
     component: &mut u32,
 ) {
-    let at = stack.iter().rposition(|&s| s == root).unwrap_or(0);
+    let at = stack.iter().rposition(|&s| s as usize == root).unwrap_or(0);
     let (a, b) = env.program.successors(root);
     let by_jumps = stack.len() - at > 1 || a == Some(root) || b == Some(root);
     let is_loop = by_jumps || env.aux[root].calls_callback;
@@ -301,6 +305,7 @@ fn close_component(
         false => BY_CALLBACK | root as u32,
     };
     for slot in stack.drain(at..) {
+        let slot = slot as usize;
         on_stack[slot] = false;
         if is_loop {
             env.aux[slot].scc = number;

@@ -3,7 +3,7 @@
 use crate::{
     env::Env,
     explore::{Precise, Saved, StateId},
-    state::{Frame, References, RegKind, RegState, SlotType, Stack, StackSlot, State},
+    state::{Frame, KeptFrame, References, RegKind, RegState, SlotType, Stack, StackSlot, State},
 };
 
 /// How numbers are compared.
@@ -96,7 +96,7 @@ pub fn states(env: &mut Env<'_>, id: StateId, st: &State, exactness: Exactness) 
                 .get(level + 1)
                 .map_or(saved.slot as usize, |f| f.call_slot as usize);
             let live = env.aux[at].live_regs;
-            old.call_slot == new.call_slot
+            old.call_slot() == new.call_slot
                 && frames(old, new, &marks(saved, level, live), exactness, &mut ids)
         });
     env.search.ids = map;
@@ -125,6 +125,8 @@ fn references(old: &References, new: &References, ids: &mut Ids<'_>) -> bool {
             .all(|(a, b)| a.kind == b.kind && a.lock == b.lock && ids.same(a.id, b.id))
 }
 
+const ALL_BUT_R10: u16 = 0x3ff;
+
 /// What of a saved state's frame counts, and what of it exactly.
 struct Marks {
     precise: Precise,
@@ -144,37 +146,36 @@ fn marks(saved: &Saved, level: usize, live: u16) -> Marks {
         used: settled.copied().unwrap_or(u64::MAX),
         slots: match settled {
             Some(used) => 64 - used.leading_zeros() as usize,
-            None => saved.state.frames[level].stack.len(),
+            None => saved.state.frames[level].stack().len(),
         },
     }
 }
 
 fn frames(
-    old: &Frame,
+    old: &KeptFrame,
     new: &Frame,
     marks: &Marks,
     exactness: Exactness,
     ids: &mut Ids<'_>,
 ) -> bool {
-    if old.callback_depth > new.callback_depth {
+    if old.callback_depth() > new.callback_depth {
         return false;
     }
-    for number in 0..10 {
-        if marks.live & (1 << number) == 0 {
-            continue;
-        }
+    let whole = old.whole().map(|frame| &frame.regs);
+    let mut live = marks.live & ALL_BUT_R10;
+    while live != 0 {
+        let number = live.trailing_zeros() as usize;
+        live &= live - 1;
+        let before = match whole {
+            Some(regs) => &regs[number],
+            None => old.reg(number),
+        };
         let is_precise = marks.precise.regs & (1 << number) != 0;
-        if !registers(
-            &old.regs[number],
-            &new.regs[number],
-            is_precise,
-            exactness,
-            ids,
-        ) {
+        if !registers(before, &new.regs[number], is_precise, exactness, ids) {
             return false;
         }
     }
-    stacks(&old.stack, &new.stack, marks, exactness, ids)
+    stacks(old.stack(), &new.stack, marks, exactness, ids)
 }
 
 fn exact(old: &RegState, new: &RegState, ids: &mut Ids<'_>) -> bool {

@@ -3,6 +3,7 @@
 
 use alloc::{string::String, vec::Vec};
 
+use hashbrown::HashMap;
 use panal_uapi::MapType;
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     program::Program,
     request::{MapDescription, Request},
     state::{BtfRef, MapRef},
+    transfer::AluLimit,
 };
 use panal_btf::Btf;
 
@@ -50,8 +52,6 @@ pub struct Aux {
     pub jump_target: bool,
     /// Whether some path reached it.
     pub seen: bool,
-    /// How its pointer arithmetic is contained, over all paths.
-    pub alu_limit: Option<crate::transfer::AluLimit>,
     /// A barrier stands before it: no mispredicted path gets past.
     pub barrier: bool,
     /// A barrier stands after it: it spills where a wrong guess might still see what was there.
@@ -79,6 +79,8 @@ pub struct Env<'a> {
     pub map_index: Vec<MapRef>,
     /// Per slot.
     pub aux: Vec<Aux>,
+    /// How pointer arithmetic is contained, over all paths: by slot.
+    pub alu_limits: HashMap<u32, AluLimit>,
     /// For the proof.
     pub facts: Facts,
     /// States saved and branches that wait.
@@ -114,6 +116,7 @@ impl<'a> Env<'a> {
         let mut env = Env {
             request,
             aux: alloc::vec![Aux::default(); program.len()],
+            alu_limits: HashMap::new(),
             facts: Facts::new(program.len()),
             program,
             maps: Vec::new(),

@@ -7,12 +7,13 @@ use panal_uapi::Errno;
 use smallvec::SmallVec;
 
 use crate::{
+    by_slot::BySlot,
     chunks::Chunks,
     env::Env,
     error::{Check, reject},
     liveness::InstanceId,
     prune::{self, Visit},
-    state::State,
+    state::{KeptFrame, State},
     transfer::{self, Flow},
 };
 
@@ -37,7 +38,7 @@ pub struct Precise {
 #[derive(Debug)]
 pub struct Saved {
     /// The state; without frames when it was dropped.
-    pub state: State,
+    pub state: State<KeptFrame>,
     /// Where.
     pub slot: u32,
     /// Paths from here that are not finished.
@@ -166,8 +167,8 @@ pub struct Search {
     pub pending: Vec<Pending>,
     /// Saved states.
     pub saved: Chunks<Saved>,
-    /// Those that are compared with, by slot, newest last; with the chain of calls of each.
-    pub by_slot: Vec<Vec<(StateId, InstanceId)>>,
+    /// Those that are compared with.
+    pub by_slot: BySlot,
     /// All histories.
     pub history: Chunks<HistoryEntry>,
     /// The entry made for the instruction under way.
@@ -214,7 +215,7 @@ impl Search {
     pub fn restart(&mut self, slots: usize) {
         self.pending.clear();
         self.saved.clear();
-        self.by_slot = alloc::vec![Vec::new(); slots];
+        self.by_slot = BySlot::new(slots);
         self.history.clear();
         self.loops.clear();
         self.loop_at.clear();
@@ -400,7 +401,7 @@ fn stop_at_barrier(env: &mut Env<'_>, flow: Check<Flow>) -> Check<Flow> {
     match flow {
         Err(reject) if matches!(reject.errno(), Errno::EPERM | Errno::EACCES | Errno::EINVAL) => {
             env.aux[slot].barrier = true;
-            env.aux[slot].alu_limit = None;
+            env.alu_limits.remove(&(slot as u32));
             Ok(Flow::End)
         }
         Ok(_) if env.aux[slot].barrier_after => Ok(Flow::End),

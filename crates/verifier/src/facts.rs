@@ -2,13 +2,16 @@
 
 use alloc::vec::Vec;
 
+use hashbrown::HashMap;
+
 use crate::proof::{Access, BranchFact, CallFact, Fact, Region};
 
 /// Facts in the making.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     list: Vec<Fact>,
-    /// By slot: bit 0, the branch was taken; bit 1, it was not; bit 2, a call was recorded.
+    calls: HashMap<u32, CallFact>,
+    /// By slot: bit 0, the branch was taken; bit 1, it was not.
     seen: Vec<u8>,
     /// Whether nothing is learnt now: the path is one that only a wrong guess takes.
     pub muted: bool,
@@ -16,12 +19,12 @@ pub struct Facts {
 
 const TAKEN: u8 = 1;
 const NOT_TAKEN: u8 = 2;
-const CALLED: u8 = 4;
 
 impl Facts {
     pub(crate) fn new(slots: usize) -> Facts {
         Facts {
             list: alloc::vec![Fact::default(); slots],
+            calls: HashMap::new(),
             seen: alloc::vec![0; slots],
             muted: false,
         }
@@ -59,28 +62,28 @@ impl Facts {
 
     /// A call with these arguments; fields that differ between paths become unknown.
     pub fn call(&mut self, slot: usize, call: CallFact) {
-        let (Some(fact), Some(seen), false) =
-            (self.list.get_mut(slot), self.seen.get_mut(slot), self.muted)
-        else {
+        if self.muted {
             return;
-        };
-        fact.call = Some(match fact.call {
-            Some(old) if *seen & CALLED != 0 => CallFact {
-                map: if old.map == call.map { old.map } else { None },
-                key: if old.key == call.key { old.key } else { None },
-                callback: if old.callback == call.callback {
-                    old.callback
-                } else {
-                    None
-                },
-            },
-            _ => call,
-        });
-        *seen |= CALLED;
+        }
+        let same = |a, b| if a == b { a } else { None };
+        self.calls
+            .entry(slot as u32)
+            .and_modify(|old| {
+                *old = CallFact {
+                    map: same(old.map, call.map),
+                    key: if old.key == call.key { old.key } else { None },
+                    callback: same(old.callback, call.callback),
+                };
+            })
+            .or_insert(call);
     }
 
-    /// The finished facts; `reached` tells which slots some path reached.
-    pub(crate) fn finish(mut self, reached: impl Fn(usize) -> bool) -> Vec<Fact> {
+    /// The finished facts, and those of calls in order of their slots; `reached` tells which slots
+    /// some path reached.
+    pub(crate) fn finish(
+        mut self,
+        reached: impl Fn(usize) -> bool,
+    ) -> (Vec<Fact>, Vec<(u32, CallFact)>) {
         for (slot, fact) in self.list.iter_mut().enumerate() {
             fact.dead = !reached(slot);
             fact.branch = match self.seen[slot] & (TAKEN | NOT_TAKEN) {
@@ -89,7 +92,9 @@ impl Facts {
                 _ => BranchFact::Both,
             };
         }
-        self.list
+        let mut calls: Vec<(u32, CallFact)> = self.calls.into_iter().collect();
+        calls.sort_unstable_by_key(|(slot, _)| *slot);
+        (self.list, calls)
     }
 }
 

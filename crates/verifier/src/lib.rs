@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod access;
+mod by_slot;
 mod calls;
 mod cfg;
 mod chunks;

@@ -68,7 +68,7 @@ fn uses(program: &Program, slot: usize, instruction: &Instruction) -> (u16, u16)
         Instruction::Jump { .. } | Instruction::MayGoto { .. } => (0, 0),
         Instruction::Call(CallTarget::Local(_) | CallTarget::Reg(_)) => (ARGUMENTS, CALLER_SAVED),
         Instruction::Call(_) => {
-            let params = program.calls[slot].map_or(5, |c| c.params);
+            let params = program.call(slot).map_or(5, |c| c.params);
             (((1u16 << (params + 1)) - 1) & ARGUMENTS, CALLER_SAVED)
         }
         Instruction::Exit => (bit(Reg::R0), 0),

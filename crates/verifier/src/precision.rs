@@ -136,18 +136,18 @@ pub fn propagate(env: &mut Env<'_>, from: StateId, st: &State, slot: usize) -> C
         let (live, used) = match saved.used_slots.get(level) {
             Some(&used) => {
                 let inner = saved.state.frames.get(level + 1);
-                let at = inner.map_or(saved.slot as usize, |f| f.call_slot as usize);
+                let at = inner.map_or(saved.slot as usize, |f| f.call_slot() as usize);
                 (env.aux[at].live_regs, used)
             }
             None => (u16::MAX, u64::MAX),
         };
         for number in 0..10 {
-            if precise.regs & live & (1 << number) != 0 && frame.regs[number].is_scalar() {
+            if precise.regs & live & (1 << number) != 0 && frame.reg(number).is_scalar() {
                 wanted.regs[level & 7] |= 1 << number;
             }
         }
         if precise.slots & used != 0 {
-            for (index, slot) in frame.stack.spilled() {
+            for (index, slot) in frame.stack().spilled() {
                 if precise.slots & used & (1 << index) != 0 && slot.is_spilled_scalar() {
                     wanted.slots[level & 7] |= 1 << index;
                 }
@@ -176,11 +176,11 @@ pub fn mark_everything(env: &mut Env<'_>, st: &State) {
         saved.all_precise = true;
         for (frame, precise) in saved.state.frames.iter().zip(&mut saved.precise) {
             for number in 0..10 {
-                if frame.regs[number].is_scalar() {
+                if frame.reg(number).is_scalar() {
                     precise.regs |= 1 << number;
                 }
             }
-            for (index, slot) in frame.stack.spilled() {
+            for (index, slot) in frame.stack().spilled() {
                 if slot.is_spilled_scalar() {
                     precise.slots |= 1 << index;
                 }
@@ -266,7 +266,7 @@ fn mark_state(env: &mut Env<'_>, id: StateId, wanted: &mut Wanted) -> bool {
     {
         let mut regs = 0;
         for number in 0..10 {
-            if wanted.regs[level] & (1 << number) != 0 && frame.regs[number].is_scalar() {
+            if wanted.regs[level] & (1 << number) != 0 && frame.reg(number).is_scalar() {
                 regs |= 1 << number;
             }
         }
@@ -278,7 +278,7 @@ fn mark_state(env: &mut Env<'_>, id: StateId, wanted: &mut Wanted) -> bool {
             let index = mask.trailing_zeros() as usize;
             mask &= mask - 1;
             if frame
-                .stack
+                .stack()
                 .get(index)
                 .is_some_and(StackSlot::is_spilled_scalar)
             {

@@ -2,6 +2,7 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
+use hashbrown::HashMap;
 use panal_btf::{Kind, Linkage, TypeId};
 use panal_isa::{CallTarget, Code, Field, Imm64, Instruction, Slot};
 use panal_uapi::{helpers, instructions::InstructionGroup, profile::at_least};
@@ -61,7 +62,7 @@ pub struct Program {
     /// Index of the subprogram, by slot.
     pub subprogram_of: Vec<u32>,
     /// Calls, described once, by slot.
-    pub calls: Vec<Option<CallTraits>>,
+    pub calls: HashMap<u32, CallTraits>,
     /// Index of the exception handler's subprogram.
     pub exception_handler: Option<u32>,
     /// Instructions with reserved fields in use, which no path may reach: by slot, in order.
@@ -83,11 +84,15 @@ impl Program {
             faults,
             ..Program::default()
         };
-        program.calls.resize(program.len(), None);
         program.find_subprograms(request)?;
         program.name_subprograms(request)?;
         program.check_jumps()?;
         Ok(program)
+    }
+
+    /// What can be said of the call at a slot.
+    pub fn call(&self, slot: usize) -> Option<&CallTraits> {
+        self.calls.get(&(slot as u32))
     }
 
     /// What is wrong with the instruction at a slot, once a path reaches it.
@@ -239,11 +244,7 @@ impl Program {
     }
 
     fn is_throw(&self, slot: usize) -> bool {
-        self.calls
-            .get(slot)
-            .copied()
-            .flatten()
-            .is_some_and(|c| c.no_return)
+        self.call(slot).is_some_and(|c| c.no_return)
     }
 
     /// How many slots there are.

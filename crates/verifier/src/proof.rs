@@ -15,6 +15,7 @@ pub struct Proof {
     pub(crate) slots: Vec<Slot>,
     pub(crate) instructions: Vec<Option<Instruction>>,
     pub(crate) facts: Vec<Fact>,
+    pub(crate) calls: Vec<(u32, CallFact)>,
     pub(crate) subprograms: Vec<Subprogram>,
     pub(crate) map_count: usize,
     pub(crate) longest_run: Option<u64>,
@@ -54,6 +55,11 @@ impl Proof {
     /// What was learnt, by slot.
     pub fn facts(&self) -> &[Fact] {
         &self.facts
+    }
+
+    /// What was learnt of calls, in order of their slots.
+    pub fn calls(&self) -> &[(u32, CallFact)] {
+        &self.calls
     }
 
     /// Subprograms in order of their first slot; the first is the main program.
@@ -104,8 +110,6 @@ pub struct Fact {
     pub branch: BranchFact,
     /// Arithmetic of 64 bits that moves an arena's pointer, which has 32: it is done in 32 bits.
     pub narrow: bool,
-    /// What is known of a call.
-    pub call: Option<CallFact>,
 }
 
 /// How a conditional jump goes.

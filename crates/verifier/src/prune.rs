@@ -11,7 +11,7 @@ use crate::{
     error::{Check, reject},
     explore::{self, BackEdge, LoopKey, LoopVisit, Precise, Saved, StateId, record},
     precision,
-    state::{IterState, RegKind, RegState, SlotType, StackSlot, State},
+    state::{IterState, KeptFrame, RegKind, RegState, SlotType, StackSlot, State},
 };
 
 /// What was found at a place.
@@ -37,8 +37,8 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
     let mut save = force || (jumps >= 2 && processed >= 8);
     let mut compared = 0u64;
     let calls = env.liveness.current();
-    for index in (0..env.search.by_slot[slot].len()).rev() {
-        let (id, its_calls) = env.search.by_slot[slot][index];
+    for index in (0..env.search.by_slot.at(slot).len()).rev() {
+        let (id, its_calls) = env.search.by_slot.at(slot)[index];
         compared += 1;
         if its_calls != calls {
             continue;
@@ -98,9 +98,9 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
         };
         return Ok(compare::states(env, id, st, exactness).then_some(cover));
     }
-    let old_async = env.search.saved(id).state.frame();
-    let other_entry = old_async.is_async() && old_async.async_entries != st.frame().async_entries;
-    if other_entry {
+    let old = &env.search.saved(id).state;
+    let entries = old.frames[old.level()].async_entries();
+    if entries.is_some_and(|entries| entries != st.frame().async_entries) {
         return Ok(None);
     }
     let aux = env.aux[slot];
@@ -134,9 +134,12 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
 }
 
 /// Whether the innermost registers are the same. Loops come here each round: what mostly differs is
-/// looked at first.
-fn same_registers(old: &State, st: &State) -> bool {
-    let (old, new) = (&old.frame().regs, &st.frame().regs);
+/// looked at first. A state of which not all is kept is in no loop, and never on the way here.
+fn same_registers(old: &State<KeptFrame>, st: &State) -> bool {
+    let Some(old) = old.frames[old.level()].whole() else {
+        return false;
+    };
+    let (old, new) = (&old.regs, &st.frame().regs);
     old.iter()
         .zip(new)
         .all(|(old, new)| old.num.umin == new.num.umin)
@@ -148,8 +151,10 @@ fn infinite_loop(env: &mut Env<'_>, id: StateId, st: &State) -> crate::error::Re
     let slot = env.slot;
     let mut text = alloc::format!("infinite loop detected at insn {slot}\ncur state:");
     text.push_str(&crate::report::state_text(env, st));
-    text.push_str("\nold state:");
-    text.push_str(&crate::report::state_text(env, &env.search.saved(id).state));
+    if let Some(old) = env.search.saved(id).state.whole() {
+        text.push_str("\nold state:");
+        text.push_str(&crate::report::state_text(env, &old));
+    }
     reject!(InfiniteLoop, EINVAL, "{text}")
         .because("the loop comes back to this instruction with nothing changed: it may never end")
         .help("let the loop's condition depend on a counter that changes in each round")
@@ -180,8 +185,11 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
     let precise = smallvec::smallvec![Precise::default(); st.frames.len()];
     let in_loop = visit_of_loop(env, st, id);
     let instance = env.liveness.current();
+    // States of loops are asked whether all is the same, and Linux's log prints all.
+    let in_part = in_loop.is_none() && !env.log.on() && env.witness.is_none();
+    let live = in_part.then(|| env.aux[slot].live_regs);
     env.search.saved.push(Saved {
-        state: st.clone(),
+        state: st.keep(live),
         slot: slot as u32,
         branches: 1,
         precise,
@@ -193,7 +201,7 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         instance,
         in_loop,
     });
-    env.search.by_slot[slot].push((id, instance));
+    env.search.by_slot.push(slot, id, instance);
     env.search.total_states += 1;
     env.search.held_states += 1;
     env.search.peak_states = env.search.peak_states.max(env.search.held_states);
@@ -224,7 +232,7 @@ fn visit_of_loop(env: &mut Env<'_>, st: &State, id: StateId) -> Option<u32> {
 }
 
 fn evict(env: &mut Env<'_>, id: StateId, index: usize) {
-    env.search.by_slot[env.slot].remove(index);
+    env.search.by_slot.remove(env.slot, index);
     env.search.saved_mut(id).evicted = true;
     env.search.held_states -= 1;
     drop_if_useless(env, id);
@@ -357,11 +365,13 @@ fn carry_precision(env: &mut Env<'_>, edges: &[BackEdge]) -> Check<bool> {
     Ok(false)
 }
 
-fn same_calls(old: &State, st: &State) -> bool {
+fn same_calls(old: &State<KeptFrame>, st: &State) -> bool {
     old.frames.len() == st.frames.len()
-        && old.frames.iter().zip(&st.frames).all(|(a, b)| {
-            Rc::ptr_eq(a, b) || (a.call_slot == b.call_slot && a.subprog == b.subprog)
-        })
+        && old
+            .frames
+            .iter()
+            .zip(&st.frames)
+            .all(|(a, b)| a.is_of_call(b))
 }
 
 /// Settles which stack slots of a finished state count.
@@ -375,7 +385,9 @@ fn clean(env: &mut Env<'_>, id: StateId) {
         env.aux.get(call).is_some_and(|aux| aux.calls_callback)
     });
     let frames = saved.state.frames.iter().zip(live_slots);
-    let used = frames.map(|(frame, live)| frame.stack.used(live)).collect();
+    let used = frames
+        .map(|(frame, live)| frame.stack().used(live))
+        .collect();
     env.search.saved_mut(id).used_slots = used;
 }
 
@@ -406,9 +418,9 @@ fn iterator_is_active(st: &State) -> bool {
 }
 
 /// Whether an active iterator went on since the old state: then coming back is no endless loop.
-fn iterator_depths_differ(old: &State, st: &State) -> bool {
+fn iterator_depths_differ(old: &State<KeptFrame>, st: &State) -> bool {
     old.frames.iter().zip(&st.frames).any(|(a, b)| {
-        a.stack.iter().zip(b.stack.iter()).any(|(x, y)| {
+        a.stack().iter().zip(b.stack.iter()).any(|(x, y)| {
             if x.types[0] != SlotType::Iter {
                 return false;
             }
@@ -437,7 +449,7 @@ pub fn previous_visit(env: &Env<'_>, st: &State, slot: usize) -> Option<StateId>
     };
     env.search
         .by_slot
-        .get(slot)?
+        .at(slot)
         .iter()
         .rev()
         .map(|(id, _)| *id)
@@ -457,11 +469,11 @@ pub fn widen(env: &Env<'_>, previous: StateId, st: &mut State) {
         let frame = Rc::make_mut(&mut st.frames[level]);
         for number in 0..10 {
             if precise.regs & (1 << number) == 0 {
-                widen_reg(&old.regs[number], &mut frame.regs[number]);
+                widen_reg(old.reg(number), &mut frame.regs[number]);
             }
         }
         frame.stack.for_each_spilled_mut(|index, reg| {
-            let a = &old.stack[index];
+            let a = &old.stack()[index];
             if a.is_spilled() && precise.slots & (1 << (index & 63)) == 0 {
                 widen_reg(&a.reg, reg);
             }

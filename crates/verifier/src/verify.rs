@@ -215,15 +215,17 @@ fn finish(env: Env<'_>) -> (Proof, String) {
         })
         .collect();
     let aux = env.aux;
+    let (facts, calls) = env
+        .facts
+        .finish(|slot| aux.get(slot).is_some_and(|a| a.seen));
     let proof = Proof {
         name: String::from(env.request.name),
         prog_type: env.request.prog_type,
         attach_type: env.request.attach_type,
         flags: env.request.flags,
         slots: env.program.slots,
-        facts: env
-            .facts
-            .finish(|slot| aux.get(slot).is_some_and(|a| a.seen)),
+        facts,
+        calls,
         instructions: env.program.instructions,
         subprograms,
         map_count: env.request.maps.len(),

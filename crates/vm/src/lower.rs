@@ -9,7 +9,7 @@ mod tests;
 use alloc::{string::String, vec::Vec};
 
 use panal_isa::{Code, DecodeError, Imm64, Instruction, Slot};
-use panal_verifier::{Fact, Proof};
+use panal_verifier::{CallFact, Fact, Proof};
 
 use crate::{Executable, Linkage, executable::Function};
 use emit::Emitter;
@@ -88,6 +88,8 @@ struct Source<'a> {
     name: &'a str,
     instructions: &'a [Option<Instruction>],
     facts: &'a [Fact],
+    /// By slot, in order.
+    calls: &'a [(u32, CallFact)],
     /// First slot and stack of every function, in order; the first is the main program.
     functions: Vec<(u32, u32)>,
     exception: Option<u32>,
@@ -111,6 +113,7 @@ impl Executable {
                 name: proof.name(),
                 instructions: &instructions,
                 facts: proof.facts(),
+                calls: proof.calls(),
                 functions,
                 exception: None,
                 proven: true,
@@ -146,6 +149,7 @@ impl Executable {
                 name,
                 instructions: code.by_slot(),
                 facts: &[],
+                calls: &[],
                 functions: starts.into_iter().map(|start| (start, 512)).collect(),
                 exception: None,
                 proven: false,

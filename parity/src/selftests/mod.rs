@@ -190,7 +190,8 @@ pub fn run(args: &[String], linux: &LinuxKernel) -> ExitCode {
 /// The running kernel, asked itself.
 fn live(linux: &LinuxKernel, names: &[String]) -> Result<Part, String> {
     let types = linux.btf().map_err(|e| e.to_string())?;
-    let profile = Profile::new(linux.name(), linux.version(), types.clone());
+    let profile =
+        Profile::new(linux.name(), linux.version(), types.clone()).with_cpus(linux.cpus());
     let (judge, runner) = (panal(&profile, true)?, panal(&profile, false)?);
     let built = build::build("running", &types, names)?;
     Ok(Part::ask(

@@ -20,6 +20,7 @@ pub fn probe(kernel: &dyn Kernel, running: bool) -> Features {
     Features {
         kernel: kernel.name(),
         version: kernel.version(),
+        cpus: kernel.cpus(),
         capabilities: if running {
             u32::from(host::capabilities().bits())
         } else {

@@ -19,8 +19,6 @@ use crate::{
 };
 
 const MAX_ERRNO: i64 = 4095;
-/// `CONFIG_NR_CPUS` of the largest distribution kernels.
-const MAX_CPUS: i64 = 8192;
 
 /// Clobbers the argument registers and sets `r0`.
 pub fn set(env: &mut Env<'_>, st: &mut State, call: &Call) -> Check {
@@ -65,7 +63,7 @@ fn returned(env: &mut Env<'_>, call: &Call) -> Check<RegState> {
         }))
     };
     Ok(match call.signature.ret {
-        Return::Integer => RegState::scalar(refined(call)),
+        Return::Integer => RegState::scalar(refined(env, call)),
         Return::Void => RegState::NOT_INIT,
         Return::MapValue => map_value(env, call, PtrFlags::empty())?,
         Return::MapValueOrNull => {
@@ -104,7 +102,7 @@ fn returned(env: &mut Env<'_>, call: &Call) -> Check<RegState> {
 }
 
 /// Bounds of a number that the helper returns.
-fn refined(call: &Call) -> Scalar {
+fn refined(env: &Env<'_>, call: &Call) -> Scalar {
     match call.helper.id {
         BPF_FUNC_get_stack
         | BPF_FUNC_get_task_stack
@@ -114,7 +112,7 @@ fn refined(call: &Call) -> Scalar {
             let max = i64::try_from(call.size_max).unwrap_or(i64::MAX);
             between(-MAX_ERRNO, max)
         }
-        BPF_FUNC_get_smp_processor_id => between(0, MAX_CPUS - 1),
+        BPF_FUNC_get_smp_processor_id => between(0, i64::from(env.request.profile.limits.cpus) - 1),
         _ => Scalar::UNKNOWN,
     }
 }

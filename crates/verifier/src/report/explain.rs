@@ -36,6 +36,7 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
     let processed = env.search.processed;
     // The second walk has states of its own: these are not asked any more.
     env.search.restart(0);
+    env.facts = crate::facts::Facts::default();
     let path = (processed > 0)
         .then(|| record::record(env.request, env.slot, processed))
         .flatten();

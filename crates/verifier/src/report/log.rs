@@ -292,7 +292,10 @@ pub fn log_marked(env: &mut Env<'_>, id: StateId, frame: usize, regs: u16, slots
         precise,
         ..Wanted::ALL
     };
-    let state = frame_text(env, &saved.state, frame, wanted);
+    let Some(whole) = saved.state.whole() else {
+        return;
+    };
+    let state = frame_text(env, &whole, frame, wanted);
     let (regs, slots) = (register_list(regs), slot_list(slots));
     env.log.write(format_args!(
         "mark_precise: frame{frame}: parent state regs={regs} stack={slots}: {state}\n"

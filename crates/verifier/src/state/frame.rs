@@ -71,11 +71,6 @@ impl Frame {
         &mut self.stack[slot_index(offset).unwrap_or(0)]
     }
 
-    /// Whether it runs on its own, later than the call that set it up.
-    pub fn is_async(&self) -> bool {
-        matches!(self.callback, Some(CallbackKind::Async))
-    }
-
     /// Makes `r0` to `r5` unreadable, as every call does.
     pub fn clobber_caller_saved(&mut self) {
         for reg in &mut self.regs[..6] {
@@ -95,9 +90,9 @@ pub fn slot_index(offset: i32) -> Option<usize> {
 
 /// Everything that is known at one point of one path.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct State<F = Rc<Frame>> {
     /// Frames, outermost first; never empty. Shared with saved states until written.
-    pub frames: SmallVec<[Rc<Frame>; 2]>,
+    pub frames: SmallVec<[F; 2]>,
     /// References and locks.
     pub refs: References,
     /// Whether it may sleep here.
@@ -122,6 +117,31 @@ pub struct State {
     pub depth: u32,
 }
 
+impl<F> State<F> {
+    /// Index of the innermost frame.
+    pub fn level(&self) -> usize {
+        self.frames.len() - 1
+    }
+
+    /// The same with its frames in another form.
+    pub fn with_frames<G>(&self, frames: impl Iterator<Item = G>) -> State<G> {
+        State {
+            frames: frames.collect(),
+            refs: self.refs.clone(),
+            sleepable: self.sleepable,
+            speculative: self.speculative,
+            callback_unroll: self.callback_unroll,
+            may_goto: self.may_goto,
+            parent: self.parent,
+            history: self.history,
+            history_len: self.history_len,
+            first_slot: self.first_slot,
+            last_slot: self.last_slot,
+            depth: self.depth,
+        }
+    }
+}
+
 impl State {
     /// A state with one frame.
     pub fn new(frame: Frame) -> State {
@@ -139,11 +159,6 @@ impl State {
             last_slot: u32::MAX,
             depth: 0,
         }
-    }
-
-    /// Index of the innermost frame.
-    pub fn level(&self) -> usize {
-        self.frames.len() - 1
     }
 
     /// The innermost frame.

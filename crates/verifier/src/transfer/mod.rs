@@ -133,7 +133,7 @@ fn call(env: &mut Env<'_>, st: &mut State, target: CallTarget, next: usize) -> C
         }
         CallTarget::Kfunc { id, object } => {
             calls::check_kfunc(env, st, id, object)?;
-            if env.program.calls[env.slot].is_some_and(|c| c.no_return) {
+            if env.program.call(env.slot).is_some_and(|c| c.no_return) {
                 return exit::throw(env, st);
             }
             Ok(Flow::To(next))

@@ -155,13 +155,12 @@ pub fn numbers(env: &mut Env<'_>, op: AluOp, dst: Reg, src: Operand) -> Check {
 }
 
 fn remember(env: &mut Env<'_>, limit: AluLimit) -> Result<(), Why> {
-    let aux = &mut env.aux[env.slot];
-    match aux.alu_limit {
-        Some(before) if before != limit => Err(Why::Paths),
-        _ => {
-            aux.alu_limit = Some(limit);
-            Ok(())
+    match env.alu_limits.insert(env.slot as u32, limit) {
+        Some(before) if before != limit => {
+            env.alu_limits.insert(env.slot as u32, before);
+            Err(Why::Paths)
         }
+        _ => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use panal_verifier::{Fact, Region};
+use panal_verifier::{CallFact, Fact, Region};
 
 use super::{LowerError, Source, functions, name_of};
 use crate::{
@@ -67,6 +67,13 @@ impl<'a> Emitter<'a> {
             .get(self.slot as usize)
             .copied()
             .unwrap_or_default()
+    }
+
+    /// What is known of the call.
+    pub fn call_fact(&self) -> Option<CallFact> {
+        let calls = self.source.calls;
+        let at = calls.binary_search_by_key(&self.slot, |(slot, _)| *slot);
+        at.ok().map(|at| calls[at].1)
     }
 
     /// No path reaches the slot: a jump there, or falling into it, is a trap.

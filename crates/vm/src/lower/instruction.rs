@@ -336,7 +336,7 @@ impl Emitter<'_> {
     /// `bpf_map_lookup_elem` on a known map: without a call where an index is all that is needed, or
     /// by a function of the map's own. False if it is something else.
     fn map_lookup(&mut self) -> bool {
-        let call = self.fact().call;
+        let call = self.call_fact();
         let map = call.and_then(|call| call.map);
         let Some(link) = map.and_then(|map| self.linkage.map(map)) else {
             return false;
@@ -387,7 +387,7 @@ impl Emitter<'_> {
 
     /// Notes whose rounds the next operation makes, a call of `bpf_loop`, where that is known.
     fn note_loop(&mut self) {
-        let callback = self.fact().call.and_then(|call| call.callback);
+        let callback = self.call_fact().and_then(|call| call.callback);
         if let Some(function) = callback.and_then(|slot| self.function_at(slot.into())) {
             let here = self.here();
             self.loops.push((here, function));

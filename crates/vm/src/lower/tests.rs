@@ -109,6 +109,15 @@ impl Bench {
     }
 
     fn lower(&self, text: &str, facts: &[(usize, Fact)]) -> Result<Executable, LowerError> {
+        self.lower_with(text, facts, &[])
+    }
+
+    fn lower_with(
+        &self,
+        text: &str,
+        facts: &[(usize, Fact)],
+        calls: &[(u32, CallFact)],
+    ) -> Result<Executable, LowerError> {
         let code = Code::decode(&assemble(text, &mut ()).unwrap().slots).unwrap();
         let mut all = vec![Fact::default(); code.len()];
         for (slot, fact) in facts {
@@ -118,6 +127,7 @@ impl Bench {
             name: "test",
             instructions: code.by_slot(),
             facts: &all,
+            calls,
             functions: vec![(0, 512)],
             exception: None,
             proven: false,
@@ -132,7 +142,11 @@ impl Bench {
     }
 
     fn run(&self, text: &str, facts: &[(usize, Fact)]) -> Outcome {
-        let executable = self.lower(text, facts).unwrap();
+        self.run_with(text, facts, &[])
+    }
+
+    fn run_with(&self, text: &str, facts: &[(usize, Fact)], calls: &[(u32, CallFact)]) -> Outcome {
+        let executable = self.lower_with(text, facts, calls).unwrap();
         // SAFETY: cage and stack live as long as `self`.
         let mut run = unsafe {
             Run::new(
@@ -283,19 +297,16 @@ fn known_branches_are_not_taken_again() {
 #[test]
 fn lookups_in_a_known_array_need_no_helper() {
     let bench = Bench::new();
-    let call = |map| Fact {
-        call: Some(CallFact {
-            map,
-            ..CallFact::default()
-        }),
-        ..Fact::default()
+    let call = |map| CallFact {
+        map,
+        ..CallFact::default()
     };
     for (index, expected) in [(0u64, 0), (2, 32), (3, u64::MAX), (0xffff_ffff, u64::MAX)] {
         let text = std::format!(
             "*(u32 *)(r10 - 4) = {}\nr2 = r10\nr2 += -4\nr1 = map[idx:0] ll\ncall 1\nexit",
             index as u32 as i32
         );
-        let outcome = bench.run(&text, &[(5, call(Some(0)))]);
+        let outcome = bench.run_with(&text, &[], &[(5, call(Some(0)))]);
         let wanted = if expected == u64::MAX {
             0
         } else {
@@ -303,11 +314,12 @@ fn lookups_in_a_known_array_need_no_helper() {
         };
         assert_eq!(outcome, Ok(wanted), "{index}");
     }
-    let error = bench.lower("call 1\nexit", &[(0, call(None))]).unwrap_err();
+    let error = bench.lower_with("call 1\nexit", &[], &[(0, call(None))]);
+    let error = error.unwrap_err();
     assert_eq!(error, LowerError::Helper { slot: 0, id: 1 });
     let wild = "r2 = 0\ncall 1\nexit";
     assert!(matches!(
-        bench.run(wild, &[(1, call(Some(0)))]),
+        bench.run_with(wild, &[], &[(1, call(Some(0)))]),
         Err(Stop::Fault { slot: 1, .. })
     ));
 }

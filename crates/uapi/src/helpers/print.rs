@@ -1,11 +1,11 @@
 //! Text: formatting, parsing, comparing, printing.
 
-use super::signature::{Return::*, args::*, sig};
+use super::signature::{Return::*, Traits, args::*, sig};
 use super::table::helpers;
 
 helpers! {
     BPF_FUNC_trace_printk = 6, (4, 1), "Prints to the trace pipe.",
-        sig(&[MEM_RO, SIZE], Integer).gpl();
+        sig(&[MEM_RO, SIZE], Integer).gpl().with(Traits::READS_MORE);
     BPF_FUNC_strtol = 105, (5, 2), "Parses a signed number.",
         sig(&[MEM_RO, SIZE, ANY, number_out(8)], Integer);
     BPF_FUNC_strtoul = 106, (5, 2), "Parses an unsigned number.",

@@ -186,6 +186,8 @@ bitflags! {
         const ASYNC_CALLBACK = 1 << 9;
         /// Only sleepable programs may call it.
         const SLEEPABLE_ONLY = 1 << 10;
+        /// It reads arguments that its signature does not have: all five are given.
+        const READS_MORE = 1 << 11;
     }
 }
 

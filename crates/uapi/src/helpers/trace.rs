@@ -49,7 +49,7 @@ helpers! {
     BPF_FUNC_get_attach_cookie = 174, (5, 15), "The number that was given when the program was attached.",
         sig(&[CTX], Integer);
     BPF_FUNC_get_branch_snapshot = 176, (5, 16), "The CPU's last branches.",
-        sig(&[MEM_OUT, SIZE0], Integer).gpl();
+        sig(&[MEM_OUT, SIZE0], Integer).gpl().with(Traits::READS_MORE);
     BPF_FUNC_get_func_arg = 183, (5, 17), "An argument of the traced function.",
         sig(&[CTX, ANY, number_out(8)], Integer);
     BPF_FUNC_get_func_ret = 184, (5, 17), "What the traced function returned.",

@@ -6,10 +6,7 @@ use panal_isa::{
 };
 use panal_uapi::helpers::{
     Traits,
-    id::{
-        BPF_FUNC_get_branch_snapshot, BPF_FUNC_loop, BPF_FUNC_map_lookup_elem, BPF_FUNC_tail_call,
-        BPF_FUNC_trace_printk,
-    },
+    id::{BPF_FUNC_loop, BPF_FUNC_map_lookup_elem, BPF_FUNC_tail_call},
 };
 use panal_verifier::BranchFact;
 
@@ -19,8 +16,6 @@ use crate::{
     op::{Code, NO_REGISTER, Op, alu, branch},
 };
 
-/// Helpers that read more arguments than Linux's signature of them has.
-const READ_MORE: [u32; 2] = [BPF_FUNC_trace_printk, BPF_FUNC_get_branch_snapshot];
 /// Arguments that a call has at most.
 const MOST_ARGUMENTS: u8 = 5;
 
@@ -259,13 +254,18 @@ impl Emitter<'_> {
 
     /// How many arguments a helper has at most, by the signatures that the verifier goes by.
     fn arguments(&self, id: u32) -> u8 {
-        let known = self.source.proven && !READ_MORE.contains(&id);
-        let known = known.then(|| panal_uapi::helpers::by_id(id));
+        let known = self.source.proven.then(|| panal_uapi::helpers::by_id(id));
         let Some(helper) = known.flatten() else {
             return MOST_ARGUMENTS;
         };
         let variants = helper.variants.iter().map(|(_, signature)| signature);
         let signatures = variants.chain([&helper.signature]);
+        if signatures
+            .clone()
+            .any(|s| s.traits.contains(Traits::READS_MORE))
+        {
+            return MOST_ARGUMENTS;
+        }
         let most = signatures.map(|s| s.args.len() as u8).max();
         most.unwrap_or(MOST_ARGUMENTS)
     }

@@ -107,8 +107,37 @@ fn join(func: &mut Func, block: Block, fork: Fork) {
     func.blocks[block.index()].term = Term::Jump(Edge { to: fork.to, args });
 }
 
+/// Lets branches lead back to the head of their loop at once, not through a block that only jumps.
+fn shorten(func: &mut Func, graph: &Graph) {
+    for &block in &graph.order {
+        if !matches!(func.blocks[block.index()].term, Term::If(..)) {
+            continue;
+        }
+        for at in 0..2 {
+            let Some(to) = func.blocks[block.index()].term.edges().nth(at) else {
+                continue;
+            };
+            let to = to.to;
+            let middle = &func.blocks[to.index()];
+            let Term::Jump(on) = &middle.term else {
+                continue;
+            };
+            if !middle.insts.is_empty() || !middle.params.is_empty() || !graph.dominates(on.to, to)
+            {
+                continue;
+            }
+            let on = on.clone();
+            if let Some(edge) = func.blocks[block.index()].term.edges_mut().nth(at) {
+                *edge = on;
+            }
+        }
+    }
+}
+
 /// Joins blocks that follow each other with no other way in.
 pub fn merge(func: &mut Func) {
+    let graph = Graph::new(func);
+    shorten(func, &graph);
     let graph = Graph::new(func);
     let mut gone = alloc::vec![false; func.blocks.len()];
     for &block in &graph.order {

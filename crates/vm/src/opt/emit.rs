@@ -39,8 +39,6 @@ const ASKING: [Gpr; 8] = [
 ];
 /// Heads of loops begin at a multiple of this.
 const LOOP_ALIGN: usize = 16;
-/// Distance that a short jump surely reaches, whatever alignment adds.
-const NEAR: i64 = 127 - 5 * LOOP_ALIGN as i64;
 
 pub const fn saved_set() -> u16 {
     let mut set = 0;
@@ -360,7 +358,8 @@ impl Emitter<'_> {
             return self.x.here() as i64 + 6 - frame.at[to] as i64 <= 128;
         }
         // Code only shrinks between the rounds, but for what alignment adds.
-        before[to] as i64 - before[index] as i64 <= NEAR
+        let heads = frame.body.heads[index + 1..=to].iter().filter(|h| **h);
+        before[to] as i64 - before[index] as i64 <= 127 - LOOP_ALIGN as i64 * heads.count() as i64
     }
 
     /// Where a jump to a block leads in the end: through blocks that only jump on.
@@ -487,6 +486,18 @@ impl Emitter<'_> {
             Inst::Select(ref compare, cc, dst, _, then) => {
                 self.compare(compare);
                 self.x.cmov(W::Q, cc, gpr(dst), gpr(then));
+            }
+            Inst::Set(ref compare, cc, dst) => {
+                self.compare(compare);
+                self.x.set(cc, gpr(dst));
+                self.x.movzx(8, gpr(dst), gpr(dst));
+            }
+            Inst::Carry(w, ref compare, carries, dst, _) => {
+                self.compare(compare);
+                match carries {
+                    true => self.x.adc_imm(w, gpr(dst), 0),
+                    false => self.x.sbb_imm(w, gpr(dst), -1),
+                }
             }
             Inst::Div {
                 w,

@@ -9,6 +9,8 @@ use super::{
 };
 
 const LOW: u64 = 0xffff_ffff;
+/// Distances of places that one wide address serves.
+const NEAR: u64 = 0xffff;
 
 const fn mask(bits: u32) -> u64 {
     if bits >= 64 {
@@ -99,11 +101,23 @@ impl Rewriter<'_> {
                     let Some(off) = self.func.constant(off) else {
                         return place;
                     };
-                    let Ok(off) = i32::try_from(i64::from(place.off).wrapping_add(off as i64))
-                    else {
+                    let sum = i64::from(place.off).wrapping_add(off as i64);
+                    if let Ok(off) = i32::try_from(sum) {
+                        place = Place { base, off, ..place };
+                        continue;
+                    }
+                    // Places near each other count from the same address.
+                    let near = off & NEAR;
+                    let Some(sum) = place.off.checked_add(near as i32).filter(|_| near != 0) else {
                         return place;
                     };
-                    place = Place { base, off, ..place };
+                    let far = self.constant(off - near);
+                    let base = self.bin(Bin::Add, W64, base, far);
+                    return Place {
+                        base,
+                        off: sum,
+                        ..place
+                    };
                 }
                 Node::Frame(off) if off != 0 => {
                     let Some(off) = place.off.checked_add(off) else {
@@ -240,17 +254,6 @@ impl Rewriter<'_> {
                 let count = self.constant(u64::from((c & all).trailing_zeros()));
                 return Some(self.bin(Bin::Shl, width, a, count));
             }
-            // A shift and a sum come sooner than a product. Addresses do those by 3, 5 and 9.
-            Bin::Mul if c > 9 && (c - 1).is_power_of_two() && c & all == c => {
-                let count = self.constant(u64::from((c - 1).trailing_zeros()));
-                let shifted = self.bin(Bin::Shl, width, a, count);
-                return Some(self.bin(Bin::Add, width, shifted, a));
-            }
-            Bin::Mul if c > 3 && c < all && (c + 1).is_power_of_two() => {
-                let count = self.constant(u64::from((c + 1).trailing_zeros()));
-                let shifted = self.bin(Bin::Shl, width, a, count);
-                return Some(self.bin(Bin::Sub, width, shifted, a));
-            }
             Bin::UDiv | Bin::UMod => return self.divide(bin, width, a, c & all),
             Bin::SDiv | Bin::SMod => return self.divide_signed(bin, width, a, c & all),
             Bin::Sar if self.zeros[a.index()] >> (bits - 1) & 1 == 1 => {
@@ -279,6 +282,22 @@ impl Rewriter<'_> {
             (Bin::Mul, Bin::Mul) if w == width || width == W32 => {
                 let product = self.constant(compute(Bin::Mul, width, y, c));
                 Some(self.bin(Bin::Mul, width, x, product))
+            }
+            // Steps of a generator that follow each other all begin at the first one's number.
+            (Bin::Add, Bin::Mul) if w == width => {
+                let Node::Bin(Bin::Mul, w, z, k) = self.func.node(x) else {
+                    return None;
+                };
+                let k = self.func.constant(k).filter(|_| w == width)?;
+                let k = compute(Bin::Mul, width, k, c);
+                let rest = compute(Bin::Mul, width, y, c);
+                let fits = |c: u64| width == W32 || i32::try_from(c as i64).is_ok();
+                if !fits(k) || !fits(rest) {
+                    return None;
+                }
+                let (k, rest) = (self.constant(k), self.constant(rest));
+                let product = self.bin(Bin::Mul, width, z, k);
+                Some(self.bin(Bin::Add, width, product, rest))
             }
             (Bin::And, Bin::And) => {
                 let both = self.constant(y & c);
@@ -504,6 +523,9 @@ impl Rewriter<'_> {
                 (way, _) => Ok(way),
             };
         }
+        if let Some(sign) = self.sign_test(test, c) {
+            return self.test(sign);
+        }
         let equal = matches!(test.cond, Cond::Eq | Cond::Ne);
         if equal && c == 0 {
             match self.func.node(test.a) {
@@ -546,6 +568,26 @@ impl Rewriter<'_> {
         }
         let b = self.constant(c);
         Err(Test { b, ..test })
+    }
+
+    /// Whether a number that was sign-extended is negative: one of its bits.
+    fn sign_test(&mut self, test: Test, c: u64) -> Option<Test> {
+        let cond = match test.cond {
+            Cond::Slt if c == 0 => Cond::Set,
+            Cond::Sge if c == 0 => Cond::Clear,
+            Cond::Sle if c == mask(width_bits(test.width)) => Cond::Set,
+            Cond::Sgt if c == mask(width_bits(test.width)) => Cond::Clear,
+            _ => return None,
+        };
+        let Node::Sext(bits, width, a) = self.func.node(test.a) else {
+            return None;
+        };
+        if width_bits(width) < width_bits(test.width) || bits > 32 {
+            return None;
+        }
+        let b = self.constant(1 << (bits - 1));
+        let width = W32;
+        Some(Test { cond, width, a, b })
     }
 
     /// Whether a value is surely not zero: a known address, plus little.

@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
+use panal_isa::Width;
+
 use super::{
     graph::{Graph, Loop},
-    ir::{Block, Func, Node, Value},
+    ir::{Bin, Block, Func, Node, Value},
 };
 
 /// Constants that a loop holds.
@@ -16,6 +18,19 @@ const HELD_ACROSS_CALLS: usize = 1;
 fn wide(func: &Func, value: Value) -> Option<u64> {
     func.constant(value)
         .filter(|c| i32::try_from(*c as i64).is_err())
+}
+
+/// Whether an instruction contains a constant that is an operand of its node, or takes it as part of
+/// another width.
+fn contains(node: &Node, c: u64) -> bool {
+    let narrow = c <= u64::from(u32::MAX);
+    match node {
+        Node::Bin(Bin::And, ..) => narrow,
+        Node::Bin(_, Width::W32, ..) => narrow,
+        Node::Store(place, bytes, value) => *bytes < 8 && place.base != *value,
+        Node::Select(test, ..) => test.width == Width::W32 && narrow,
+        _ => false,
+    }
 }
 
 /// How far a constant lies from one that is held.
@@ -50,12 +65,15 @@ fn found(func: &Func, blocks: &[Block]) -> Vec<(u64, u32)> {
     for &block in blocks {
         for &inst in &func.blocks[block.index()].insts {
             let mut node = func.node(inst);
-            let mut near = None;
+            let (kept, mut near) = (node, None);
             if let Node::Load(place, ..) | Node::Store(place, ..) = node {
                 near = wide(func, place.base);
             }
             node.operands(|v| {
                 let Some(c) = wide(func, *v) else { return };
+                if near != Some(c) && contains(&kept, c) {
+                    return;
+                }
                 let same = |(held, _): &&mut (u64, u32)| match near == Some(c) {
                     true => distance(*held, c).is_some(),
                     false => *held == c,
@@ -112,8 +130,9 @@ fn replace(func: &mut Func, block: Block, c: u64, held: Value) {
             place.base = held;
             place.off = off;
         }
+        let kept = node;
         node.operands(|v| {
-            if wide(func, *v) == Some(c) {
+            if wide(func, *v) == Some(c) && !contains(&kept, c) {
                 *v = held;
             }
         });

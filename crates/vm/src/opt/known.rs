@@ -10,7 +10,7 @@ use super::{
 };
 
 const UPPER: u64 = 0xffff_ffff_0000_0000;
-/// Rounds until nothing is believed of parameters that still change.
+/// Rounds until little is believed of parameters that still change.
 const ROUNDS: usize = 4;
 
 /// Bits above the highest that is set in numbers of so many bits.
@@ -79,7 +79,8 @@ fn of_bin(bin: Bin, width: Width, a: u64, b: u64, count: Option<u64>) -> u64 {
     if width == W32 { zeros | UPPER } else { zeros }
 }
 
-/// Zeros of all values. Parameters are believed to be zero until something else reaches them.
+/// Zeros of all values. Parameters are believed to be zero until something else reaches them; those
+/// that still change after some rounds keep at most their upper half.
 pub fn all(func: &Func, graph: &Graph) -> Vec<u64> {
     let mut known = vec![0; func.nodes.len()];
     for block in &graph.order[1..] {
@@ -87,8 +88,10 @@ pub fn all(func: &Func, graph: &Graph) -> Vec<u64> {
             known[param.index()] = u64::MAX;
         }
     }
-    for round in 0..=ROUNDS {
-        let mut changed = false;
+    let mut round = 0;
+    let mut changed = true;
+    while changed {
+        changed = false;
         for &block in &graph.order {
             let data = &func.blocks[block.index()];
             for &inst in &data.insts {
@@ -98,25 +101,16 @@ pub fn all(func: &Func, graph: &Graph) -> Vec<u64> {
                 let params = &func.blocks[edge.to.index()].params;
                 for (param, arg) in params.iter().zip(&edge.args) {
                     let now = known[param.index()];
-                    let zeros = if round == ROUNDS {
-                        0
-                    } else {
-                        now & known[arg.index()]
-                    };
+                    let mut zeros = now & known[arg.index()];
+                    if zeros != now && round >= ROUNDS {
+                        zeros = if zeros & UPPER == UPPER { UPPER } else { 0 };
+                    }
                     changed |= zeros != now;
                     known[param.index()] = zeros;
                 }
             }
         }
-        if !changed {
-            return known;
-        }
-    }
-    // What depended on parameters that are not believed any more.
-    for &block in &graph.order {
-        for &inst in &func.blocks[block.index()].insts {
-            known[inst.index()] = zeros(func, &known, &func.nodes[inst.index()]);
-        }
+        round += 1;
     }
     known
 }

@@ -105,6 +105,10 @@ pub enum Inst {
     AluMem(u8, Alu, Addr, Src),
     /// The second value if the condition holds, else the first.
     Select(Compare, Cc, Reg, Reg, Reg),
+    /// 1 if the condition holds, else 0.
+    Set(Compare, Cc, Reg),
+    /// A number plus the carry of a comparison, or plus 1 where there is none.
+    Carry(W, Compare, bool, Reg, Reg),
     /// Quotient or remainder; signed; the dividend, the divisor; whether it may be 0.
     Div {
         w: W,
@@ -219,6 +223,15 @@ impl Inst {
             Inst::Select(compare, _, dst, a, b) => {
                 f(a, Need::Use);
                 f(b, Need::Use);
+                compare.visit(f);
+                f(dst, Need::DefReuse(0));
+            }
+            Inst::Set(compare, _, dst) => {
+                compare.visit(f);
+                f(dst, Need::Def);
+            }
+            Inst::Carry(_, compare, _, dst, a) => {
+                f(a, Need::Use);
                 compare.visit(f);
                 f(dst, Need::DefReuse(0));
             }

@@ -307,6 +307,25 @@ impl Code {
         self.rr(w, &[0x0f, 0x40 | cc as u8], dst, src);
     }
 
+    /// `dst = 1` if the condition holds, else 0: the low byte alone
+    pub fn set(&mut self, cc: Cc, dst: Gpr) {
+        self.rex(W::D, 0, 0, dst.high(), true);
+        self.bytes.extend_from_slice(&[0x0f, 0x90 | cc as u8]);
+        self.byte(0xc0 | dst.low());
+    }
+
+    /// `dst += imm + carry`
+    pub fn adc_imm(&mut self, w: W, dst: Gpr, imm: i8) {
+        self.ext(w, 0x83, 2, dst);
+        self.byte(imm as u8);
+    }
+
+    /// `dst -= imm + carry`
+    pub fn sbb_imm(&mut self, w: W, dst: Gpr, imm: i8) {
+        self.ext(w, 0x83, 3, dst);
+        self.byte(imm as u8);
+    }
+
     /// `[mem] op= imm`
     pub fn alu_mem_imm(&mut self, w: W, op: Alu, mem: Mem, imm: i32) {
         if i8::try_from(imm).is_ok() {

@@ -243,6 +243,8 @@ fn registers_with_numbers() {
                     is(|c| c.alu_imm(w, alu, a, n), &format!("{text} {x},{number}"));
                 }
             }
+            is(|c| c.adc_imm(w, a, 0), &format!("adc {x},0x0"));
+            is(|c| c.sbb_imm(w, a, -1), &format!("sbb {x},-0x1"));
             is(|c| c.neg(w, a), &format!("neg {x}"));
             is(|c| c.div(w, a), &format!("div {x}"));
             is(|c| c.idiv(w, a), &format!("idiv {x}"));
@@ -258,6 +260,7 @@ fn registers_with_numbers() {
             }
             is(|c| c.rol(w, a, 13), &format!("rol {x},0xd"));
         }
+        is(|c| c.set(Cc::Ne, a), &format!("setne {}", name(a, 1)));
         is(|c| c.swap16(a), &format!("rol {},0x8", name(a, 2)));
         let (x, d) = (name(a, 8), name(a, 4));
         is(|c| c.mov_imm(a, 0), &format!("xor {d},{d}"));

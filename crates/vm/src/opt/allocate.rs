@@ -12,7 +12,7 @@ use super::{
     Why,
     graph::Graph,
     ir::{Block, Edge, Func, Term},
-    machine::{Inst, Need, Reg},
+    machine::{Inst, Need, Reg, SPILLED},
     select::Code,
 };
 use crate::jit::x86::Gpr;
@@ -79,7 +79,38 @@ pub fn layout(func: &Func, graph: &Graph) -> Vec<Block> {
         }
     }
     order.reverse();
+    turn(func, graph, &mut order);
     order
+}
+
+/// Puts the block that leads back before the head of its loop where several ways lead to it: each
+/// way then takes one jump a round.
+fn turn(func: &Func, graph: &Graph, order: &mut [Block]) {
+    for one in graph.loops() {
+        let mut back = graph.preds[one.head.index()].iter();
+        let Some(&last) = back.find(|pred| one.contains(**pred)) else {
+            continue;
+        };
+        if back.any(|pred| one.contains(*pred)) || last == one.head {
+            continue;
+        }
+        // The way back of a branch has a block of its own.
+        let (branch, moved) = match graph.preds[last.index()][..] {
+            [branch] if func.blocks[last.index()].insts.is_empty() => (branch, 2),
+            _ => (last, 1),
+        };
+        if branch == one.head || graph.preds[branch.index()].len() < 2 {
+            continue;
+        }
+        let place = |block: Block| order.iter().position(|b| *b == block);
+        let (Some(from), Some(to)) = (place(last), place(one.head)) else {
+            continue;
+        };
+        let follow = from.checked_sub(moved - 1) == place(branch);
+        if to + 1 < from && follow {
+            order[to..=from].rotate_right(moved);
+        }
+    }
 }
 
 /// A function whose registers are to be found, its blocks in the order in which they are written.
@@ -121,6 +152,7 @@ fn operand(reg: Reg, need: Need) -> Operand {
     let vreg = vreg(reg);
     let (constraint, kind, pos) = match need {
         Need::Use => (OperandConstraint::Reg, OperandKind::Use, OperandPos::Early),
+        Need::UseAny => (OperandConstraint::Any, OperandKind::Use, OperandPos::Early),
         Need::UseLate => (OperandConstraint::Reg, OperandKind::Use, OperandPos::Late),
         Need::UseFixed(gpr) => (
             OperandConstraint::FixedReg(preg(gpr)),
@@ -329,10 +361,16 @@ fn collect(listing: &Listing, output: &Output) -> Result<Allocated, Why> {
                     let mut allocations = output.inst_allocs(at).iter();
                     let mut good = true;
                     inst.visit(&mut |reg, need| {
-                        let found = allocations.next().and_then(|a| a.as_reg());
-                        good &= found.is_some();
-                        *reg = found.map_or(0, |r| r.hw_enc() as u32);
-                        if !matches!(need, Need::Use | Need::UseLate | Need::UseFixed(_)) {
+                        let found = allocations.next().and_then(|a| home(*a));
+                        *reg = match (found, need) {
+                            (Some(Home::Reg(gpr)), _) => gpr as u32,
+                            (Some(Home::Slot(slot)), Need::UseAny) => SPILLED + slot,
+                            _ => {
+                                good = false;
+                                0
+                            }
+                        };
+                        if need.writes() && good {
                             written |= 1 << *reg;
                         }
                     });

@@ -9,6 +9,8 @@ pub type Reg = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     Use,
+    /// A use of a register or a place on the stack ([`SPILLED`]).
+    UseAny,
     /// A use that no result may overwrite.
     UseLate,
     UseFixed(Gpr),
@@ -19,6 +21,19 @@ pub enum Need {
     /// A register for the instruction's own use.
     Temp,
 }
+
+impl Need {
+    /// Whether the instruction writes the register.
+    pub const fn writes(self) -> bool {
+        !matches!(
+            self,
+            Need::Use | Need::UseAny | Need::UseLate | Need::UseFixed(_)
+        )
+    }
+}
+
+/// From this number on, registers of [`Need::UseAny`] mean places on the stack.
+pub const SPILLED: Reg = 16;
 
 /// What an address counts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +164,14 @@ impl Addr {
 }
 
 impl Src {
+    /// The same where memory does as well.
+    fn visit_any(&mut self, f: &mut impl FnMut(&mut Reg, Need)) {
+        match self {
+            Src::Reg(reg) => f(reg, Need::UseAny),
+            other => other.visit(f),
+        }
+    }
+
     fn visit(&mut self, f: &mut impl FnMut(&mut Reg, Need)) {
         match self {
             Src::Reg(reg) => f(reg, Need::Use),
@@ -161,7 +184,10 @@ impl Src {
 impl Compare {
     fn visit(&mut self, f: &mut impl FnMut(&mut Reg, Need)) {
         self.a.visit(f);
-        self.b.visit(f);
+        match self.test {
+            true => self.b.visit(f),
+            false => self.b.visit_any(f),
+        }
     }
 }
 
@@ -187,7 +213,7 @@ impl Inst {
             }
             Inst::Alu(_, _, dst, a, b) | Inst::Mul(_, dst, a, b) => {
                 f(a, Need::Use);
-                b.visit(f);
+                b.visit_any(f);
                 f(dst, Need::DefReuse(0));
             }
             Inst::MulImm(_, dst, src, _) => {

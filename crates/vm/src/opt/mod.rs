@@ -6,9 +6,11 @@
 //! | `plan`, `cut`, `build` | operations to single assignment; small functions into their callers |
 //! | `rewrite`, `fold`, `known` | simplification, common values, decided branches, known bits |
 //! | `promote` | places of the frame to values |
+//! | `widen` | neighbouring bytes read at once |
 //! | `branchless` | small branches to choices |
 //! | `unroll` | several rounds of counted loops at once |
-//! | `hold` | wide constants in registers |
+//! | `chain` | rows of sums and products from one round of a loop to the next |
+//! | `hold`, `sink` | wide constants in registers; counters' steps behind what reads the old number |
 //! | `select`, `machine` | instructions for values |
 //! | `allocate` | order of blocks, registers |
 //! | `emit` | bytes |
@@ -19,6 +21,7 @@
 mod allocate;
 mod branchless;
 mod build;
+mod chain;
 mod cut;
 mod emit;
 mod fold;
@@ -31,7 +34,9 @@ mod plan;
 mod promote;
 mod rewrite;
 mod select;
+mod sink;
 mod unroll;
+mod widen;
 
 use alloc::{vec, vec::Vec};
 use core::fmt;
@@ -111,6 +116,9 @@ fn optimise(func: &mut Func) {
     rewrite::run(func);
     promote::run(func);
     rewrite::run(func);
+    if widen::run(func) {
+        rewrite::run(func);
+    }
     branchless::merge(func);
     if branchless::run(func) {
         branchless::merge(func);
@@ -121,7 +129,10 @@ fn optimise(func: &mut Func) {
         branchless::merge(func);
         rewrite::run(func);
     }
+    chain::run(func);
+    rewrite::run(func);
     hold::run(func);
+    sink::run(func);
 }
 
 /// From values to registers.
@@ -162,9 +173,10 @@ fn finish(
 /// Which of the blocks in order are heads of loops without loops inside.
 fn heads(graph: &Graph, order: &[ir::Block]) -> Vec<bool> {
     let loops = graph.loops();
+    let place = |block: ir::Block| order.iter().position(|b| *b == block);
     let inner = |block: ir::Block| {
         loops.iter().any(|one| {
-            one.head == block
+            one.blocks.iter().copied().min_by_key(|b| place(*b)) == Some(block)
                 && !loops
                     .iter()
                     .any(|other| other.head != block && one.contains(other.head))

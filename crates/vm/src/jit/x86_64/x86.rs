@@ -241,6 +241,13 @@ impl Code {
         }
     }
 
+    /// `dst = 0`, which keeps the flags.
+    pub fn mov_zero(&mut self, dst: Gpr) {
+        self.rex(W::D, 0, 0, dst.high(), false);
+        self.byte(0xb8 | dst.low());
+        self.imm32(0);
+    }
+
     /// `dst op= src`
     pub fn alu(&mut self, w: W, op: Alu, dst: Gpr, src: Gpr) {
         self.rr(w, &[(op as u8) << 3 | 1], src, dst);

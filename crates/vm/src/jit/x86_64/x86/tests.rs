@@ -260,6 +260,7 @@ fn registers_with_numbers() {
             }
             is(|c| c.rol(w, a, 13), &format!("rol {x},0xd"));
         }
+        is(|c| c.mov_zero(a), &format!("mov {},0x0", name(a, 4)));
         is(|c| c.set(Cc::Ne, a), &format!("setne {}", name(a, 1)));
         is(|c| c.swap16(a), &format!("rol {},0x8", name(a, 2)));
         let (x, d) = (name(a, 8), name(a, 4));

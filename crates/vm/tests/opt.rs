@@ -24,9 +24,8 @@ const ARGUMENTS: [[u64; 2]; 8] = [
 /// How often an instruction is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Often {
-    Never,
-    Once,
     Some,
+    Times(usize),
 }
 
 struct Case {
@@ -45,11 +44,19 @@ fn cases() -> Vec<Case> {
         let mut words = shape.lines().next().unwrap_or("").split_whitespace();
         let mut wanted = Vec::new();
         while let Some(word) = words.next() {
-            match word {
-                "not" => wanted.push((words.next().expect("a word").to_owned(), Often::Never)),
-                "once" => wanted.push((words.next().expect("a word").to_owned(), Often::Once)),
-                word => wanted.push((word.to_owned(), Often::Some)),
-            }
+            let often = match word {
+                "not" => Some(0),
+                "once" => Some(1),
+                "twice" => Some(2),
+                _ => None,
+            };
+            wanted.push(match often {
+                Some(often) => (
+                    words.next().expect("a word").to_owned(),
+                    Often::Times(often),
+                ),
+                None => (word.to_owned(), Often::Some),
+            });
         }
         cases.push(Case {
             name: name.to_owned(),
@@ -105,11 +112,13 @@ fn programs_have_the_shape_and_compute_what_the_interpreter_does() {
         assert_eq!(program.not_optimised(), None, "{}", case.name);
         let names = instructions(&program);
         for (name, often) in &case.shape {
-            let count = names.iter().filter(|n| n.starts_with(name.as_str()));
+            let count = names
+                .iter()
+                .filter(|n| n.starts_with(name.as_str()))
+                .count();
             let good = match often {
-                Often::Never => count.count() == 0,
-                Often::Once => count.count() == 1,
-                Often::Some => count.count() > 0,
+                Often::Times(times) => count == *times,
+                Often::Some => count > 0,
             };
             if !good {
                 wrong.push(format!("{}: {often:?} {name} in {names:?}", case.name));

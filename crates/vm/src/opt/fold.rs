@@ -106,18 +106,7 @@ impl Rewriter<'_> {
                         place = Place { base, off, ..place };
                         continue;
                     }
-                    // Places near each other count from the same address.
-                    let near = off & NEAR;
-                    let Some(sum) = place.off.checked_add(near as i32).filter(|_| near != 0) else {
-                        return place;
-                    };
-                    let far = self.constant(off - near);
-                    let base = self.bin(Bin::Add, W64, base, far);
-                    return Place {
-                        base,
-                        off: sum,
-                        ..place
-                    };
+                    return self.near(place, base, off);
                 }
                 Node::Frame(off) if off != 0 => {
                     let Some(off) = place.off.checked_add(off) else {
@@ -133,6 +122,26 @@ impl Rewriter<'_> {
                 _ => return place,
             }
         }
+    }
+
+    /// The place by a wide address that others near it count from, too.
+    fn near(&mut self, place: Place, base: Value, address: u64) -> Place {
+        let distance = |from: u64| address.wrapping_sub(from) as i64;
+        let known = self.addresses.iter().copied();
+        let from = known.min_by_key(|from| distance(*from).unsigned_abs());
+        let Some(from) = from.filter(|from| distance(*from).unsigned_abs() <= NEAR) else {
+            self.addresses.push(address);
+            return place;
+        };
+        let Some(off) = place.off.checked_add(distance(from) as i32) else {
+            return place;
+        };
+        if from == address {
+            return place;
+        }
+        let far = self.constant(from);
+        let base = self.bin(Bin::Add, W64, base, far);
+        Place { base, off, ..place }
     }
 
     /// A simpler value with the same low bits.

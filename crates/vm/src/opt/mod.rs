@@ -12,7 +12,7 @@
 //! | `chain` | rows of sums and products from one round of a loop to the next |
 //! | `hold`, `sink` | wide constants in registers; counters' steps behind what reads the old number |
 //! | `select`, `machine` | instructions for values |
-//! | `allocate` | order of blocks, registers |
+//! | `allocate`, `early` | order of blocks, registers; copies of a way back before its branch |
 //! | `emit` | bytes |
 //!
 //! Memory that others see (maps, arenas) is read and written as often and in the order that the
@@ -23,6 +23,7 @@ mod branchless;
 mod build;
 mod chain;
 mod cut;
+mod early;
 mod emit;
 mod fold;
 mod graph;
@@ -160,7 +161,8 @@ fn finish(
         free &= !(1 << crate::jit::convention::BUDGET as u8);
     }
     let saved = emit::saved_set();
-    let allocated = allocate::allocate(listing, free, saved)?;
+    let mut allocated = allocate::allocate(listing, free, saved)?;
+    early::run(&mut allocated, |inst| inst.clobbers(local));
     outline.written = allocated.written & !saved;
     let body = Body {
         index,
@@ -179,7 +181,7 @@ fn heads(graph: &Graph, order: &[ir::Block]) -> Vec<bool> {
             one.blocks.iter().copied().min_by_key(|b| place(*b)) == Some(block)
                 && !loops
                     .iter()
-                    .any(|other| other.head != block && one.contains(other.head))
+                    .any(|other| other.head != one.head && one.contains(other.head))
         })
     };
     order.iter().map(|block| inner(*block)).collect()

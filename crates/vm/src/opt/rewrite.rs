@@ -24,6 +24,7 @@ pub fn run(func: &mut Func) {
         zeros,
         values: HashMap::new(),
         decided: HashMap::new(),
+        addresses: Vec::new(),
         out: Vec::new(),
         at: Block::ENTRY,
     };
@@ -44,6 +45,8 @@ pub struct Rewriter<'f> {
     values: HashMap<Node, Value>,
     /// Which way a test went, and from which block on that is known.
     decided: HashMap<Test, Vec<(Block, bool)>>,
+    /// Wide addresses that places count from.
+    pub addresses: Vec<u64>,
     out: Vec<Value>,
     at: Block,
 }

@@ -14,6 +14,9 @@ use super::{
 const NODES_MOST: usize = 72;
 /// Rounds at once.
 const ROUNDS: [u64; 7] = [8, 4, 6, 5, 7, 3, 2];
+/// Nodes of a loop whose rounds nobody knows that makes several rounds at once, and how many.
+const SMALL: usize = 12;
+const SMALL_ROUNDS: u64 = 2;
 /// A loop of so few rounds and nodes is written out.
 const WHOLE_MOST: u64 = 16;
 /// Values of the loop that are used after it.
@@ -55,7 +58,8 @@ fn next(func: &mut Func, asked: &mut Vec<Block>) -> bool {
 struct Latch {
     block: Block,
     back_is_then: bool,
-    rounds: u64,
+    /// `None` where nobody knows: every round keeps its branch.
+    rounds: Option<u64>,
 }
 
 fn unroll(func: &mut Func, graph: &Graph, one: &Loop) -> bool {
@@ -70,21 +74,26 @@ fn unroll(func: &mut Func, graph: &Graph, one: &Loop) -> bool {
         }
         size += 1;
     }
-    let Some(latch) = latch(func, graph, one) else {
+    let Some(mut latch) = latch(func, graph, one) else {
         return false;
     };
     let fits = |rounds: u64| rounds as usize * size <= NODES_MOST;
-    let rounds = match latch.rounds {
-        0 | 1 => return false,
-        all if all <= WHOLE_MOST && fits(all) => all,
-        all => {
+    let counted = match latch.rounds {
+        Some(0 | 1) => return false,
+        Some(all) if all <= WHOLE_MOST && fits(all) => Some(all),
+        Some(all) => {
             let good = ROUNDS.iter().find(|r| all.is_multiple_of(**r) && fits(**r));
-            match good {
-                Some(rounds) => *rounds,
-                None => return false,
-            }
+            good.copied()
         }
+        None => None,
     };
+    if counted.is_none() {
+        if size > SMALL {
+            return false;
+        }
+        latch.rounds = None;
+    }
+    let rounds = counted.unwrap_or(SMALL_ROUNDS);
     let Some(outside) = used_outside(func, graph, one) else {
         return false;
     };
@@ -107,7 +116,11 @@ fn latch(func: &Func, graph: &Graph, one: &Loop) -> Option<Latch> {
         return None;
     }
     let Term::If(test, then, other) = &func.blocks[block.index()].term else {
-        return None;
+        return Some(Latch {
+            block,
+            back_is_then: true,
+            rounds: None,
+        });
     };
     let (back, out, back_is_then) = match (then.to == one.head, other.to == one.head) {
         (true, false) => (then, other, true),
@@ -131,7 +144,7 @@ fn latch(func: &Func, graph: &Graph, one: &Loop) -> Option<Latch> {
         }
         let (first, step) = (func.constant(enter.args[at])?, func.constant(step)?);
         rounds(func, stays, *param, next, width, first, step)
-    })?;
+    });
     Some(Latch {
         block,
         back_is_then,
@@ -317,7 +330,7 @@ fn copy(func: &mut Func, one: &Loop, latch: &Latch, rounds: u64) -> Vec<Round> {
 
 /// The end of a round: the branch counts only in the last one.
 fn counted(term: Term, latch: &Latch, round: u64, rounds: u64) -> Term {
-    let Term::If(test, then, other) = term else {
+    let (Term::If(test, then, other), Some(all)) = (term.clone(), latch.rounds) else {
         return term;
     };
     let (back, out) = match latch.back_is_then {
@@ -327,7 +340,7 @@ fn counted(term: Term, latch: &Latch, round: u64, rounds: u64) -> Term {
     match () {
         () if round < rounds => Term::Jump(back),
         // Written out as a whole: it never goes back.
-        () if rounds == latch.rounds => Term::Jump(out),
+        () if rounds == all => Term::Jump(out),
         () if latch.back_is_then => Term::If(test, back, out),
         () => Term::If(test, out, back),
     }

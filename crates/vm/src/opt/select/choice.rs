@@ -46,25 +46,34 @@ impl Selector<'_> {
                 let (compare, cc) = self.compare(test);
                 (compare, cc == Cc::B)
             }
-            (Cond::Eq | Cond::Ne, Some(c)) => {
-                let imm = simm(test.width, c)?.checked_neg()?;
-                let from = self.reg(test.a);
-                let distance = if imm == 0 {
-                    from
-                } else {
-                    let temp = self.temp();
-                    let addr = Addr {
-                        base: Base::Reg(from),
-                        index: None,
-                        disp: imm,
-                    };
-                    self.group.push(Inst::Lea(w(test.width), temp, addr));
-                    temp
+            (Cond::Eq | Cond::Ne, c) => {
+                let imm = match c {
+                    Some(c) => Some(simm(test.width, c)?.checked_neg()?),
+                    None => None,
                 };
+                let from = self.reg(test.a);
+                let distance = self.temp();
+                let inst = match imm {
+                    Some(disp) => {
+                        let addr = Addr {
+                            base: Base::Reg(from),
+                            index: None,
+                            disp,
+                        };
+                        Inst::Lea(w(test.width), distance, addr)
+                    }
+                    None => {
+                        let other = Src::Reg(self.reg(test.b));
+                        Inst::Alu(w(test.width), Alu::Sub, distance, from, other)
+                    }
+                };
+                if imm != Some(0) {
+                    self.group.push(inst);
+                }
                 let compare = Compare {
                     test: false,
                     bytes: bytes(test.width),
-                    a: Src::Reg(distance),
+                    a: Src::Reg(if imm == Some(0) { from } else { distance }),
                     b: Src::Imm(1),
                 };
                 (compare, test.cond == Cond::Eq)

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Constants that a loop holds.
-const HELD_MOST: usize = 3;
+const HELD_MOST: usize = 5;
 /// The same where it calls functions, which leave few registers.
 const HELD_ACROSS_CALLS: usize = 1;
 

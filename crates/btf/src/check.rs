@@ -8,8 +8,9 @@ use crate::{
     types::{Kind, KindTag, Member, SecVar, Type, TypeId},
 };
 
-/// How deep types may lie within types (`MAX_RESOLVE_DEPTH`).
-pub const MAX_DEPTH: usize = 32;
+/// How deep types may lie within types, so that what follows them by recursion has an end. What
+/// Linux takes hangs on the order of the types, too: [`Btf::check_nesting`].
+pub const MAX_DEPTH: usize = 512;
 
 type Fault = (TypeId, TypeFault);
 
@@ -188,7 +189,7 @@ struct Walk<'a> {
     edge: Edge,
     first: u32,
     /// 0: not seen; 1: on the path; `2 + d`: done, `d` levels below it.
-    state: Vec<u8>,
+    state: Vec<u16>,
     sizes: Vec<u32>,
     aligns: Vec<u8>,
     path: Vec<Step>,
@@ -198,7 +199,7 @@ struct Step {
     index: u32,
     /// The next edge to follow.
     edge: u32,
-    depth: u8,
+    depth: u16,
 }
 
 impl<'a> Walk<'a> {
@@ -211,7 +212,7 @@ impl<'a> Walk<'a> {
             state: vec![0; count],
             sizes: vec![0; count],
             aligns: vec![0; count],
-            path: Vec::with_capacity(MAX_DEPTH),
+            path: Vec::with_capacity(32),
         }
     }
 

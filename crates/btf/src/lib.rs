@@ -12,6 +12,7 @@ mod ext;
 mod index;
 mod loadable;
 mod lookup;
+mod nesting;
 mod parse;
 mod print;
 mod strings;
@@ -26,6 +27,7 @@ pub use ext::{BtfExt, ExtError, ExtSection, FuncInfo, LineInfo};
 pub use index::essential_name;
 pub use loadable::{LoadFault, NotLoadable};
 pub use lookup::{DeclTags, NoMember, Place, Prototype};
+pub use nesting::{MAX_RESOLVE_DEPTH, TooDeep};
 pub use print::{PrintError, Raw};
 pub use table::Btf;
 pub use types::{

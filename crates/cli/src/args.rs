@@ -262,7 +262,9 @@ process tree has ended; without a command, at SIGINT, SIGTERM or the end of --du
 programs see only the command and what it starts, or --pid; otherwise all processes. Programs on
 cgroups hang at the command's, or at --cgroup; those on the network at what the options name.
 
-Exit codes: 0 done, 1 a program was rejected, 2 it could not be tried, or a signal killed the command.";
+Exit codes: once a command runs, its own, and 128 + N if signal N killed it; otherwise 0 done, 1 a
+program was rejected, 2 it could not be tried. With --json the last line tells them apart: a
+`command` with its `exit_code` or `signal`, a `verdict`, or an `error`.";
 
 /// Seconds, with decimals.
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -584,6 +586,46 @@ impl FromStr for IterateArg {
             _ => Err("expected map=NAME or cgroup=PATH".to_owned()),
         }
     }
+}
+
+impl Command {
+    /// Whether errors are told in JSON. Commands on objects of a kernel tell theirs as bpftool does.
+    pub fn json(&self) -> bool {
+        match self {
+            Command::Verify(arguments) => arguments.json,
+            Command::Run(arguments) => arguments.json,
+            Command::Prog {
+                command: ProgCommand::Run(arguments),
+            } => arguments.json,
+            Command::Feature(arguments) => arguments.json,
+            Command::Profile {
+                command: ProfileCommand::Show { json, .. },
+            } => *json,
+            Command::Dump(arguments) => arguments.json,
+            Command::Serve(arguments) => arguments.json,
+            _ => false,
+        }
+    }
+}
+
+/// bpftool takes `-j` and `-p` before the object's word: here they belong to what follows it.
+pub fn in_order(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = arguments.collect();
+    let format = |word: &OsString| {
+        ["-j", "--json", "-p", "--pretty"]
+            .iter()
+            .any(|option| word == option)
+    };
+    let object = |word: &OsString| {
+        ["prog", "map", "link", "btf"]
+            .iter()
+            .any(|object| word == object)
+    };
+    if all.get(1).is_some_and(format) && all.get(2).is_some_and(object) {
+        let option = all.remove(1);
+        all.push(option);
+    }
+    all
 }
 
 const MAP_HELP: &str = "Set an element of a map before the program runs; can be given many times.

@@ -39,6 +39,24 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Whose mistake it is, in a word: as in `panal verify --json`.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Problem::File { .. } | Problem::Object { .. } => "file",
+            Problem::Asked(_) | Problem::Reported(_) => "caller",
+            Problem::Load { error, .. } => crate::verdict::blame(error),
+            Problem::Output(_) | Problem::OutputClosed => "output",
+        }
+    }
+
+    /// Prints it as JSON: `{"error":{"class":…,"message":…}}`.
+    pub fn print_json(&self) -> Result<(), Problem> {
+        let error = serde_json::json!({"class": self.class(), "message": self.to_string()});
+        let mut out = crate::output::stdout();
+        crate::output::json_line(&mut out, &serde_json::json!({ "error": error }))?;
+        crate::output::finish(out)
+    }
+
     pub fn file(path: &Path, action: &'static str, error: &io::Error) -> Self {
         let reason = reason(error);
         Problem::File {

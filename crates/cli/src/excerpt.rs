@@ -362,11 +362,71 @@ fn operator(bytes: &[u8], at: usize) -> Range<usize> {
     if bytes[at] == b'[' {
         return start..group(bytes, at).unwrap_or(at + 1);
     }
+    if is_comparison(bytes, at) {
+        return comparison(bytes, at);
+    }
     let mut after = at;
     while after < bytes.len() && b"+-*/%&|^<>=!?".contains(&bytes[after]) {
         after += 1;
     }
     start..unary(bytes, skip_spaces(bytes, after))
+}
+
+fn is_comparison(bytes: &[u8], at: usize) -> bool {
+    let end = bytes[at..]
+        .iter()
+        .position(|b| !b"+-*/%&|^<>=!".contains(b))
+        .map_or(bytes.len(), |n| at + n);
+    let start = bytes[..at]
+        .iter()
+        .rposition(|b| !b"+-*/%&|^<>=!".contains(b))
+        .map_or(0, |n| n + 1);
+    matches!(
+        &bytes[start..end],
+        b"<" | b">" | b"<=" | b">=" | b"==" | b"!="
+    )
+}
+
+/// A comparison with all that is compared: sums bind closer than it does.
+fn comparison(bytes: &[u8], at: usize) -> Range<usize> {
+    let ends = |index: usize| {
+        let two = bytes.get(index..index + 2).unwrap_or_default();
+        matches!(bytes[index], b';' | b',' | b'?' | b':' | b'{' | b'}')
+            || two == b"&&"
+            || two == b"||"
+    };
+    let (mut start, mut depth) = (at, 0usize);
+    while start > 0 {
+        let byte = bytes[start - 1];
+        match byte {
+            b')' | b']' => depth += 1,
+            b'(' | b'[' if depth == 0 => break,
+            b'(' | b'[' => depth -= 1,
+            _ if depth == 0 && (ends(start - 1) || (byte == b'=' && start < at)) => break,
+            b'&' | b'|' if depth == 0 && start > 1 && bytes[start - 2] == byte => break,
+            _ => {}
+        }
+        start -= 1;
+    }
+    let (mut end, mut depth) = (at, 0usize);
+    while end < bytes.len() {
+        match bytes[end] {
+            b'(' | b'[' => depth += 1,
+            b')' | b']' if depth == 0 => break,
+            b')' | b']' => depth -= 1,
+            _ if depth == 0 && ends(end) => break,
+            _ => {}
+        }
+        end += 1;
+    }
+    start = skip_spaces(bytes, start).min(at);
+    if bytes[start..at].starts_with(b"return ") {
+        start = skip_spaces(bytes, start + b"return ".len()).min(at);
+    }
+    while end > at && bytes[end - 1].is_ascii_whitespace() {
+        end -= 1;
+    }
+    start..end
 }
 
 #[cfg(test)]
@@ -387,7 +447,9 @@ mod tests {
                 "bpf_map_lookup_elem(&m, &k)",
             ),
             ("  *p = 5;", 3, "*p"),
-            ("  if (ptr + 4 > end)", 15, "4 > end"),
+            ("  if (ptr + 4 > end)", 15, "ptr + 4 > end"),
+            ("\tif (x + sizeof(*x) > y || z)", 22, "x + sizeof(*x) > y"),
+            ("\treturn a + 1 < f(b, c) + 2;", 15, "a + 1 < f(b, c) + 2"),
             ("  if (len > 16)", 7, "len"),
             ("  if (a) {", 3, "if (a)"),
             ("  x += *(int *)(p + 1);", 8, "*(int *)(p + 1)"),

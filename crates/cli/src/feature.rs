@@ -98,6 +98,7 @@ pub fn json(features: &Features) -> Value {
         "version": features.version,
         "capabilities": features.capabilities().to_string(),
         "system_config": system,
+        "syscall_config": {"have_bpf_syscall": has_syscall(features)},
         "program_types":
             have("_prog_type", in_order(prog_types(), &features.program_types).collect()),
         "map_types": have("_map_type", in_order(map_types(), &features.map_types).collect()),
@@ -119,6 +120,15 @@ pub fn json(features: &Features) -> Value {
         })).collect::<Vec<_>>(),
         "reasons": features.reasons(),
     })
+}
+
+/// Whether bpf(2) answered anything.
+fn has_syscall(features: &Features) -> bool {
+    let mut answers = features
+        .program_types
+        .values()
+        .chain(features.map_types.values());
+    answers.any(|answer| answer.known().is_some())
 }
 
 /// A heading of a section that is not the first.
@@ -166,6 +176,9 @@ pub fn print(out: &mut impl Write, features: &Features) -> Result<(), Problem> {
             writeln!(out, "the kernel's configuration is not kept here")?;
         }
     }
+    let syscall = Answer::Known(has_syscall(features));
+    heading(out, "System calls")?;
+    answer(out, "bpf()", &syscall)?;
     heading(out, "Program types")?;
     for (name, said) in in_order(prog_types(), &features.program_types) {
         answer(out, &format!("program type {name}"), said)?;

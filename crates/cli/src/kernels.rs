@@ -136,12 +136,26 @@ fn host() -> Result<Profile, Problem> {
     .with_cpus(features.cpus))
 }
 
+/// Says of a profile that the kernel answered few questions, as the process that asked had no rights.
+pub fn warn_of_rights(file: &str, features: &panal_profile::Features) {
+    let held = features.capabilities();
+    let wanted = Capabilities::BPF | Capabilities::PERFMON | Capabilities::NET_ADMIN;
+    if !held.contains(wanted) {
+        output::note(&format_args!(
+            "{file}: captured with {held}: {} questions have no answer, and verdicts take the \
+             kernel's version instead; capture it as root",
+            features.reasons().len()
+        ));
+    }
+}
+
 /// A file of a capture, or of a kernel's BTF.
 fn from_file(path: &str) -> Result<Profile, Problem> {
     let bytes = crate::files::read_file(Path::new(path))?;
     if bytes.starts_with(&panal_profile::MAGIC) {
         let wrong = |error| Problem::Asked(format!("{path}: {error}"));
         let captured = Captured::parse(&bytes).map_err(wrong)?;
+        warn_of_rights(path, &captured.features);
         let name = captured.features.kernel.clone();
         let own = panal_kernel::own_profile();
         return captured.profile(&name, &own.btf).map_err(wrong);

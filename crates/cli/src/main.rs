@@ -53,8 +53,9 @@ const COULD_NOT_TRY: u8 = 2;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(args::in_order(std::env::args_os()));
     cli.color.apply();
+    let json = cli.command.json();
     let result = match cli.command {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
@@ -74,7 +75,14 @@ fn main() -> ExitCode {
         Err(Problem::OutputClosed) => ExitCode::from(DONE),
         Err(Problem::Reported(code)) => ExitCode::from(code),
         Err(problem) => {
-            output::error(&problem);
+            // The one form of errors in JSON; standard output may be what cannot be written.
+            let told = match json {
+                true => problem.print_json().is_ok(),
+                false => false,
+            };
+            if !told {
+                output::error(&problem);
+            }
             ExitCode::from(COULD_NOT_TRY)
         }
     }

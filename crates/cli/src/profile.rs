@@ -36,6 +36,7 @@ fn capture(file: &Path, without_types: bool) -> Result<u8, Problem> {
         files::read_file(Path::new(KERNEL_TYPES))?
     };
     let features = panal_profile::probe(kernel.as_ref(), true);
+    kernels::warn_of_rights(&file.display().to_string(), &features);
     let unknown = features.reasons().len();
     let captured = Captured { features, btf };
     let wrong = |error| Problem::Asked(format!("{}: {error}", file.display()));

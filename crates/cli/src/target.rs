@@ -25,10 +25,17 @@ pub fn tie(
     file: &str,
 ) -> Result<(), Problem> {
     let mut tied = None;
+    let mut needed = false;
+    let placeholders_only = has_linux_types(kernel);
     for plan in open.programs_mut() {
         let Some(place) = missing(plan, kernel) else {
             continue;
         };
+        needed = true;
+        // What Linux would not load: the loader says so.
+        if named.is_none() && placeholders_only && !is_placeholder(plan) {
+            continue;
+        }
         if tied.is_none() {
             tied = match (named, place) {
                 (Some(named), _) => Some(load_target(named, kernel)?),
@@ -46,7 +53,37 @@ pub fn tie(
         }
         plan.tied = tied.clone();
     }
+    if let (Some(named), false) = (named, needed) {
+        // Whoever named a program that is not there made a mistake, whether it is needed or not.
+        let open = object::load(&named.object)?;
+        if !open
+            .programs()
+            .iter()
+            .any(|plan| plan.name == named.program)
+        {
+            return Err(object::no_program(
+                &named.object,
+                open.object(),
+                &named.program,
+            ));
+        }
+    }
     Ok(())
+}
+
+/// Whether the kernel's types are those of a Linux, and not Panal's own, which has few functions.
+fn has_linux_types(kernel: &dyn Kernel) -> bool {
+    let own = panal_kernel::own_profile().btf;
+    kernel.btf().is_ok_and(|types| types.len() != own.len())
+}
+
+/// The name that tools write which name the function only when they attach.
+const PLACEHOLDER: &str = "func";
+
+fn is_placeholder(plan: &ProgramPlan) -> bool {
+    let section = Section::parse(&plan.section).ok();
+    let target = section.and_then(|section| section.target.ok());
+    matches!(target, Some(Target::Btf { name, .. }) if name == PLACEHOLDER)
 }
 
 /// Why a program needs another one.

@@ -85,7 +85,7 @@ impl Outcome {
 }
 
 /// Whose fault it is that there is no verdict.
-fn blame(error: &panal_loader::Error) -> &'static str {
+pub fn blame(error: &panal_loader::Error) -> &'static str {
     match error.blame() {
         panal_loader::Blame::File => "file",
         panal_loader::Blame::Source => "source",
@@ -251,13 +251,9 @@ impl Program<'_> {
     }
 }
 
-/// The last line of a log that says something but figures.
+/// The line of a log that says what was wrong.
 pub fn last_line(log: &str) -> &str {
-    let figures = ["processed ", "stack depth ", "verification time "];
-    let is_figure = |line: &&str| figures.iter().any(|figure| line.starts_with(figure));
-    let lines = log.trim_end().lines().rev();
-    let mut said = lines.filter(|line| !line.is_empty() && !is_figure(line));
-    said.next().unwrap_or("the kernel gave no reason")
+    panal_uapi::log::reason(log).unwrap_or("the kernel gave no reason")
 }
 
 fn summary(stats: &VerifierStats) -> String {

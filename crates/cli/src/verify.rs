@@ -3,7 +3,7 @@
 use std::{io::Write, path::Path, time::Instant};
 
 use panal_loader::{Open, Prepared, ProgramPlan};
-use panal_uapi::{kernel::Kernel, profile::Profile};
+use panal_uapi::{Errno, kernel::Kernel, profile::Profile};
 
 use crate::{
     DONE, REJECTED,
@@ -172,6 +172,13 @@ fn object(
         .cloned()
         .collect();
     let prepared = prepare(open, kernel.as_ref(), file)?;
+    if let Some(why) = prepared.types_failure()
+        && lacks_types_of_its_own(why)
+    {
+        output::note(&format_args!(
+            "{file}: programs are loaded without their types (BTF), as libbpf loads them then: {why}"
+        ));
+    }
     let mut done = 0;
     let say = |done: usize, progress: &mut Progress| {
         if let Some(plan) = plans.get(done) {
@@ -207,6 +214,14 @@ fn object(
 fn prepare<'k>(open: Open, kernel: &'k dyn Kernel, file: &str) -> Result<Prepared<'k>, Problem> {
     open.prepare(kernel)
         .map_err(|error| Problem::Asked(format!("{file}: {error}")))
+}
+
+/// Whether the types are at fault, not who loads them.
+fn lacks_types_of_its_own(why: &panal_loader::Error) -> bool {
+    let panal_loader::Error::Kernel { failure, .. } = why else {
+        return true;
+    };
+    failure.errno != Errno::EPERM
 }
 
 /// Asks the kernel about one program; also how many instructions it has with its subprograms.

@@ -204,7 +204,7 @@ fn every_rejection_of_the_gallery_has_a_suggestion_and_a_place() {
         assert!(text.starts_with("error["), "{}: {text}", case.name);
         assert!(text.contains("\nhelp: "), "{}: {text}", case.name);
         // A program as a whole has no place.
-        let whole = ["stack_too_large", "code_without_end"].contains(&&*case.name);
+        let whole = ["code_without_end"].contains(&&*case.name);
         assert!(whole || text.contains("  --> "), "{}: {text}", case.name);
     }
 }

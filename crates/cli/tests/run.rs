@@ -202,7 +202,7 @@ fn events_are_json_lines_in_a_file_of_their_own() {
     };
     assert_eq!(
         (run.code, run.stdout.as_str()),
-        (Some(0), ""),
+        (Some(1), ""),
         "{}",
         run.stderr
     );
@@ -284,13 +284,27 @@ fn histograms_are_printed_at_the_end() {
 }
 
 #[test]
-fn a_command_that_cannot_be_run_or_dies_is_exit_code_2() {
+fn a_command_that_cannot_be_run_is_exit_code_2_and_one_that_fails_has_its_own() {
     let Some(missing) = supervised(&["run", OPENSNOOP, "--", "no-such-command-here"]) else {
         return;
     };
     assert_eq!(missing.problem(), "no-such-command-here: command not found");
     let killed = panal(&["run", OPENSNOOP, "--json", "--", "sh", "-c", "kill -9 $$"]);
-    assert_eq!(killed.problem(), "sh was killed by signal 9 (SIGKILL)");
+    assert_eq!(killed.code, Some(128 + 9));
+    assert_eq!(
+        killed.stderr,
+        "error: sh was killed by signal 9 (SIGKILL)\n"
+    );
+    assert_eq!(
+        killed.json().last(),
+        Some(&serde_json::json!({"command": {"name": "sh", "signal": 9}}))
+    );
+    let failed = panal(&["run", OPENSNOOP, "--json", "--", "sh", "-c", "exit 42"]);
+    assert_eq!(failed.code, Some(42));
+    assert_eq!(
+        failed.json().last(),
+        Some(&serde_json::json!({"command": {"name": "sh", "exit_code": 42}}))
+    );
     // What was seen until then was printed.
     assert!(
         killed.stdout.contains("\"comm\":\"sh\""),
@@ -310,7 +324,7 @@ fn a_guard_denies_what_its_maps_do_not_allow() {
     let Some(denied) = supervised(&[&strict[..], &command].concat()) else {
         return;
     };
-    assert_eq!(denied.code, Some(0), "{}", denied.stderr);
+    assert_eq!(denied.code, Some(2), "the shell's own: {}", denied.stderr);
     assert_eq!(
         std::fs::read(&target).expect("there"),
         b"",

@@ -92,7 +92,7 @@ fn a_command_gets_the_signals_and_its_exit_code_is_kept() {
             output.read_to_string(&mut rest).expect("text");
             assert_eq!(rest, format!("got {name}\n"), "{kernel}");
             let (code, errors) = ended(child);
-            assert_eq!(code, Some(0), "{kernel}, {name}: {errors}");
+            assert_eq!(code, Some(5), "{kernel}, {name}: {errors}");
             assert_eq!(errors, "note: sh exited with code 5\n", "{kernel}, {name}");
         }
     }
@@ -106,7 +106,7 @@ fn a_command_that_dies_of_a_signal_is_told() {
         };
         send(&child, libc::SIGTERM);
         let (code, errors) = ended(child);
-        assert_eq!(code, Some(2), "{kernel}: {errors}");
+        assert_eq!(code, Some(128 + libc::SIGTERM), "{kernel}: {errors}");
         assert_eq!(
             errors, "error: sh was killed by signal 15 (SIGTERM)\n",
             "{kernel}"

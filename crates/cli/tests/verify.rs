@@ -293,3 +293,55 @@ fn sarif_has_what_the_standard_asks() {
         .expect("notes");
     assert_eq!(notes.len(), 1);
 }
+
+/// An object whose programs are tied to kernel functions, compiled from C.
+fn tied(section: &str) -> Option<String> {
+    let source = format!(
+        "#define SEC(n) __attribute__((section(n), used))\n\
+         char LICENSE[] SEC(\"license\") = \"GPL\";\n\
+         SEC(\"{section}\") int p(unsigned long long *ctx) {{ return 0; }}\n"
+    );
+    let name = section.replace('/', "_");
+    let path = common::scratch(&format!("{name}.c"), source.as_bytes());
+    let object = path.replace(".c", ".o");
+    let clang = std::process::Command::new("clang-22")
+        .args(["-O2", "-g", "-target", "bpf", "-c", &path, "-o", &object])
+        .status();
+    clang.is_ok_and(|status| status.success()).then_some(object)
+}
+
+#[test]
+fn a_function_that_the_kernel_does_not_have_is_said_as_libbpf_says_it() {
+    if !std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return println!("skipped: no kernel types");
+    }
+    let Some(object) = tied("fentry/nosuchfn") else {
+        return println!("skipped: clang-22 is not installed");
+    };
+    let run = panal(&[
+        "verify",
+        "--profile",
+        "/sys/kernel/btf/vmlinux",
+        "--json",
+        &object,
+    ]);
+    assert_eq!(run.code, Some(2), "{}{}", run.stdout, run.stderr);
+    let error = &run.json()[0]["error"];
+    let message = error["message"].as_str().expect("a message");
+    let libbpf = "failed to find kernel BTF type ID of 'nosuchfn': -3";
+    assert!(message.contains(libbpf), "{message}");
+    assert_eq!(error["class"], "kernel");
+}
+
+#[test]
+fn a_target_that_is_not_there_is_a_mistake_even_where_none_is_needed() {
+    let good = "bench/programs/pass.bpf.o";
+    let run = panal(&["verify", "--target", &format!("{good}:nobody"), good]);
+    assert!(
+        run.problem().contains("no program `nobody`"),
+        "{}",
+        run.stderr
+    );
+    let run = panal(&["verify", "--json", "--profile", "no-such-profile", good]);
+    assert!(run.problem().contains("no profile `no-such-profile`"));
+}

@@ -214,6 +214,13 @@ fn load_with_log(attr: &mut ProgLoad, level: u32) -> Result<Loaded, LoadError> {
             }
             Err(errno) => {
                 let log = log_text(&log);
+                if errno == Errno::E2BIG && log.is_empty() {
+                    let most = most_instructions();
+                    let count = attr.insn_cnt as usize;
+                    if count > most {
+                        return Err(LoadError::too_long(count, most));
+                    }
+                }
                 if log.is_empty() || !may_be_verdict(errno) {
                     return Err(not_tried(errno, attr));
                 }
@@ -229,6 +236,14 @@ fn load_with_log(attr: &mut ProgLoad, level: u32) -> Result<Loaded, LoadError> {
     }
 }
 
+/// `BPF_COMPLEXITY_LIMIT_INSNS`, or `BPF_MAXINSNS` for those who have no rights.
+fn most_instructions() -> usize {
+    match rights::BPF.is_held() || rights::SYS_ADMIN.is_held() {
+        true => 1_000_000,
+        false => 4096,
+    }
+}
+
 /// Whether the verifier may have said no: everything else failed before it was asked.
 fn may_be_verdict(errno: Errno) -> bool {
     !matches!(errno, Errno::EBADF | Errno::ENOMEM | Errno::ENOSYS)
@@ -241,10 +256,6 @@ fn not_tried(errno: Errno, attr: &ProgLoad) -> LoadError {
         Errno::EINVAL => "Linux refused the request before verifying the program: does the \
              running kernel have this program type and attach type?"
             .to_owned(),
-        Errno::E2BIG => format!(
-            "{} instructions: Linux takes 1000000 at most, and 4096 of processes without CAP_BPF",
-            attr.insn_cnt
-        ),
         Errno::ENOMEM => "no memory for the program or its log".to_owned(),
         Errno::ENOSYS => "the running kernel has no bpf(2)".to_owned(),
         _ => String::new(),

@@ -65,8 +65,9 @@ pub(crate) fn assemble(object: &Object, program: FunctionId) -> Result<Assembled
     })
 }
 
-/// Longest program that any kernel takes, in slots.
-const MAX_SLOTS: u32 = 1_000_000;
+/// As far as the offset of a call reaches, in slots. What is too long for a kernel is the kernel's to
+/// say.
+const MAX_SLOTS: u32 = i32::MAX as u32;
 
 /// Where each function goes: callees follow in the order in which they are met, depth first.
 fn place(object: &Object, program: FunctionId) -> Result<Vec<(FunctionId, u32)>, Error> {

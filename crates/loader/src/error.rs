@@ -139,7 +139,9 @@ pub enum Error {
         fault: String,
     },
     /// The kernel lacks what a program is to be attached to.
-    #[error("program {program}: {kernel} has no {what} {name}, which section {section:?} asks for")]
+    #[error(
+        "program {program}: {kernel} has no {what} {name}, which section {section:?} asks for: failed to find kernel BTF type ID of '{name}': -3"
+    )]
     NoTarget {
         /// Program.
         program: String,
@@ -239,13 +241,7 @@ impl fmt::Display for Rejected {
                 let missing = self.missing.as_deref().unwrap_or_default();
                 write!(f, "it uses {missing}, which the kernel does not have")
             }
-            None => match self
-                .log
-                .trim_end()
-                .lines()
-                .rev()
-                .find(|l| !l.starts_with("processed"))
-            {
+            None => match panal_uapi::log::reason(&self.log) {
                 Some(last) => f.write_str(last),
                 None => write!(f, "{}", self.errno),
             },

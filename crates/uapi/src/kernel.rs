@@ -369,6 +369,18 @@ pub enum LoadError {
     Failed(Failure),
 }
 
+impl LoadError {
+    /// Longer than the kernel takes, which is a verdict, too: of the program's size.
+    pub fn too_long(instructions: usize, most: usize) -> LoadError {
+        LoadError::Rejected {
+            errno: Errno::E2BIG,
+            rejection: Some(Box::new(Rejection::too_long(instructions, most))),
+            log: String::new(),
+            stats: None,
+        }
+    }
+}
+
 /// A command that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{command}: {errno}{}{detail}", if detail.is_empty() { "" } else { ": " })]

@@ -19,6 +19,7 @@ pub mod inspect;
 pub mod instructions;
 pub mod kernel;
 pub mod kfuncs;
+pub mod log;
 pub mod map_type;
 pub mod profile;
 pub mod prog_type;

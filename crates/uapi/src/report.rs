@@ -296,6 +296,22 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// Longer than the kernel takes: it answers `E2BIG`, without a log.
+    pub fn too_long(instructions: usize, most: usize) -> Rejection {
+        Rejection {
+            message: alloc::format!(
+                "the program has {instructions} instructions with its subprograms: at most {most} \
+                 are allowed (E2BIG)"
+            ),
+            help: Some(
+                "roll up loops that the compiler unrolled (`#pragma nounroll`), use bpf_loop() or \
+                 `bpf_for`, or go on in another program with bpf_tail_call()"
+                    .into(),
+            ),
+            ..Rejection::new(Class::TooComplex, Errno::E2BIG, "")
+        }
+    }
+
     /// A rejection of which nothing but Linux's words is known.
     pub fn new(class: Class, errno: Errno, linux_message: impl Into<String>) -> Rejection {
         let linux_message = linux_message.into();

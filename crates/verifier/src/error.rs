@@ -35,6 +35,8 @@ pub struct Body {
     pub bound: Option<Bound>,
     /// The register at fault, where it is not the one that Linux's words name.
     pub about: Option<Reg>,
+    /// The instruction at fault, where it is not the one that was verified last.
+    pub at: Option<usize>,
 }
 
 impl Reject {
@@ -49,6 +51,7 @@ impl Reject {
             help: None,
             bound: None,
             about: None,
+            at: None,
         }))
     }
 
@@ -88,6 +91,12 @@ impl Reject {
     /// Says which register is at fault, where Linux's words name another.
     pub fn about(mut self, reg: Reg) -> Reject {
         self.0.about = Some(reg);
+        self
+    }
+
+    /// Says which instruction is at fault, where it is not the one that was verified last.
+    pub fn at(mut self, slot: usize) -> Reject {
+        self.0.at = Some(slot);
         self
     }
 

@@ -267,7 +267,8 @@ pub fn push_state<'e>(env: &'e mut Env<'_>, state: State, slot: usize) -> Check<
         let jumps = env.search.pending.len() + 1;
         return Err(reject!(
             TooComplex,
-            E2BIG,
+            // As Linux answers, however odd.
+            EFAULT,
             "The sequence of {jumps} jumps is too complex."
         ));
     }

@@ -130,7 +130,16 @@ impl Program {
         starts.sort_unstable();
         starts.dedup();
         if starts.len() > request.profile.limits.subprograms as usize {
-            return Err(reject!(TooComplex, E2BIG, "too many subprograms"));
+            let (most, count) = (request.profile.limits.subprograms, starts.len());
+            return Err(reject!(TooComplex, E2BIG, "too many subprograms")
+                .because(alloc::format!(
+                    "the program consists of {count} functions: at most {most} are allowed"
+                ))
+                .help(
+                    "let the compiler build small functions into their callers \
+                     (`static __always_inline`), or go on in another program with bpf_tail_call()",
+                )
+                .at(starts[most as usize]));
         }
         self.subprogram_of = alloc::vec![0; self.len()];
         for (index, &start) in starts.iter().enumerate() {

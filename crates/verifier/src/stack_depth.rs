@@ -1,6 +1,6 @@
 //! How deep calls go, and how much stack they take together.
 
-use alloc::vec::Vec;
+use alloc::{format, string::String, vec::Vec};
 
 use panal_isa::CallTarget;
 use panal_uapi::ProgType;
@@ -35,7 +35,38 @@ fn has_private_stack(env: &Env<'_>) -> bool {
 struct Depth {
     /// Deepest stack above each subprogram's frame, and how many frames that is.
     above: Vec<(u32, u32)>,
+    /// The call that leads there.
+    via: Vec<Option<usize>>,
     size: Vec<u32>,
+}
+
+/// A call within the program.
+struct Call {
+    callee: usize,
+    slot: usize,
+}
+
+impl Depth {
+    /// The functions of the deepest chain that leads to this one, with what each uses: `a() 304`.
+    fn chain(&self, env: &Env<'_>, last: usize) -> String {
+        let mut names = Vec::new();
+        let mut next = Some(last);
+        while let Some(index) = next {
+            let sub = &env.program.subprograms[index];
+            names.push(match sub.name.is_empty() {
+                true => format!("function {index} {}", self.size[index]),
+                false => format!("{}() {}", sub.name, self.size[index]),
+            });
+            next = self.via[index].map(|slot| env.program.containing(slot) as usize);
+        }
+        names.reverse();
+        names.join(", ")
+    }
+
+    /// The call that leads to a function, or else its start.
+    fn place(&self, env: &Env<'_>, index: usize) -> usize {
+        self.via[index].unwrap_or(env.program.subprograms[index].start)
+    }
 }
 
 /// Checks every chain of calls from the main program and from what runs on its own. Gives the
@@ -56,6 +87,7 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
         .collect();
     let mut depth = Depth {
         above: alloc::vec![(0, 0); n],
+        via: alloc::vec![None; n],
         size,
     };
     let mut deepest = 0;
@@ -67,7 +99,8 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
                 Stack,
                 EACCES,
                 "tail_calls are not allowed when call stack of previous frames is {above} bytes. Too large"
-            ));
+            )
+            .at(depth.place(env, caller)));
         }
         let own = depth.size[caller];
         let here = if private && own >= PRIVATE_STACK_MIN {
@@ -76,7 +109,8 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
                     Stack,
                     EACCES,
                     "stack size of subprog {caller} is {own}. Too large"
-                ));
+                )
+                .at(env.program.subprograms[caller].start));
             }
             above
         } else {
@@ -88,11 +122,19 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
                 EACCES,
                 "combined stack size of {} calls is {here}. Too large",
                 frames + 1
-            ));
+            )
+            .because(format!(
+                "the functions that call each other need {here} bytes of stack together, of {LIMIT}: {}",
+                depth.chain(env, caller)
+            ))
+            .at(depth.place(env, caller)));
         }
         deepest = deepest.max(here);
-        for &callee in &callees[caller] {
+        for &Call { callee, slot } in &callees[caller] {
             let entry = &mut depth.above[callee];
+            if depth.via[callee].is_none() || here > entry.0 {
+                depth.via[callee] = Some(slot);
+            }
             entry.0 = entry.0.max(here);
             entry.1 = entry.1.max(frames + 1);
             if entry.1 >= env.request.profile.limits.frames {
@@ -101,7 +143,8 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
                     E2BIG,
                     "the call stack of {} frames is too deep !",
                     entry.1
-                ));
+                )
+                .at(slot));
             }
         }
     }
@@ -109,8 +152,9 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
 }
 
 /// Whom each subprogram calls, directly or as a callback that runs at once.
-fn callees(env: &Env<'_>) -> Vec<Vec<usize>> {
-    let mut callees = alloc::vec![Vec::new(); env.program.subprograms.len()];
+fn callees(env: &Env<'_>) -> Vec<Vec<Call>> {
+    let count = env.program.subprograms.len();
+    let mut callees: Vec<Vec<Call>> = (0..count).map(|_| Vec::new()).collect();
     for slot in 0..env.program.len() {
         let Some(callee) = env.program.callee(slot) else {
             continue;
@@ -120,28 +164,28 @@ fn callees(env: &Env<'_>) -> Vec<Vec<usize>> {
         if !direct && env.program.subprograms[callee].async_callback {
             continue;
         }
-        let list: &mut Vec<usize> = &mut callees[env.program.containing(slot) as usize];
-        if !list.contains(&callee) {
-            list.push(callee);
+        let list = &mut callees[env.program.containing(slot) as usize];
+        if !list.iter().any(|call| call.callee == callee) {
+            list.push(Call { callee, slot });
         }
     }
     callees
 }
 
 /// Callers before callees.
-fn topological_order(env: &Env<'_>, callees: &[Vec<usize>]) -> Check<Vec<usize>> {
+fn topological_order(env: &Env<'_>, callees: &[Vec<Call>]) -> Check<Vec<usize>> {
     let n = callees.len();
     let mut waiting = alloc::vec![0usize; n];
     for list in callees {
-        for &callee in list {
-            waiting[callee] += 1;
+        for call in list {
+            waiting[call.callee] += 1;
         }
     }
     let mut order: Vec<usize> = (0..n).filter(|&i| waiting[i] == 0).collect();
     let mut next = 0;
     while let Some(&caller) = order.get(next) {
         next += 1;
-        for &callee in &callees[caller] {
+        for &Call { callee, .. } in &callees[caller] {
             waiting[callee] -= 1;
             if waiting[callee] == 0 {
                 order.push(callee);
@@ -149,13 +193,24 @@ fn topological_order(env: &Env<'_>, callees: &[Vec<usize>]) -> Check<Vec<usize>>
         }
     }
     if order.len() < n {
-        return Err(reject!(
+        // What still waits is on a circle, or called from one.
+        let call = callees
+            .iter()
+            .zip(&waiting)
+            .filter(|(_, waits)| **waits > 0)
+            .flat_map(|(list, _)| list)
+            .find(|call| waiting[call.callee] > 0);
+        let reject = reject!(
             Stack,
             E2BIG,
             "the call stack of {} frames is too deep !",
             env.request.profile.limits.frames
         )
-        .because("functions call each other in a circle"));
+        .because("functions call each other in a circle");
+        return Err(match call {
+            Some(call) => reject.at(call.slot),
+            None => reject,
+        });
     }
     Ok(order)
 }

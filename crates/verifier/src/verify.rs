@@ -29,7 +29,7 @@ pub fn verify(request: &Request<'_>) -> Outcome {
                 alloc::format!("{}\n", body.linux)
             };
             return Outcome {
-                result: Err(Box::new(report::of_program(body))),
+                result: Err(Box::new(report::of_program(request, body))),
                 stats: VerifierStats::default(),
                 log,
             };

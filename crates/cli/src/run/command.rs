@@ -7,6 +7,7 @@ use panal_kernel::hooks::{Command, ExitStatus, StartError};
 
 use panal_kernel::PanalKernel;
 use panal_uapi::kernel::Fd;
+use serde_json::json;
 
 use super::{Running, packets};
 use crate::{error::Problem, load, output};
@@ -70,24 +71,35 @@ fn supervise(_: &PanalKernel, _: &mut Running<'_>, _: &Command) -> Result<ExitSt
     Err(StartError::Unsupported)
 }
 
-/// What is to be said of how the command ended: an error if a signal killed it.
-pub fn ended(name: &str, status: ExitStatus) -> Result<(), Problem> {
+/// How a command ended, where it did not end well.
+pub fn failure(name: &str, status: ExitStatus) -> Option<serde_json::Value> {
+    let told = match status {
+        ExitStatus::Code(0) => return None,
+        ExitStatus::Code(code) => json!({"name": name, "exit_code": code}),
+        ExitStatus::Signal(signal) => json!({"name": name, "signal": signal}),
+    };
+    Some(json!({ "command": told }))
+}
+
+/// Says how the command ended, and gives its exit code: 128 and the signal's number if one killed it,
+/// as shells and timeout(1) do.
+pub fn ended(name: &str, status: ExitStatus) -> u8 {
+    let code = match status {
+        ExitStatus::Code(code) => code as u8,
+        ExitStatus::Signal(signal) => 128u8.wrapping_add(signal as u8),
+    };
     match status {
-        ExitStatus::Code(0) => Ok(()),
-        ExitStatus::Code(code) => {
-            output::note(&format_args!("{name} exited with code {code}"));
-            Ok(())
-        }
+        ExitStatus::Code(0) => {}
+        ExitStatus::Code(code) => output::note(&format_args!("{name} exited with code {code}")),
         ExitStatus::Signal(signal) => {
             let known = usize::try_from(signal - 1)
                 .ok()
                 .and_then(|at| SIGNALS.get(at));
             let named = known.map_or_else(String::new, |known| format!(" (SIG{known})"));
-            Err(Problem::Asked(format!(
-                "{name} was killed by signal {signal}{named}"
-            )))
+            output::error(&format_args!("{name} was killed by signal {signal}{named}"));
         }
     }
+    code
 }
 
 /// Names of the signals from 1 on (signal(7), x86 and ARM).

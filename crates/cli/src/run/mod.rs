@@ -113,11 +113,13 @@ fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
         }
         (None, command) => Some(command::run(&kernel, &mut running, command)?),
     };
-    running.finish(arguments.json)?;
-    if let (Some(status), Some(name)) = (status, arguments.command.first()) {
-        command::ended(&name.to_string_lossy(), status)?;
-    }
-    Ok(DONE)
+    let name = arguments.command.first();
+    let ended = name.map(|name| name.to_string_lossy()).zip(status);
+    let failure = ended
+        .as_ref()
+        .and_then(|(name, status)| command::failure(name, *status));
+    running.finish(arguments.json, failure.as_ref())?;
+    Ok(ended.map_or(DONE, |(name, status)| command::ended(&name, status)))
 }
 
 fn is_struct_ops(plan: &ProgramPlan) -> bool {
@@ -234,14 +236,17 @@ impl<'k> Running<'k> {
         Ok(())
     }
 
-    /// Prints what is left: last records, and the maps that ask for it.
-    fn finish(mut self, json: bool) -> Result<(), Problem> {
+    /// Prints what is left: last records, the maps that ask for it, and how the command failed.
+    fn finish(mut self, json: bool, failure: Option<&serde_json::Value>) -> Result<(), Problem> {
         self.drain();
         if let Some(problem) = self.problem {
             return Err(problem);
         }
         summary::print(&self.loaded, json, &mut self.out)?;
         self.print_stops(json)?;
+        if let (true, Some(failure)) = (json, failure) {
+            output::json_line(&mut self.out, failure)?;
+        }
         output::finish(self.out)?;
         self.feeds.finish()
     }

@@ -21,10 +21,11 @@ impl Run {
         self.stdout.lines().map(parse).collect()
     }
 
-    /// The one line of standard error; the exit code must be 2.
+    /// What is said on the one line of standard error, or as JSON on standard output; the exit code
+    /// must be 2.
     #[track_caller]
     #[allow(dead_code)]
-    pub fn problem(&self) -> &str {
+    pub fn problem(&self) -> String {
         assert_eq!(
             self.code,
             Some(2),
@@ -32,11 +33,19 @@ impl Run {
             self.stdout,
             self.stderr
         );
+        let last = self.stdout.lines().last().unwrap_or_default();
+        if let Ok(json) = serde_json::from_str::<serde_json::Value>(last)
+            && let Some(message) = json["error"]["message"].as_str()
+        {
+            assert!(json["error"]["class"].is_string(), "{last}");
+            return message.to_owned();
+        }
         assert_eq!(self.stderr.lines().count(), 1, "one line: {}", self.stderr);
         self.stderr
             .trim_end()
             .strip_prefix("error: ")
             .expect("begins with `error: `")
+            .to_owned()
     }
 }
 

@@ -88,11 +88,11 @@ fn prepare(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Prepared, LoadError>
         )
     })?;
     let most = kernel.shared.config.profile.limits.instructions as usize;
-    if spec.code.is_empty() || spec.code.len() > most {
-        return Err(failed(
-            Errno::E2BIG,
-            format!("{} instructions: 1 to {most} are allowed", spec.code.len()),
-        ));
+    if spec.code.is_empty() {
+        return Err(failed(Errno::E2BIG, "no instructions"));
+    }
+    if spec.code.len() > most {
+        return Err(LoadError::too_long(spec.code.len(), most));
     }
     if spec.prog_type == ProgType::Unspec {
         return Err(failed(Errno::EINVAL, "no program type"));

@@ -123,6 +123,8 @@ impl Kernel for PanalKernel {
         }
         require(self, COMMAND, Capabilities::BPF, "loading types")?;
         let btf = Btf::parse(bytes).map_err(|e| fail(COMMAND, Errno::EINVAL, e.to_string()))?;
+        btf.check_nesting()
+            .map_err(|e| fail(COMMAND, Errno::E2BIG, e.to_string()))?;
         let object = self.shared.btfs.publish(|id| BtfObject {
             id,
             btf: Arc::new(btf),

@@ -434,7 +434,9 @@ fn too_large(
 /// Bytes from a pointer to the end of its memory, where that is known.
 fn room(env: &Env<'_>, st: &State, pointer: Reg) -> Option<i64> {
     let memory = st.reg(pointer);
-    let off = i64::from(memory.off).wrapping_add(memory.num.as_const()? as i64);
+    // Where it begins first: nowhere is there more room.
+    let least = Some(memory.num.smin).filter(|least| *least > i64::MIN / 2)?;
+    let off = i64::from(memory.off).wrapping_add(least);
     let room = match memory.kind {
         RegKind::Stack { .. } => off.wrapping_neg(),
         RegKind::MapValue { map, .. } => i64::from(env.map(map).desc.value_size) - off,

@@ -9,7 +9,7 @@ use alloc::{
 };
 
 use panal_isa::AluOp;
-use panal_uapi::report::{Bound, Class, Quantity};
+use panal_uapi::report::{Bound, Class, Quantity, Range};
 
 use super::origin::{Cause, Memory};
 use crate::{
@@ -159,6 +159,27 @@ fn by_cause(case: &Case<'_>) -> Option<String> {
                     "write the variable as a whole, or bound it after it was written".to_string(),
                 );
             }
+            Cause::CallbackArgument => {
+                return Some(
+                    "compare it with the number of elements in the callback, before it is used"
+                        .to_string(),
+                );
+            }
+            Cause::Remainder(divisor) => {
+                return Some(format!(
+                    "bound the result by what the verifier sees: `barrier_var(i); if (i >= {divisor}) \
+                     return 0;` (without barrier_var() the compiler drops the comparison, which it \
+                     knows to hold), or use a power of two, which becomes a mask"
+                ));
+            }
+            Cause::Lost(AluOp::Mod) => {
+                return Some(
+                    "the verifier knows no bound of a remainder: compare the result with the \
+                     divisor (after `barrier_var(result)`, or the compiler drops the comparison), or \
+                     use a power of two, which becomes a mask"
+                        .to_string(),
+                );
+            }
             Cause::Lost(op) => {
                 return Some(format!(
                     "the bound must hold after the {}: check what comes of it, or bound what goes \
@@ -170,6 +191,19 @@ fn by_cause(case: &Case<'_>) -> Option<String> {
                 return Some(
                     "compare the whole number: without a cast to a 32-bit type".to_string(),
                 );
+            }
+            Cause::CheckedAbove
+                if let Some(Bound {
+                    quantity: Quantity::Size,
+                    known,
+                    needed,
+                }) = &body.bound =>
+            {
+                let limit = size_limit(known, needed);
+                return Some(match known.min < 0 {
+                    true => limit,
+                    false => format!("make the size unsigned, and {limit}"),
+                });
             }
             Cause::CheckedAbove => {
                 return Some(
@@ -209,9 +243,6 @@ fn by_cause(case: &Case<'_>) -> Option<String> {
                 bound.needed.min
             ))
         }),
-        Quantity::Size if bound.known.max <= bound.needed.max && bound.known.min >= 0 => {
-            Some("leave when the size is 0 before the call".to_string())
-        }
         Quantity::Size | Quantity::Offset | Quantity::Value => Some(limit(Some(bound))),
     }
 }
@@ -248,6 +279,9 @@ fn limit(bound: Option<&Bound>) -> String {
             ),
         };
     }
+    if *quantity == Quantity::Size {
+        return size_limit(known, needed);
+    }
     if known.min == known.max {
         return format!(
             "the offset must be {} to {}: mind the sizes of the types involved",
@@ -261,18 +295,59 @@ fn limit(bound: Option<&Bound>) -> String {
         true => " as an unsigned number",
         false => "",
     };
-    match quantity {
-        Quantity::Size => format!(
-            "compare {what}{unsigned} with {} before it is used, or mask it",
-            needed.max
-        ),
-        _ if needed.min < 0 => format!(
-            "compare {what}{unsigned} with the number of elements before it is used, or mask it"
-        ),
-        _ => format!(
-            "compare {what}{unsigned} with the number of elements before it is used, or mask it; the offset may be {} to {}",
+    let compare = format!(
+        "compare {what}{unsigned} with the number of elements before it is used, or mask it"
+    );
+    match needed.min < 0 {
+        true => compare,
+        false => format!(
+            "{compare}; the offset may be {} to {}",
             needed.min, needed.max
         ),
+    }
+}
+
+/// What makes the bound of a size hold: many calls do not take 0.
+fn size_limit(known: &Range, needed: &Range) -> String {
+    let (zero, most) = (needed.min > 0, needed.max);
+    if known.min == known.max {
+        return match known.min {
+            0 if zero => "pass a size of at least 1".to_string(),
+            _ => format!(
+                "pass a size of {} to {most}, or a larger buffer",
+                needed.min
+            ),
+        };
+    }
+    let (negative, large) = (known.min < 0, known.max > most);
+    match (zero && known.min <= 0, large) {
+        (true, true) => format!(
+            "leave when the size is 0 or greater than {most}{}, before the call: \
+             `if (size == 0 || size > {most}) return 0;`",
+            if negative {
+                ", as an unsigned number"
+            } else {
+                ""
+            }
+        ),
+        (true, false) if negative => {
+            "leave when the size is 0 or negative, before the call: `if (size <= 0) return 0;`"
+                .to_string()
+        }
+        (true, false) => {
+            "leave when the size is 0, before the call: `if (size == 0) return 0;`".to_string()
+        }
+        (false, true) => format!(
+            "compare the size{} with {most} before it is used, or mask it",
+            if negative {
+                " as an unsigned number"
+            } else {
+                ""
+            }
+        ),
+        (false, false) => {
+            "make the size unsigned, or leave when it is negative, before it is used".to_string()
+        }
     }
 }
 
@@ -303,8 +378,8 @@ fn release_of(call: &str) -> String {
     const PAIRS: &[(&str, &str)] = &[
         (
             "bpf_ringbuf_reserve_dynptr",
-            "bpf_ringbuf_submit_dynptr() or bpf_ringbuf_discard_dynptr(), also when the \
-             reservation failed",
+            "bpf_ringbuf_submit_dynptr() or, also where the reservation failed, \
+             bpf_ringbuf_discard_dynptr()",
         ),
         (
             "bpf_ringbuf_reserve",
@@ -561,9 +636,20 @@ const WORDS: &[Words] = &[
     ),
     words(
         &["combined stack size"],
-        "the functions that call each other need more than 512 bytes of stack together",
+        "",
         "move large variables into a map (a per-CPU array with one element is usual), or call \
          fewer functions within each other",
+    ),
+    words(
+        &["stack size of subprog"],
+        "the function needs more than 512 bytes of stack",
+        "move large variables into a map (a per-CPU array with one element is usual)",
+    ),
+    words(
+        &["call stack of previous frames is"],
+        "a function that makes tail calls is called with too much on the stack",
+        "at most 256 bytes may be in use where a function with bpf_tail_call() is called: move \
+         large variables into a map, or make the tail call in the main program",
     ),
     words(
         &["call stack of"],

@@ -19,6 +19,7 @@ use super::{
     state_text,
 };
 use crate::{
+    Request,
     env::Env,
     error::{Body, Reject},
     state::{RegKind, RegState},
@@ -37,7 +38,7 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
     // The second walk has states of its own: these are not asked any more.
     env.search.restart(0);
     env.facts = crate::facts::Facts::default();
-    let path = (processed > 0)
+    let path = (processed > 0 && body.at.is_none())
         .then(|| record::record(env.request, env.slot, processed))
         .flatten();
     let mut rejection = Rejection {
@@ -60,7 +61,10 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
             rejection.notes = branches(env, path);
             rejection.path = steps(env, path);
         }
-        None => rejection.place = named_slot(env, &body).map(|slot| place(env, slot)),
+        None => {
+            let slot = body.at.or_else(|| named_slot(env, &body));
+            rejection.place = slot.map(|slot| place(env, slot));
+        }
     }
     let advice = advice::find(&case);
     rejection.message = advice.message;
@@ -69,9 +73,17 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
 }
 
 /// The same for what is refused before the program could be decoded.
-pub fn of_program(body: Body) -> Rejection {
+pub fn of_program(request: &Request<'_>, body: Body) -> Rejection {
     let advice = advice::find(&Case::new(&body));
+    let instruction = |slot: usize| Instruction::decode(request.code, slot).ok();
+    let place = body.at.map(|slot| Place {
+        slot: slot as u32,
+        instruction: instruction(slot)
+            .map_or_else(String::new, |i| i.text(Some(slot), Style::LLVM).to_string()),
+        source: source(request, slot),
+    });
     Rejection {
+        place,
         message: advice.message,
         help: advice.help,
         ..Rejection::new(body.class, body.errno, body.linux)
@@ -94,7 +106,7 @@ pub fn place(env: &Env<'_>, slot: usize) -> Place {
     Place {
         slot: slot as u32,
         instruction: instruction_text(env, slot),
-        source: source(env, slot),
+        source: source(env.request, slot),
     }
 }
 
@@ -115,8 +127,8 @@ fn instruction_text(env: &Env<'_>, slot: usize) -> String {
     instruction.map_or_else(String::new, |i| i.text(Some(slot), style).to_string())
 }
 
-fn source(env: &Env<'_>, slot: usize) -> Option<Source> {
-    let types = env.request.types?;
+fn source(request: &Request<'_>, slot: usize) -> Option<Source> {
+    let types = request.types?;
     let after = types.lines.partition_point(|l| l.slot as usize <= slot);
     let line = types.lines.get(after.checked_sub(1)?)?;
     Some(Source {
@@ -229,6 +241,7 @@ fn begin(
             step: Some(step),
             cause: Cause::Acquired,
             value: RegState::NOT_INIT,
+            low: false,
         });
     }
     match body.class {
@@ -264,6 +277,7 @@ fn most_decided(env: &Env<'_>, path: &Recorded) -> Option<Origin> {
         step: Some(step),
         cause: Cause::Decided(rounds),
         value: RegState::NOT_INIT,
+        low: false,
     })
 }
 
@@ -353,11 +367,21 @@ fn origin_text(
 ) -> Option<String> {
     let call = call.unwrap_or_else(|| "this call".to_string());
     let num = &origin.value.num;
+    // Functions return an `int`, whatever the register's upper half.
+    let int = body.class == Class::ReturnValue
+        && num.smin > i64::from(i32::MAX)
+        && num.smax <= i64::from(u32::MAX);
+    let low = (origin.low && num.s32_min < 0) || int;
     let (min, max) = match num.smin < 0 {
+        _ if low => (i128::from(num.s32_min), i128::from(num.s32_max)),
         true => (i128::from(num.smin), i128::from(num.smax)),
         false => (i128::from(num.umin), i128::from(num.umax)),
     };
     let between = match origin.value.is_scalar() {
+        true if origin.low && num.s32_min == i32::MIN && num.s32_max == i32::MAX => {
+            "may be negative or large".to_string()
+        }
+        true if low && min != max => format!("may be {min} to {max} as a signed number"),
         true if num.smin == i64::MIN && num.smax == i64::MAX => "may be anything".to_string(),
         true if min == max => format!("is {min}"),
         true => format!("may be {min} to {max}"),
@@ -377,6 +401,14 @@ fn origin_text(
             "the function is verified for every argument of its types: pointers may be NULL"
                 .to_string()
         }
+        Cause::CallbackArgument => format!(
+            "{call} hands this number to the callback: the verifier takes it for any number, \
+             however often the callback is called"
+        ),
+        Cause::Remainder(divisor) => format!(
+            "the compiler computes the remainder (`% {divisor}`) by a multiplication, and the \
+             verifier does not see that it is less than {divisor}: for it the value {between}"
+        ),
         Cause::Argument if number => format!("an argument here: it {between}"),
         Cause::Argument => return None,
         Cause::Loaded(memory) => {
@@ -415,7 +447,8 @@ fn origin_text(
         }
         Cause::Checked if body.class == Class::PacketBounds => match origin.value.kind {
             RegKind::Packet { range } | RegKind::PacketMeta { range } => {
-                format!("this comparison proves only {range} bytes")
+                let plural = if range == 1 { "" } else { "s" };
+                format!("this comparison proves only {range} byte{plural}")
             }
             _ => "this comparison proves too little".to_string(),
         },
@@ -492,7 +525,7 @@ fn branches(env: &Env<'_>, path: &Recorded) -> Vec<Note> {
             true => "holds",
             false => "does not hold",
         };
-        let text = match source(env, next) {
+        let text = match source(env.request, next) {
             Some(s) => format!("the path goes on at line {}", s.line),
             None => format!("this condition {holds}: the path goes on at instruction {next}"),
         };

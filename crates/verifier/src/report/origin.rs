@@ -38,8 +38,12 @@ pub enum Cause {
     Returned,
     /// A constant.
     Constant,
+    /// The index or other number that a helper gives to a callback.
+    CallbackArgument,
     /// Arithmetic on bounded numbers gave one without bounds.
     Lost(AluOp),
+    /// A remainder by this number, which the compiler computes by multiplication.
+    Remainder(u32),
     /// Only the lower 32 bits were kept, or the sign was extended.
     Cut,
     /// A comparison or a mask gives a bound that is too wide.
@@ -102,6 +106,8 @@ pub struct Origin {
     pub cause: Cause,
     /// The value that came of it.
     pub value: RegState,
+    /// Only its lower 32 bits count, as a signed number.
+    pub low: bool,
 }
 
 /// Walks back from the failing instruction.
@@ -118,6 +124,8 @@ pub fn trace(env: &Env<'_>, path: &Recorded, register: Reg, goal: Goal) -> Optio
         value,
         goal,
         partial: false,
+        low: false,
+        extends: false,
     };
     for index in (0..path.steps.len()).rev() {
         let step = &path.steps[index];
@@ -127,6 +135,7 @@ pub fn trace(env: &Env<'_>, path: &Recorded, register: Reg, goal: Goal) -> Optio
                 step: Some(index),
                 cause,
                 value,
+                low: walk.low,
             });
         }
     }
@@ -140,6 +149,7 @@ pub fn trace(env: &Env<'_>, path: &Recorded, register: Reg, goal: Goal) -> Optio
         step: None,
         cause,
         value,
+        low: walk.low,
     })
 }
 
@@ -152,6 +162,11 @@ struct Walk<'e, 'r> {
     goal: Goal,
     /// The place is a stack slot that is read as a whole, but does not hold one value.
     partial: bool,
+    /// The lower 32 bits were extended by their sign later: only they count.
+    low: bool,
+    /// The shift to the left comes next that belongs to a shift to the right: together they extend
+    /// the lower 32 bits.
+    extends: bool,
 }
 
 impl Walk<'_, '_> {
@@ -218,6 +233,13 @@ impl Walk<'_, '_> {
         if half.is_some() {
             return half;
         }
+        if self.low && old.is_scalar() && matches!(self.goal, Goal::Large | Goal::Small) {
+            let bounded = match self.goal {
+                Goal::Small => new.num.s32_min > old.num.s32_min,
+                _ => new.num.s32_max < old.num.s32_max,
+            };
+            return (bounded && new.num.s32_min >= 0).then_some(Cause::Checked);
+        }
         match self.goal {
             Goal::Large => {
                 (new.num.umax < old.num.umax && tame(&new.num)).then_some(Cause::Checked)
@@ -239,7 +261,7 @@ impl Walk<'_, '_> {
         if !matches!(self.goal, Goal::Large | Goal::Small) || tame(new) {
             return None;
         }
-        let lower = new.u32_max < old.u32_max && new.umax > u64::from(u32::MAX);
+        let lower = new.u32_max < old.u32_max && new.umax > u64::from(u32::MAX) && !self.low;
         if lower && new.s32_min >= 0 {
             return Some(Cause::CheckedHalf);
         }
@@ -276,7 +298,10 @@ impl Walk<'_, '_> {
         }
         if inside && self.place.at < 16 {
             // A callback: what it gets is the helper's.
-            return Some(Cause::Argument);
+            return Some(match self.value.is_scalar() {
+                true => Cause::CallbackArgument,
+                false => Cause::Argument,
+            });
         }
         let change = step.change(self.place);
         if step.level == self.place.frame && self.place.at == 0 {
@@ -353,7 +378,10 @@ impl Walk<'_, '_> {
                 let source = self.reg(step.level, src);
                 let input = self.before(source, index);
                 if self.goal == Goal::Small && input.num.smin >= 0 {
-                    return Some(Cause::Cut);
+                    if input.num.s32_min >= 0 {
+                        return Some(Cause::Cut);
+                    }
+                    self.low = true;
                 }
                 (self.place, self.value) = (source, input);
                 None
@@ -415,6 +443,15 @@ impl Walk<'_, '_> {
             self.value = follow.1;
             return None;
         }
+        if let Some(found) = self.extension(op, src, left_place, &left, index) {
+            return found;
+        }
+        if op == AluOp::Sub
+            && self.goal == Goal::Large
+            && let Some(divisor) = right_place.and_then(|right| self.multiple(right, index))
+        {
+            return Some(Cause::Remainder(divisor));
+        }
         let (l, r) = (&left.num, &right.num);
         if self.is_bad(&output.num) {
             if !self.is_bad(l) && !self.is_bad(r) {
@@ -434,8 +471,92 @@ impl Walk<'_, '_> {
         None
     }
 
+    /// Two shifts by 32 extend the lower half: nothing is lost by them that these bits do not say.
+    fn extension(
+        &mut self,
+        op: AluOp,
+        src: Operand,
+        place: Place,
+        before: &RegState,
+        index: usize,
+    ) -> Option<Option<Cause>> {
+        if src != Operand::Imm(32) {
+            return None;
+        }
+        match op {
+            AluOp::Lsh if core::mem::take(&mut self.extends) => {
+                let cut = !self.low && tame(&before.num);
+                self.value = *before;
+                Some(cut.then_some(Cause::Cut))
+            }
+            AluOp::Arsh | AluOp::Rsh => {
+                let (_, earlier) = self.definition(place, index)?;
+                let Instruction::Alu {
+                    op: AluOp::Lsh,
+                    src: Operand::Imm(32),
+                    ..
+                } = earlier
+                else {
+                    return None;
+                };
+                self.extends = true;
+                self.low |= op == AluOp::Arsh;
+                self.value = *before;
+                Some(None)
+            }
+            _ => None,
+        }
+    }
+
+    /// The last instruction before a step that writes a register, with its step.
+    fn definition(&self, place: Place, index: usize) -> Option<(usize, Instruction)> {
+        self.path.steps[..index]
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, step)| step.level == place.frame)
+            .find_map(|(at, step)| {
+                let instruction = *self.env.program.get(step.slot as usize)?;
+                (written(&instruction) == Some(place.at)).then_some((at, instruction))
+            })
+    }
+
+    /// The number in `x - x / number * number`, where the division is a multiplication and a
+    /// shift.
+    fn multiple(&self, place: Place, index: usize) -> Option<u32> {
+        /// Instructions of the division.
+        const LENGTH: usize = 6;
+        let (mut at, instruction) = self.definition(place, index)?;
+        let Instruction::Alu {
+            op: AluOp::Mul,
+            src: Operand::Imm(number),
+            ..
+        } = instruction
+        else {
+            return None;
+        };
+        let mut shifted = false;
+        for _ in 0..LENGTH {
+            let (earlier, instruction) = self.definition(place, at)?;
+            at = earlier;
+            match instruction {
+                Instruction::Alu {
+                    op: AluOp::Rsh | AluOp::Arsh,
+                    ..
+                } => shifted = true,
+                Instruction::Alu { op: AluOp::Mul, .. } if shifted => {
+                    return u32::try_from(number).ok();
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
     fn is_bad(&self, num: &Scalar) -> bool {
         match self.goal {
+            Goal::Small if self.low => num.s32_min < 0,
+            Goal::Large if self.low => num.s32_min == i32::MIN || num.s32_max == i32::MAX,
             Goal::Small => num.smin < 0,
             _ => !tame(num),
         }

@@ -192,6 +192,11 @@ fn bad_return(num: &Scalar, (min, max): (i32, i32), place: &str) -> Reject {
     if num.smin == i64::MIN && num.smax == i64::MAX {
         text.push_str(" unknown scalar value");
     }
+    // Functions return an `int`, whatever the register's upper half.
+    let known = match num.smin > i64::from(i32::MAX) && num.smax <= i64::from(u32::MAX) {
+        true => (i64::from(num.s32_min), i64::from(num.s32_max)),
+        false => (num.smin, num.smax),
+    };
     reject!(
         ReturnValue,
         EINVAL,
@@ -200,11 +205,7 @@ fn bad_return(num: &Scalar, (min, max): (i32, i32), place: &str) -> Reject {
     .because(alloc::format!(
         "the return value may be outside of what is allowed here: {min} to {max}"
     ))
-    .bound(
-        panal_uapi::report::Quantity::Value,
-        (num.smin, num.smax),
-        (min, max),
-    )
+    .bound(panal_uapi::report::Quantity::Value, known, (min, max))
 }
 
 fn check_return_value(env: &mut Env<'_>, st: &mut State) -> Check {

@@ -78,11 +78,13 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     };
     drop(attached.links);
     attach::iterate(&mut running, &attached.iterators)?;
-    running.finish(arguments.json)?;
-    if let (Some(status), Some(name)) = (status, arguments.command.first()) {
-        command::ended(&name.to_string_lossy(), status)?;
-    }
-    Ok(DONE)
+    let name = arguments.command.first();
+    let ended = name.map(|name| name.to_string_lossy()).zip(status);
+    let failure = ended
+        .as_ref()
+        .and_then(|(name, status)| command::failure(name, *status));
+    running.finish(arguments.json, failure.as_ref())?;
+    Ok(ended.map_or(DONE, |(name, status)| command::ended(&name, status)))
 }
 
 impl Running<'_> {

@@ -40,13 +40,12 @@ impl Budget {
         self.steps.unwrap_or(u64::MAX)
     }
 
-    /// Gives a run this much from now on.
-    pub(crate) fn give(&self, run: &mut Run) {
-        run.budget = self.steps();
+    /// Limits a run's time. A run looks at the clock first when it has taken some thousand steps, and
+    /// may take the time from there: those that are over before never look.
+    pub(crate) fn limit_time(&self, run: &mut Run) {
         if let Some(time) = self.time {
-            let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             run.clock = monotonic;
-            run.deadline = monotonic().saturating_add(time);
+            run.time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         }
     }
 }

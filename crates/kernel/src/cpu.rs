@@ -15,7 +15,7 @@ use std::{
 use panal_btf::Btf;
 use panal_maps::{Block, Cage, OnCpu, OutOfCage, Storage, bytes};
 use panal_uapi::{Errno, MapType, kernel::TestRunResult};
-use panal_vm::{Run, Stop, Strict, Unobserved};
+use panal_vm::{Outcome, Ready, Run, Stop, Strict, Unobserved};
 
 use crate::{
     budget::Stopper,
@@ -173,6 +173,10 @@ pub struct Session<'k> {
     on_cpu: OnCpu<'k>,
     memory: MutexGuard<'k, Option<CpuMemory>>,
     clock: Option<u64>,
+    /// The state of the run under way, made once.
+    run: Run,
+    held: Held,
+    bits: BitSets,
 }
 
 impl<'k> Session<'k> {
@@ -197,11 +201,26 @@ impl<'k> Session<'k> {
             let made = CpuMemory::new(&shared.cpu_memories.cage).map_err(|_| Errno::ENOMEM)?;
             *memory = Some(made);
         }
+        let Some(CpuMemory { stack, .. }) = &*memory else {
+            unreachable!("it was made");
+        };
+        let cage = &shared.map_host.cage;
+        let (stack, bytes) = (stack.address(), stack.len() as u64);
+        // SAFETY: the cage is mapped as long as it lives; the stack is this CPU's, which the session
+        // holds.
+        let mut run = unsafe { Run::new(cage.base(), cage.size(), stack, bytes) };
+        run.cpu = on_cpu.index();
+        shared.config.budget.limit_time(&mut run);
+        // SAFETY: the kernel, which has the stopper, outlives the session.
+        unsafe { shared.cpu_memories.stoppers[run.cpu as usize].watch(&mut run) };
         Ok(Session {
             shared,
             on_cpu,
             memory,
             clock: None,
+            run,
+            held: Held::default(),
+            bits: BitSets::default(),
         })
     }
 
@@ -414,15 +433,23 @@ impl<'k> Session<'k> {
         };
         let begin = Instant::now();
         let mut done = 0;
-        self.start_each(program, &setting, repeat, |ran| {
+        let mut stopped = None;
+        let mut last = (0, 0);
+        self.start_each(program, &setting, repeat, |run| {
             done += 1;
-            result.steps = engine.counts_steps().then_some(ran.steps);
-            match ran.outcome {
-                Ok(value) => result.retval = value as u32,
-                Err(stop) => result.stopped = Some(stop.to_string()),
+            match run.outcome {
+                Ok(value) => last = (value, run.steps),
+                Err(stop) => {
+                    stopped = Some(*stop);
+                    last.1 = run.steps;
+                }
             }
-            ran.outcome.is_ok()
+            run.outcome.is_ok()
         });
+        let (value, steps) = last;
+        result.retval = value as u32;
+        result.steps = engine.counts_steps().then_some(steps);
+        result.stopped = stopped.map(|stop| stop.to_string());
         if caller.is_some() {
             self.clear();
         }
@@ -439,7 +466,7 @@ impl<'k> Session<'k> {
     fn start(&mut self, program: &Program, setting: &Setting<'_>) -> Ran {
         let mut last = None;
         self.start_each(program, setting, 1, |ran| {
-            last = Some(*ran);
+            last = Some(ran.ran());
             false
         });
         match last {
@@ -456,39 +483,26 @@ impl<'k> Session<'k> {
         program: &Program,
         setting: &Setting<'_>,
         times: u32,
-        mut each: impl FnMut(&Ran) -> bool,
+        mut each: impl FnMut(Done<'_>) -> bool,
     ) {
         let shared = self.shared;
-        let cpu = self.on_cpu.index();
-        let clock = self.clock;
-        let memory = self.memory();
         let Some(executable) = &program.executable else {
-            let outcome = Err(Stop::Helper("the program was only verified"));
-            each(&Ran {
+            let outcome = Err(&Stop::Helper("the program was only verified"));
+            each(Done {
                 outcome,
                 retval: setting.retval,
                 steps: 0,
             });
             return;
         };
-        let cage = &shared.map_host.cage;
-        // SAFETY: the cage is mapped as long as it lives; the stack is this CPU's, which this
-        // session holds.
-        let mut run = unsafe {
-            Run::new(
-                cage.base(),
-                cage.size(),
-                memory.stack.address(),
-                memory.stack.len() as u64,
-            )
+        let Some(memory) = &mut *self.memory else {
+            unreachable!("a session has its memory from the start");
         };
-        // SAFETY: the kernel, which has the stopper, outlives the session.
-        unsafe { shared.cpu_memories.stoppers[cpu as usize].watch(&mut run) };
-        run.cpu = cpu;
         let context = match setting.packet {
             PacketUse::Context => memory.packet.context(),
             PacketUse::None | PacketUse::Beside => memory.context.address(),
         };
+        let run = &mut self.run;
         let mut host = Host {
             kernel: shared,
             program,
@@ -501,47 +515,169 @@ impl<'k> Session<'k> {
             retval: setting.retval,
             packet: (setting.packet != PacketUse::None).then_some(&mut memory.packet),
             paths: &memory.paths,
-            clock,
+            clock: self.clock,
             // A callback's own key may stand in the first.
             index_word: memory.words.address() + 8,
-            held: Held::default(),
-            bits: BitSets::default(),
+            held: &mut self.held,
+            bits: &mut self.bits,
         };
-        run.host = (&raw mut host).cast::<c_void>();
-        for _ in 0..times {
-            run.again();
-            shared.config.budget.give(&mut run);
-            host.running = program.id;
-            host.retval = setting.retval;
-            host.bits.clear();
-            let outcome = if let Some((function, args)) = setting.callback {
-                executable.run_function(&mut run, function, args)
-            } else if shared.config.checked {
-                let region = |block: &Block, len: usize| (block.address(), len as u64);
-                let live = Live {
-                    host: &raw const host,
-                    context: match setting.packet {
-                        PacketUse::Context => (context, program_types::CONTEXT_SIZE as u64),
-                        PacketUse::None | PacketUse::Beside => region(&memory.context, CONTEXT),
-                    },
-                    objects: region(&memory.objects, memory.objects_used),
-                    words: region(&memory.words, WORDS),
-                };
-                let args = [context, 0, 0, 0, 0];
-                executable.run_with(&mut run, args, &mut Strict(live), &mut Unobserved)
-            } else {
-                shared.config.engine.run(executable, &mut run, context)
+        let host = &raw mut host;
+        run.host = host.cast::<c_void>();
+        let rounds = Rounds {
+            program,
+            retval: setting.retval,
+            steps: shared.config.budget.steps(),
+            times,
+            host,
+        };
+        let compiled = shared.config.engine.is_compiled();
+        if compiled
+            && setting.callback.is_none()
+            && !shared.config.checked
+            && let Some(ready) = executable.ready(run, rounds.steps)
+        {
+            rounds.go(Code { ready, context }, each);
+        } else {
+            let region = |block: &Block, len: usize| (block.address(), len as u64);
+            let context_at = match setting.packet {
+                PacketUse::Context => (context, program_types::CONTEXT_SIZE as u64),
+                PacketUse::None | PacketUse::Beside => region(&memory.context, CONTEXT),
             };
-            host.held.release_all(&shared.map_host.rings);
-            if let Err(why) = outcome {
-                program.counters.stop(why);
-            }
-            let ran = Ran {
+            let objects = region(&memory.objects, memory.objects_used);
+            let words = region(&memory.words, WORDS);
+            let mut go = |run: &mut Run| {
+                let args = [context, 0, 0, 0, 0];
+                if let Some((function, args)) = setting.callback {
+                    executable.run_function(run, function, args)
+                } else if shared.config.checked {
+                    let live = Live {
+                        host,
+                        context: context_at,
+                        objects,
+                        words,
+                    };
+                    executable.run_with(run, args, &mut Strict(live), &mut Unobserved)
+                } else if compiled {
+                    executable.run_compiled(run, context)
+                } else {
+                    executable.run(run, context)
+                }
+            };
+            let steps = rounds.steps;
+            let each: &mut dyn FnMut(Done<'_>) -> bool = &mut each;
+            let engine = &mut go;
+            rounds.go(Interpreted { engine, run, steps }, each);
+        }
+        self.run.host = std::ptr::null_mut();
+    }
+}
+
+/// What runs a program, again and again.
+trait Lane {
+    /// Once; `None` when it was stopped, and why.
+    fn run(&mut self, why: &mut Option<Stop>) -> Option<u64>;
+    /// Steps that the last run left.
+    fn left(&self) -> u64;
+}
+
+/// Machine code.
+struct Code<'r> {
+    ready: Ready<'r>,
+    context: u64,
+}
+
+impl Lane for Code<'_> {
+    #[inline(always)]
+    fn run(&mut self, why: &mut Option<Stop>) -> Option<u64> {
+        self.ready.run(self.context, why)
+    }
+
+    #[inline(always)]
+    fn left(&self) -> u64 {
+        self.ready.left()
+    }
+}
+
+/// Every other way.
+struct Interpreted<'r> {
+    engine: &'r mut dyn FnMut(&mut Run) -> Outcome,
+    run: &'r mut Run,
+    steps: u64,
+}
+
+impl Lane for Interpreted<'_> {
+    fn run(&mut self, why: &mut Option<Stop>) -> Option<u64> {
+        self.run.again();
+        self.run.budget = self.steps;
+        let outcome = (self.engine)(self.run);
+        *why = outcome.err();
+        outcome.ok()
+    }
+
+    fn left(&self) -> u64 {
+        self.run.budget
+    }
+}
+
+/// What one of several runs gave.
+struct Done<'a> {
+    /// What it returned, or why it was stopped.
+    outcome: Result<u64, &'a Stop>,
+    retval: i32,
+    steps: u64,
+}
+
+impl Done<'_> {
+    fn ran(&self) -> Ran {
+        Ran {
+            outcome: self.outcome.map_err(|stop| *stop),
+            retval: self.retval,
+            steps: self.steps,
+        }
+    }
+}
+
+/// Runs of a program with the same surroundings.
+struct Rounds<'a, 'h> {
+    program: &'a Program,
+    retval: i32,
+    /// Steps that each run may take.
+    steps: u64,
+    times: u32,
+    /// What helpers reach; nobody else has it between runs.
+    host: *mut Host<'h>,
+}
+
+impl Rounds<'_, '_> {
+    /// Runs until there were enough. What one hands to the next stays in registers: an [`Outcome`]
+    /// would cost as much as all the rest.
+    #[inline(always)]
+    fn go(self, mut lane: impl Lane, mut each: impl FnMut(Done<'_>) -> bool) {
+        let mut why = None;
+        for _ in 0..self.times {
+            // SAFETY: it outlives the rounds, and no run is under way.
+            let host = unsafe { &mut *self.host };
+            host.running = self.program.id;
+            host.retval = self.retval;
+            host.bits.clear();
+            let value = lane.run(&mut why);
+            // SAFETY: as above.
+            let host = unsafe { &mut *self.host };
+            host.held.release_all(&host.kernel.map_host.rings);
+            let outcome = match (value, &why) {
+                (Some(value), _) => Ok(value),
+                (None, Some(stop)) => {
+                    self.program.counters.stop(*stop);
+                    Err(stop)
+                }
+                (None, None) => unreachable!("what was stopped says why"),
+            };
+            let done = Done {
                 outcome,
                 retval: host.retval,
-                steps: shared.config.budget.steps() - run.budget,
+                steps: self.steps - lane.left(),
             };
-            if !each(&ran) {
+            if !each(done) {
                 break;
             }
         }

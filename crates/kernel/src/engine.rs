@@ -1,7 +1,7 @@
 //! What runs programs: the interpreter, or machine code where this machine has it.
 
 use panal_maps::Cage;
-use panal_vm::{CageShape, Executable, JitOptions, Outcome, Run};
+use panal_vm::{CageShape, Executable, JitOptions};
 
 use crate::kernel::Config;
 
@@ -48,12 +48,9 @@ impl Engine {
         }
     }
 
-    /// Runs a program with its context.
-    pub(crate) fn run(self, executable: &Executable, run: &mut Run, context: u64) -> Outcome {
-        match self {
-            Engine::Interpreter => executable.run(run, context),
-            Engine::MachineCode | Engine::Optimised => executable.run_compiled(run, context),
-        }
+    /// Whether it is machine code that runs, where a program has it.
+    pub(crate) fn is_compiled(self) -> bool {
+        self != Engine::Interpreter
     }
 
     /// What runs this program, by the name that users have for it.

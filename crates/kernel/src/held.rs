@@ -22,6 +22,8 @@ const NEAR: usize = 4;
 /// All that a run holds, in the order in which it was taken.
 #[derive(Default)]
 pub(crate) struct Held {
+    /// How many things there are.
+    count: usize,
     near: [Option<Resource>; NEAR],
     far: Vec<Resource>,
 }
@@ -30,6 +32,7 @@ impl Held {
     /// Notes what the program took.
     #[inline]
     pub fn take(&mut self, resource: Resource) {
+        self.count += 1;
         match self.near.iter_mut().find(|place| place.is_none()) {
             Some(place) => *place = Some(resource),
             None => self.far.push(resource),
@@ -41,15 +44,26 @@ impl Held {
     pub fn give(&mut self, resource: Resource) -> bool {
         if let Some(place) = self.near.iter_mut().find(|place| **place == Some(resource)) {
             *place = None;
+            self.count -= 1;
             return true;
         }
         let found = self.far.iter().position(|held| *held == resource);
-        found.map(|at| self.far.swap_remove(at)).is_some()
+        let gone = found.map(|at| self.far.swap_remove(at)).is_some();
+        self.count -= usize::from(gone);
+        gone
     }
 
     /// Gives everything back: records are discarded, locks freed.
     #[inline]
     pub fn release_all(&mut self, rings: &RingDirectory) {
+        if self.count > 0 {
+            self.release_each(rings);
+        }
+    }
+
+    #[cold]
+    fn release_each(&mut self, rings: &RingDirectory) {
+        self.count = 0;
         for place in &mut self.near {
             if let Some(resource) = place.take() {
                 release(resource, rings);
@@ -91,6 +105,6 @@ mod tests {
         }
         assert!(!held.give(Resource::Record(77)));
         let left = held.near.iter().flatten().count() + held.far.len();
-        assert_eq!(left, 7);
+        assert_eq!((left, held.count), (7, 7));
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Host<'a> {
     /// Address of a word of the cage that belongs to the run.
     pub index_word: u64,
     /// What the program has taken and must give back.
-    pub held: Held,
+    pub held: &'a mut Held,
     /// Copies of the bits that it goes through.
-    pub bits: BitSets,
+    pub bits: &'a mut BitSets,
 }

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use crate::{
     Caged, Guard, IndexedValues, Observer, Run, Stop, Unobserved,
     interpreter::{self, Entry},
-    jit::{self, JitError, Machine, Options, aarch64::Gates},
+    jit::{self, JitError, Machine, Options, aarch64::Gates, runtime::Main},
     op::Op,
 };
 
@@ -164,6 +164,20 @@ impl Executable {
         }
     }
 
+    /// Makes its machine code ready to run again and again, with so many steps each time; `None` where it has none for this run, and
+    /// [`Executable::run_compiled`] interprets it, or has not enough stack.
+    #[inline]
+    pub fn ready<'r>(&'r self, run: &'r mut Run, steps: u64) -> Option<Ready<'r>> {
+        let main = self.machine.as_ref()?.main(run)?;
+        Some(Ready {
+            executable: self,
+            main,
+            slice: steps.min(run.first_slice()),
+            rest: steps.saturating_sub(run.first_slice()),
+            run,
+        })
+    }
+
     /// Runs one of its functions by the value that the program handed to a helper: timers and
     /// other callbacks that outlive the run in which they were set.
     ///
@@ -205,6 +219,69 @@ impl Executable {
         let index = u32::try_from(value.checked_sub(1)?).ok()?;
         self.functions.get(index as usize).map(|_| index)
     }
+}
+
+/// Machine code and a run, made ready: each run of it costs little more than the code.
+pub struct Ready<'r> {
+    executable: &'r Executable,
+    main: Main,
+    run: &'r mut Run,
+    /// Steps of a run's first slice, and those after it.
+    slice: u64,
+    rest: u64,
+}
+
+impl Ready<'_> {
+    /// Runs it as if it were the first time; `None` when it was stopped, for the reason in `why`.
+    /// An [`Outcome`] is too large to be handed around so often.
+    #[inline]
+    pub fn run(&mut self, context: u64, why: &mut Option<Stop>) -> Option<u64> {
+        let run = &mut *self.run;
+        run.again();
+        if !run.begin_with(self.slice, self.rest) {
+            // Code that counts nothing does not ask either.
+            return ended(self.executable, run, Some(Stop::Asked { slot: None }), why);
+        }
+        // SAFETY: whoever made the run promised its cage and stack; the code was compiled from a
+        // proof, or confines itself to this run's cage, which `Machine::main` compared.
+        let value = unsafe { self.main.enter(run, context) };
+        match run.is_stopped() {
+            false => Some(value),
+            true => {
+                let stop = run.ended();
+                ended(self.executable, run, stop, why)
+            }
+        }
+    }
+
+    /// Steps that are left of those of the last run.
+    #[inline]
+    pub fn left(&self) -> u64 {
+        self.run.left()
+    }
+}
+
+/// The end of a run that was stopped: an exception's is in order.
+#[cold]
+#[inline(never)]
+fn ended(
+    executable: &Executable,
+    run: &mut Run,
+    stop: Option<Stop>,
+    why: &mut Option<Stop>,
+) -> Option<u64> {
+    *why = stop;
+    let Some(Stop::Thrown(cookie)) = stop else {
+        return None;
+    };
+    let machine = executable.machine.as_ref();
+    let (Some(function), Some(machine)) = (executable.exception, machine) else {
+        return Some(cookie);
+    };
+    run.end();
+    let outcome = enter_machine(machine, function, run, [cookie, 0, 0, 0, 0]);
+    *why = outcome.err();
+    outcome.ok()
 }
 
 /// Enters a function of compiled code that fits the run.

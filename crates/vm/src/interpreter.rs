@@ -324,7 +324,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                 (*run).fuel = (fuel / UNIT) as i64;
                 (*run).stack_top = frame - frame_size;
                 let result = $call;
-                if let Some(stop) = (*run).stop {
+                if let Some(stop) = (*run).ended() {
                     return Err(stop);
                 }
                 fuel = (*run).fuel.max(0) as u64 * UNIT;

@@ -16,7 +16,7 @@ mod op;
 mod opt;
 mod run;
 
-pub use executable::{Executable, Outcome};
+pub use executable::{Executable, Outcome, Ready};
 pub use jit::{
     CageShape, JitError, Options as JitOptions, PagesError,
     aarch64::{Gates as Aarch64Gates, RunLayout},

@@ -111,7 +111,16 @@ pub(crate) struct Engine {
 /// where it misses every cache: a slice stays below a millisecond, and a look below a percent of it.
 const SLICE: u64 = 8192;
 
+/// Steps before the first look where time is limited: what a run takes until then is not counted as
+/// its time, and most runs are over before.
+const FIRST_SLICE: u64 = 2048;
+
+/// The flag of a run that nobody asks for its end.
+static NOBODY: AtomicU32 = AtomicU32::new(0);
+
 /// One run of a program: made by the kernel for each event, handed to every helper.
+///
+/// What machine code uses most stands first, where its displacements are short.
 #[repr(C)]
 pub struct Run {
     /// Steps that may still be taken: operations of the lowered program, charged at every jump
@@ -124,32 +133,36 @@ pub struct Run {
     pub tail_calls: u32,
     /// The "CPU": index of the thread that runs, for per-CPU maps.
     pub cpu: u32,
+    /// Not 0 once `stop` is set: machine code looks here.
+    pub(crate) stopped: u32,
+    /// How deep callbacks are nested.
+    pub(crate) depth: u32,
+    /// Machine code: the stack pointer with which a stopped run is left.
+    pub(crate) exit: u64,
+    /// Machine code: start of the pages of the program that runs.
+    pub(crate) machine: *const u8,
+    /// Where the frame of a callback would begin, while a helper runs.
+    pub(crate) stack_top: u64,
     pub(crate) cage_base: u64,
     pub(crate) cage_size: u64,
     pub(crate) stack: u64,
     pub(crate) stack_size: u64,
-    /// What the kernel attached to the run: helpers cast it back.
-    pub host: *mut c_void,
-    /// Time at which the run ends, on [`Run::clock`]; `u64::MAX` for never.
-    pub deadline: u64,
-    /// The clock of the deadline, in nanoseconds.
-    pub clock: fn() -> u64,
-    /// Where another thread asks for the end, or null.
-    asked: *const AtomicU32,
-    pub(crate) stop: Option<Stop>,
-    pub(crate) engine: Option<Engine>,
-    /// Where the frame of a callback would begin, while a helper runs.
-    pub(crate) stack_top: u64,
-    /// How deep callbacks are nested.
-    pub(crate) depth: u32,
-    /// Not 0 once `stop` is set: machine code looks here.
-    pub(crate) stopped: u32,
-    /// Machine code: the stack pointer with which a stopped run is left.
-    pub(crate) exit: u64,
     /// Machine code: the context that a tail call hands on.
     pub(crate) tail_context: u64,
-    /// Machine code: start of the pages of the program that runs.
-    pub(crate) machine: *const u8,
+    /// What the kernel attached to the run: helpers cast it back.
+    pub host: *mut c_void,
+    /// Where another thread asks for the end.
+    asked: *const AtomicU32,
+    /// Time that it may take, in nanoseconds, from the first look at the clock, which comes within
+    /// [`FIRST_SLICE`] steps; `u64::MAX` for any.
+    pub time: u64,
+    /// The clock of that time, in nanoseconds.
+    pub clock: fn() -> u64,
+    /// Time on the clock at which the run ends; `None` before the first look.
+    deadline: Option<u64>,
+    pub(crate) engine: Option<Engine>,
+    /// Why it ended; meaningless while `stopped` is 0.
+    stop: Option<Stop>,
 }
 
 impl Run {
@@ -170,31 +183,32 @@ impl Run {
             fuel: 0,
             tail_calls: Self::TAIL_CALLS,
             cpu: 0,
+            stopped: 0,
+            depth: 0,
+            exit: 0,
+            machine: core::ptr::null(),
+            stack_top: stack + stack_size,
             cage_base,
             cage_size,
             stack,
             stack_size,
-            host: core::ptr::null_mut(),
-            deadline: u64::MAX,
-            clock: || 0,
-            asked: core::ptr::null(),
-            stop: None,
-            engine: None,
-            stack_top: stack + stack_size,
-            depth: 0,
-            stopped: 0,
-            exit: 0,
             tail_context: 0,
-            machine: core::ptr::null(),
+            host: core::ptr::null_mut(),
+            asked: &raw const NOBODY,
+            time: u64::MAX,
+            clock: || 0,
+            deadline: None,
+            engine: None,
+            stop: None,
         }
     }
 
     /// As if it had not begun, but for its budget: for another run with all that surrounds it.
+    #[inline]
     pub fn again(&mut self) {
         self.tail_calls = Self::TAIL_CALLS;
-        self.stack_top = self.stack + self.stack_size;
+        self.deadline = None;
         self.depth = 0;
-        self.engine = None;
     }
 
     /// Lowest address of the memory that programs may touch (the cage).
@@ -224,6 +238,21 @@ impl Run {
         }
     }
 
+    /// Whether it was ended.
+    #[inline]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped != 0
+    }
+
+    /// Why it was ended, if it was.
+    #[inline]
+    pub(crate) fn ended(&self) -> Option<Stop> {
+        match self.is_stopped() {
+            false => None,
+            true => self.stop,
+        }
+    }
+
     /// Ends the run: what the helper returns does not matter any more.
     pub fn stop(&mut self, stop: Stop) {
         self.stop = Some(stop);
@@ -240,51 +269,81 @@ impl Run {
 
     /// Why the run has to end, if it has: another thread asked for it, or its time is over. For
     /// helpers that work for long; the engines ask at the end of every slice of steps.
-    pub fn poll(&self) -> Option<Stop> {
-        self.poll_at(None)
-    }
-
-    fn poll_at(&self, slot: Option<u32>) -> Option<Stop> {
+    fn poll(&mut self, slot: Option<u32>) -> Option<Stop> {
         if self.is_asked() {
             return Some(Stop::Asked { slot });
         }
         // Reading the clock costs more than all the rest.
-        let over = self.deadline != u64::MAX && (self.clock)() >= self.deadline;
-        over.then_some(Stop::Time { slot })
+        if self.time == u64::MAX {
+            return None;
+        }
+        let now = (self.clock)();
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| now.saturating_add(self.time));
+        (now >= *deadline).then_some(Stop::Time { slot })
     }
 
     /// Whether another thread asked for the end.
+    #[inline]
     pub(crate) fn is_asked(&self) -> bool {
-        // SAFETY: null, or as `watch` demands.
-        unsafe { self.asked.as_ref() }.is_some_and(|flag| flag.load(Ordering::Relaxed) != 0)
+        // SAFETY: ours, or as `watch` demands.
+        unsafe { (*self.asked).load(Ordering::Relaxed) != 0 }
     }
 
     /// Whether the run has to end: says so to the engine, which ends it when the helper returns.
     pub fn interrupted(&mut self) -> bool {
-        if self.stop.is_none()
-            && let Some(stop) = self.poll()
+        if !self.is_stopped()
+            && let Some(stop) = self.poll(None)
         {
             self.stop(stop);
         }
-        self.stop.is_some()
+        self.is_stopped()
     }
 
     /// Makes ready for an entry, with the first slice.
+    #[inline]
     pub(crate) fn begin(&mut self) {
-        self.stop = None;
+        let slice = self.budget.min(self.first_slice());
+        self.begin_with(slice, self.budget - slice);
+    }
+
+    /// The same with the first slice and what comes after it; false where another thread has asked
+    /// for the end, and the run gets no slice.
+    #[inline]
+    pub(crate) fn begin_with(&mut self, slice: u64, rest: u64) -> bool {
         self.stopped = 0;
-        self.fuel = 0;
-        if !self.is_asked() {
-            self.take_slice(SLICE);
+        let asked = self.is_asked();
+        (self.fuel, self.budget) = match asked {
+            false => (slice as i64, rest),
+            true => (0, slice + rest),
+        };
+        !asked
+    }
+
+    /// Steps before a run looks at clock and flag for the first time.
+    #[inline]
+    pub(crate) fn first_slice(&self) -> u64 {
+        match self.time {
+            u64::MAX => SLICE,
+            _ => FIRST_SLICE,
         }
     }
 
+    /// Steps that are left after an entry.
+    #[inline]
+    pub(crate) fn left(&self) -> u64 {
+        self.budget.saturating_add_signed(self.fuel)
+    }
+
     /// After an entry: what is left of the slice counts as budget again.
+    #[inline]
     pub(crate) fn end(&mut self) {
-        self.budget = self.budget.saturating_add_signed(self.fuel);
+        self.budget = self.left();
         self.fuel = 0;
     }
 
+    #[inline]
     fn take_slice(&mut self, steps: u64) {
         let slice = self.budget.min(steps);
         self.budget -= slice;
@@ -294,7 +353,7 @@ impl Run {
     /// Sees to it that `need` steps can be taken at `slot`, from a new slice when this one does not
     /// suffice; this is where a run learns that it has to end.
     pub(crate) fn refill(&mut self, need: u64, slot: u32) -> Result<(), Stop> {
-        if let Some(stop) = self.poll_at(Some(slot)) {
+        if let Some(stop) = self.poll(Some(slot)) {
             return Err(stop);
         }
         let need = i64::try_from(need).unwrap_or(i64::MAX);

@@ -59,6 +59,13 @@ impl BitSets {
     /// Keeps none.
     #[inline]
     pub fn clear(&mut self) {
+        if !self.0.is_empty() {
+            self.clear_each();
+        }
+    }
+
+    #[cold]
+    fn clear_each(&mut self) {
         self.0.clear();
     }
 

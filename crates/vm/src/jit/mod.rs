@@ -142,6 +142,14 @@ impl Machine {
         self.pages.len()
     }
 
+    /// Makes the main program ready for a run; `None` where the run has another cage, or not enough
+    /// stack.
+    pub fn main(&self, run: &mut Run) -> Option<runtime::Main> {
+        // SAFETY: the pages are a compiled program's.
+        self.fits(run)
+            .then(|| unsafe { runtime::Main::new(self.base(), run) })?
+    }
+
     /// Runs a function of the program.
     ///
     /// # Safety

@@ -41,18 +41,84 @@ pub(crate) unsafe fn enter(
                 slot: function.slot,
             });
         }
-        let engine = (*run).engine.replace(Engine {
-            call: call_back,
-            state: ptr::null_mut(),
-        });
+        let engine = (*run).engine.replace(ENGINE);
         let machine = core::mem::replace(&mut (*run).machine, base);
+        let exit = (*run).exit;
         let trampoline = core::mem::transmute::<*const u8, Entry>(table::trampoline(base));
         let result = trampoline(run, frame, &raw const args, function.code);
+        (*run).exit = exit;
         (*run).engine = engine;
         (*run).machine = machine;
-        match (*run).stop {
+        match (*run).ended() {
             Some(stop) => Err(stop),
             None => Ok(result),
+        }
+    }
+}
+
+/// Callbacks from what machine code calls.
+const ENGINE: Engine = Engine {
+    call: call_back,
+    state: ptr::null_mut(),
+};
+
+/// A compiled program's main function and a run that has room for it, made ready.
+#[derive(Debug)]
+pub(crate) struct Main {
+    base: *const u8,
+    /// The trampoline for whole runs where there is one, otherwise the function.
+    way: *const u8,
+    frame: u64,
+}
+
+#[cfg(target_arch = "x86_64")]
+type MainEntry = unsafe extern "C" fn(run: *mut Run, context: u64, frame: u64) -> u64;
+
+impl Main {
+    /// Makes ready; `None` where the run has not enough stack.
+    ///
+    /// # Safety
+    /// `base` is the start of a compiled program's pages.
+    pub unsafe fn new(base: *const u8, run: &mut Run) -> Option<Main> {
+        // SAFETY: the caller's promise.
+        let function = unsafe { table::function(base, 0) }?;
+        if run.stack_size < function.stack {
+            return None;
+        }
+        run.engine = Some(ENGINE);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the caller's promise.
+        let way = unsafe { table::main_trampoline(base) };
+        #[cfg(not(target_arch = "x86_64"))]
+        let way = function.code;
+        Some(Main {
+            base,
+            way,
+            frame: run.stack + run.stack_size,
+        })
+    }
+
+    /// Runs it; why it ended before its end stands in the run.
+    ///
+    /// # Safety
+    /// As for [`enter`]; the run is the one that it was made ready with.
+    #[inline]
+    pub unsafe fn enter(&self, run: *mut Run, context: u64) -> u64 {
+        // SAFETY: the caller's promise; the trampolines' types are these.
+        unsafe {
+            (*run).machine = self.base;
+            #[cfg(target_arch = "x86_64")]
+            {
+                let trampoline = core::mem::transmute::<*const u8, MainEntry>(self.way);
+                trampoline(run, context, self.frame)
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            {
+                let trampoline = table::trampoline(self.base);
+                let trampoline = core::mem::transmute::<*const u8, Entry>(trampoline);
+                let args = [context, 0, 0, 0, 0];
+                trampoline(run, self.frame, &raw const args, self.way)
+            }
         }
     }
 }

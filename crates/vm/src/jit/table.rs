@@ -49,6 +49,20 @@ pub fn write(
 /// # Safety
 /// `base` is the start of a compiled program's pages.
 pub unsafe fn trampoline(base: *const u8) -> *const u8 {
+    #[cfg(target_arch = "x86_64")]
+    const FROM: usize = super::convention::WAY;
+    #[cfg(not(target_arch = "x86_64"))]
+    const FROM: usize = 0;
+    // SAFETY: the caller's promise: the pages begin with the table.
+    unsafe { base.add(size(base.cast::<u32>().read() as usize) + FROM) }
+}
+
+/// Where the code that enters the main program lies, with its context.
+///
+/// # Safety
+/// As for [`trampoline`].
+#[cfg(target_arch = "x86_64")]
+pub unsafe fn main_trampoline(base: *const u8) -> *const u8 {
     // SAFETY: the caller's promise: the pages begin with the table.
     unsafe { base.add(size(base.cast::<u32>().read() as usize)) }
 }

@@ -106,7 +106,7 @@ pub fn write(
         fits: true,
     };
     emitter.x.bytes.resize(table::size(count), 0);
-    emitter.trampoline();
+    emitter.trampolines();
     let mut places = vec![0u32; count];
     for body in bodies {
         emitter.x.align(LOOP_ALIGN);

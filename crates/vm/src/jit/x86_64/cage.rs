@@ -33,21 +33,27 @@ impl Round<'_> {
 
     /// Confines an access of a program's register: nothing to do where it is known.
     fn confine(&mut self, base: u8, off: i32, bytes: u8, write: bool) {
+        let place = at(gpr(base), off);
+        self.confine_place(self.current(), (base, off), place, bytes, write);
+    }
+
+    /// The same where the operation at `op` finds the bytes at a place that the register and its
+    /// offset stand for.
+    pub fn confine_place(
+        &mut self,
+        op: usize,
+        (base, off): (u8, i32),
+        place: Mem,
+        bytes: u8,
+        write: bool,
+    ) {
         let Some(cage) = self.options.cage else {
             return;
         };
         let last = i64::from(off) + i64::from(bytes) - 1;
-        if self.known.covers(base, last) {
-            return;
-        }
-        self.compare_place(cage, self.current(), at(gpr(base), off), bytes, write);
-        self.known.set(base, Some(last));
-    }
-
-    /// Confines an access to any place, which the operation at `op` makes.
-    pub fn confine_place(&mut self, op: usize, place: Mem, bytes: u8, write: bool) {
-        if let Some(cage) = self.options.cage {
+        if !self.known.covers(base, last) {
             self.compare_place(cage, op, place, bytes, write);
+            self.known.set(base, Some(last));
         }
     }
 

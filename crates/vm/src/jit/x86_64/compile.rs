@@ -17,7 +17,7 @@ use crate::{
         live::{is_pure, only},
         plan::{self, Compiled, FunctionPlan, Plan},
     },
-    op::Op,
+    op::{Code, Op},
 };
 
 /// Registers of the machine that hold the program's.
@@ -128,7 +128,7 @@ fn round<'e>(
         too_large: false,
     };
     round.x.bytes.resize(table::size(plan.functions.len()), 0);
-    round.trampoline();
+    round.trampolines();
     for function in &plan.functions {
         round.function = function.clone();
         round.functions.push(round.x.here() as u32);
@@ -188,9 +188,8 @@ impl Round<'_> {
     /// Whether nobody reads what an operation computes. In a cage an access that is at fault is told
     /// of even so.
     fn is_dead(&self, index: usize, op: &Op) -> bool {
-        self.options.cage.is_none()
-            && is_pure(op.code)
-            && self.plan.live.behind(index) & only(op.dst) == 0
+        let told = self.options.cage.is_some() && op.code > Code::Swap64;
+        !told && is_pure(op.code) && self.plan.live.behind(index) & only(op.dst) == 0
     }
 
     /// The operation at an index.

@@ -23,6 +23,9 @@ const LOOPS_MOST: i32 = 8 << 20;
 const ROUND_STEPS: i32 = 8;
 /// Registers that the C calling convention gives away and programs keep across an access.
 const VOLATILE: [Gpr; 6] = [Gpr::Rax, Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8];
+/// Registers that are no arguments: at an entry they have the host's values, which are not for a
+/// program without a proof.
+const HOSTS: [Gpr; 6] = [Gpr::Rax, Gpr::Rbx, Gpr::R13, Gpr::R14, Gpr::R15, TEMP2];
 /// An argument of a function that a template calls.
 #[derive(Clone, Copy)]
 enum Arg {
@@ -32,24 +35,45 @@ enum Arg {
 }
 
 impl Round<'_> {
-    /// The way in: `fn(run, frame, args, function) -> r0`, and the way out.
-    pub fn trampoline(&mut self) {
+    /// The ways in and out.
+    pub fn trampolines(&mut self) {
+        let begin = self.x.here();
+        convention::enter_main(&mut self.x);
+        if self.options.cage.is_some() {
+            self.clear(&HOSTS);
+            self.clear(&[Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8]);
+        }
+        let main = self.plan.functions.first().map_or(0, |main| main.start);
+        self.call_function(main);
+        self.way_out();
+        self.x.bytes.resize(begin + convention::WAY, 0xcc);
         convention::enter(&mut self.x);
         if self.options.cage.is_some() {
-            // The host's values are not for a program without a proof. The function moves aside.
+            // The function moves aside.
             self.x.mov(W::Q, TEMP, Gpr::Rax);
-            for register in [Gpr::Rax, Gpr::Rbx, Gpr::R13, Gpr::R14, Gpr::R15, TEMP2] {
-                self.x.mov_imm(register, 0);
-            }
+            self.clear(&HOSTS);
             self.x.call(TEMP);
         } else {
             self.x.call(Gpr::Rax);
         }
-        self.give_budget();
-        self.leave = convention::leave(&mut self.x);
+        self.way_out();
+        self.leave = convention::leave_stopped(&mut self.x);
         if self.options.budget {
             self.refill = self.x.here();
             self.ask_for_budget();
+        }
+    }
+
+    fn way_out(&mut self) {
+        if self.options.budget {
+            self.give_budget();
+        }
+        convention::leave(&mut self.x);
+    }
+
+    fn clear(&mut self, registers: &[Gpr]) {
+        for register in registers {
+            self.x.mov_imm(*register, 0);
         }
     }
 

@@ -16,12 +16,27 @@ pub const TEMP: Gpr = Gpr::R11;
 /// Registers that the C calling convention keeps.
 const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
 
+/// Bytes from the way in for a whole run to the one for any function.
+pub const WAY: usize = 112;
+
 /// A field of the run.
 pub fn field(offset: usize) -> Mem {
     at(RUN, offset as i32)
 }
 
-/// The way in: `fn(run, frame, args, function) -> r0`, up to the call of what is in `rax` then.
+/// The way in for a whole run: `fn(run, context, frame) -> r0`, up to the call of the main program.
+pub fn enter_main(x: &mut X86) {
+    for register in KEPT {
+        x.push(register);
+    }
+    x.mov(W::Q, RUN, Gpr::Rdi);
+    x.mov(W::Q, Gpr::Rdi, Gpr::Rsi);
+    x.mov(W::Q, Gpr::Rbp, Gpr::Rdx);
+    remember_exit(x);
+}
+
+/// The way in for any function: `fn(run, frame, args, function) -> r0`, up to the call of what is in
+/// `rax` then.
 pub fn enter(x: &mut X86) {
     for register in KEPT {
         x.push(register);
@@ -29,30 +44,39 @@ pub fn enter(x: &mut X86) {
     x.mov(W::Q, RUN, Gpr::Rdi);
     x.mov(W::Q, Gpr::Rbp, Gpr::Rsi);
     x.mov(W::Q, Gpr::Rax, Gpr::Rcx);
-    // A run within a run (a callback) has its own way out. This makes the stack even, too.
-    x.push_mem(field(offset_of!(Run, exit)));
-    x.store(8, field(offset_of!(Run, exit)), Gpr::Rsp);
     x.load(8, Gpr::Rdi, at(Gpr::Rdx, 0));
     x.load(8, Gpr::Rsi, at(Gpr::Rdx, 8));
     x.load(8, Gpr::Rcx, at(Gpr::Rdx, 24));
     x.load(8, Gpr::R8, at(Gpr::Rdx, 32));
     x.load(8, Gpr::Rdx, at(Gpr::Rdx, 16));
+    remember_exit(x);
+}
+
+/// Remembers where a stopped run is left; a run within a run (a callback) has its own place, and
+/// the runtime restores the one before.
+fn remember_exit(x: &mut X86) {
+    // Six registers and the return address: eight more to be aligned.
+    x.alu_imm(W::Q, Alu::Sub, Gpr::Rsp, 8);
+    x.store(8, field(offset_of!(Run, exit)), Gpr::Rsp);
     // A tail call may lead to code that counts though this does not.
     take_budget(x);
 }
 
-/// The way out; where code begins that leaves a stopped run, on the stack as it was at the entry.
-pub fn leave(x: &mut X86) -> usize {
-    let over = x.jmp(true);
-    let leave = x.here();
-    x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
-    x.land(over);
-    x.pop_mem(field(offset_of!(Run, exit)));
+/// The way out of either.
+pub fn leave(x: &mut X86) {
+    x.alu_imm(W::Q, Alu::Add, Gpr::Rsp, 8);
     for register in KEPT.into_iter().rev() {
         x.pop(register);
     }
     x.ret();
-    leave
+}
+
+/// Leaves a stopped run: where that begins.
+pub fn leave_stopped(x: &mut X86) -> usize {
+    let here = x.here();
+    x.load(8, Gpr::Rsp, field(offset_of!(Run, exit)));
+    leave(x);
+    here
 }
 
 /// Writes the budget to the run: before what is not the program's code.

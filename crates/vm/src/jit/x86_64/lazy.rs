@@ -2,7 +2,8 @@
 //! access, a copy the copied register. What is pending is known by the machine's registers as they
 //! are, so whatever overwrites one of them writes down first what depends on it.
 //!
-//! In a cage nothing is pending: there every register is compared as it is.
+//! In a cage the same operand is compared that is used then. Whether it needs to be is known of what
+//! the register stands for.
 
 use super::{
     compile::{Round, gpr},
@@ -285,14 +286,12 @@ impl Round<'_> {
     /// Takes note of a sum instead of writing it down; false if the operation is none, or has no
     /// room in an operand.
     pub fn postpone(&mut self, op: &Op) -> bool {
-        if self.options.cage.is_some() {
-            return false;
-        }
         let is_sum = match op.code {
             Code::Mov64X | Code::Add64X => op.dst != op.src,
             Code::Add64K | Code::Sub64K => true,
             Code::Lsh64K => (1..=3).contains(&op.imm),
-            Code::Mov64K => i32::try_from(op.imm as i64).is_err(),
+            // A comparison needs the temporary that such an operand would be in.
+            Code::Mov64K => self.options.cage.is_none() && i32::try_from(op.imm as i64).is_err(),
             _ => false,
         };
         if !is_sum {

@@ -91,6 +91,7 @@ impl Round<'_> {
             ArrayLookup => {
                 self.overwrite_beside(live::effects(op).writes, base);
                 let place = self.place_of(index, base, 0);
+                self.confine_place(index, (base, 0), place, 4, false);
                 self.array_lookup(op, place);
                 self.forget_dead(index + 1);
                 self.overwrite(live::effects(op).writes);
@@ -98,6 +99,7 @@ impl Round<'_> {
             _ if load => {
                 self.overwrite_beside(only(op.dst), base);
                 let place = self.place_of(index, base, op.off);
+                self.confine_place(index, (base, op.off), place, bytes, false);
                 let dst = gpr(op.dst);
                 match op.code {
                     LdS8 | LdS16 | LdS32 => self.x.load_signed(bytes, dst, place),
@@ -111,11 +113,13 @@ impl Round<'_> {
                     self.settle(only(base));
                 }
                 let place = self.place_of(index, base, op.off);
+                self.confine_place(index, (base, op.off), place, bytes, true);
                 self.store_imm(bytes, place, op.imm);
             }
             _ => {
                 self.settle(only(op.src));
                 let place = self.place_of(index, base, op.off);
+                self.confine_place(index, (base, op.off), place, bytes, true);
                 self.x.store(bytes, place, gpr(op.src));
             }
         }

@@ -639,16 +639,6 @@ impl Code {
         }
     }
 
-    /// `push [mem]`
-    pub fn push_mem(&mut self, mem: Mem) {
-        self.ext_rm(W::D, &[0xff], 6, mem, false);
-    }
-
-    /// `pop [mem]`
-    pub fn pop_mem(&mut self, mem: Mem) {
-        self.ext_rm(W::D, &[0x8f], 0, mem, false);
-    }
-
     /// `call reg`
     pub fn call(&mut self, reg: Gpr) {
         self.ext(W::D, 0xff, 2, reg);

@@ -3,18 +3,29 @@
 use super::*;
 
 impl Emitter<'_> {
-    /// The way in: `fn(run, frame, args, function) -> r0`, and the way out.
-    pub(super) fn trampoline(&mut self) {
+    /// The ways in and out.
+    pub(super) fn trampolines(&mut self) {
+        let begin = self.x.here();
+        convention::enter_main(&mut self.x);
+        let main = self.x.call_near();
+        self.calls.push((main, 0));
+        self.way_out();
+        self.x.bytes.resize(begin + convention::WAY, 0xcc);
         convention::enter(&mut self.x);
         self.x.call(Gpr::Rax);
-        if self.options.budget {
-            self.give_budget();
-        }
-        self.leave = convention::leave(&mut self.x);
+        self.way_out();
+        self.leave = convention::leave_stopped(&mut self.x);
         if self.options.budget {
             self.ask = self.x.here();
             self.ask_for_budget();
         }
+    }
+
+    fn way_out(&mut self) {
+        if self.options.budget {
+            self.give_budget();
+        }
+        convention::leave(&mut self.x);
     }
 
     /// The routine that stubs call with the slot on the stack: all registers keep their values.

@@ -30,13 +30,7 @@ impl Round<'_> {
         }
         let (dst, src) = (gpr(first.dst), gpr(first.src));
         match (w, second.code) {
-            // Sums of 64 bits are postponed instead, where there is no cage.
-            (W::Q, Code::Add64X) if second.src != first.dst && self.options.cage.is_some() => {
-                return Some(2 + self.sum_and_load(index, dst, src, gpr(second.src)));
-            }
-            (W::Q, Code::Add64K) if self.options.cage.is_some() => {
-                self.x.lea(w, dst, at(src, simm(w, second.imm)?));
-            }
+            // Sums of 64 bits are postponed instead.
             (W::D, Code::Add32X) if second.src != first.dst => {
                 self.settle_row(index, 2);
                 self.x.lea(W::D, dst, indexed(src, gpr(second.src), 0));
@@ -65,36 +59,5 @@ impl Round<'_> {
         self.settle_row(index, 2);
         self.x.movzx(bits, gpr(first.dst), gpr(first.src));
         Some(2)
-    }
-
-    /// `dst = base + index`, and a load from there which need not wait for the sum; whether there
-    /// was one.
-    fn sum_and_load(&mut self, at: usize, dst: Gpr, base: Gpr, index: Gpr) -> usize {
-        let load = self.next(at, 2).filter(|op| gpr(op.src) == dst);
-        let form = load.and_then(|op| match op.code {
-            Code::Ld8 => Some((op, 1, false)),
-            Code::Ld16 => Some((op, 2, false)),
-            Code::Ld32 => Some((op, 4, false)),
-            Code::Ld64 => Some((op, 8, false)),
-            Code::LdS8 => Some((op, 1, true)),
-            Code::LdS16 => Some((op, 2, true)),
-            Code::LdS32 => Some((op, 4, true)),
-            _ => None,
-        });
-        // The sum is lost when the load overwrites it.
-        if form.is_none_or(|(op, ..)| gpr(op.dst) != dst) {
-            self.x.lea(W::Q, dst, indexed(base, index, 0));
-        }
-        let Some((op, bytes, signed)) = form else {
-            return 0;
-        };
-        let place = indexed(base, index, op.off);
-        self.confine_place(at + 2, place, bytes, false);
-        if signed {
-            self.x.load_signed(bytes, gpr(op.dst), place);
-        } else {
-            self.x.load(bytes, gpr(op.dst), place);
-        }
-        1
     }
 }

@@ -34,11 +34,8 @@ fn store(code: Code) -> Option<(u8, bool)> {
 }
 
 impl Round<'_> {
-    /// Rows that begin with a load. In a cage each access is compared by itself.
+    /// Rows that begin with a load. In a cage its place is compared, which is the store's, too.
     pub(super) fn loaded(&mut self, index: usize, first: &Op) -> Option<usize> {
-        if self.options.cage.is_some() {
-            return None;
-        }
         let second = self.next(index, 1)?;
         let (bytes, frame) = load(first.code)?;
         self.changed_in_place(index, first, &second)
@@ -80,7 +77,7 @@ impl Round<'_> {
             let target = self.target(index + 1, second);
             self.settle(only(second.dst));
             self.settle(self.plan.live.before(target));
-            let place = self.place_of_load(index, first, frame);
+            let place = self.place_of_load(index, first, (bytes, frame));
             self.x.alu_load(w, Alu::Cmp, gpr(second.dst), place);
             self.jump_if(cc, Target::Op(target));
             return Some(2);
@@ -95,7 +92,7 @@ impl Round<'_> {
         }
         self.settle(only(second.dst));
         self.overwrite(only(second.dst));
-        let place = self.place_of_load(index, first, frame);
+        let place = self.place_of_load(index, first, (bytes, frame));
         match sum {
             Some((alu, ..)) => self.x.alu_load(w, alu, gpr(second.dst), place),
             None => self.x.imul_load(w, gpr(second.dst), place),
@@ -103,12 +100,13 @@ impl Round<'_> {
         Some(2)
     }
 
-    fn place_of_load(&mut self, index: usize, load: &Op, frame: bool) -> Mem {
+    fn place_of_load(&mut self, index: usize, load: &Op, (bytes, frame): (u8, bool)) -> Mem {
         if frame {
-            at(Gpr::Rbp, load.off)
-        } else {
-            self.place_of(index, load.src, load.off)
+            return at(Gpr::Rbp, load.off);
         }
+        let place = self.place_of(index, load.src, load.off);
+        self.confine_place(index, (load.src, load.off), place, bytes, false);
+        place
     }
 
     /// A load, an operation, and a store to where the load was from.
@@ -146,7 +144,9 @@ impl Round<'_> {
         let place = if frame {
             at(Gpr::Rbp, first.off)
         } else {
-            self.place_of(index + 2, first.src, first.off)
+            let place = self.place_of(index + 2, first.src, first.off);
+            self.confine_place(index, (first.src, first.off), place, bytes, false);
+            place
         };
         match imm {
             Some(imm) if by_number => self.x.alu_store_imm(bytes, alu, place, imm),

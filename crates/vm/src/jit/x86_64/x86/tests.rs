@@ -363,8 +363,6 @@ fn memory() {
                 }
             }
         }
-        is(|c| c.push_mem(mem), &format!("push {}", sized(mem, 8)));
-        is(|c| c.pop_mem(mem), &format!("pop {}", sized(mem, 8)));
     }
 }
 

@@ -52,6 +52,11 @@ impl Proof {
         self.instructions.get(slot)?.as_ref()
     }
 
+    /// The decoded instructions by slot, likewise.
+    pub fn instructions(&self) -> &[Option<Instruction>] {
+        &self.instructions
+    }
+
     /// What was learnt, by slot.
     pub fn facts(&self) -> &[Fact] {
         &self.facts

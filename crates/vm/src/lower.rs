@@ -100,9 +100,6 @@ struct Source<'a> {
 impl Executable {
     /// Lowers a proven program for the kernel that `linkage` speaks for.
     pub fn new(proof: &Proof, linkage: &dyn Linkage) -> Result<Executable, LowerError> {
-        let instructions: Vec<Option<Instruction>> = (0..proof.slots().len())
-            .map(|slot| proof.instruction(slot).copied())
-            .collect();
         let functions = proof
             .subprograms()
             .iter()
@@ -111,7 +108,7 @@ impl Executable {
         lower(
             &Source {
                 name: proof.name(),
-                instructions: &instructions,
+                instructions: proof.instructions(),
                 facts: proof.facts(),
                 calls: proof.calls(),
                 functions,

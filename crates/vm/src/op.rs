@@ -167,13 +167,68 @@ impl Op {
     }
 }
 
+/// How most operations use their registers: [`plainly`].
+pub(crate) const READS_DST: u8 = 1;
+pub(crate) const READS_SRC: u8 = 2;
+pub(crate) const WRITES_DST: u8 = 4;
+/// Not only so.
+pub(crate) const OTHERWISE: u8 = 8;
+
+/// How an operation uses its registers. A table, because what comes next in a program is nothing that
+/// a machine could foresee, and passes ask this of every operation.
+#[inline]
+pub(crate) fn plainly(code: Code) -> u8 {
+    static PLAINLY: [u8; 256] = {
+        let mut table = [0; 256];
+        let mut code = 0;
+        while code < table.len() {
+            table[code] = plain(code as u8);
+            code += 1;
+        }
+        table
+    };
+    PLAINLY[code as usize]
+}
+
+const fn plain(code: u8) -> u8 {
+    use Code::*;
+    // Forms in the order 64K, 64X, 32K, 32X.
+    const fn within(code: u8, from: Code, to: Code) -> bool {
+        code >= from as u8 && code <= to as u8
+    }
+    const fn second(code: u8, from: Code) -> u8 {
+        if (code - from as u8) % 2 == 1 {
+            READS_SRC
+        } else {
+            0
+        }
+    }
+    if code < Mov64K as u8 {
+        READS_DST | WRITES_DST | second(code, Add64K)
+    } else if within(code, Mov64K, Mov32X) {
+        WRITES_DST | second(code, Mov64K)
+    } else if within(code, Neg64, Neg32) || within(code, Zext16, Swap64) {
+        READS_DST | WRITES_DST
+    } else if within(code, Sx8To64, Sx16To32) || within(code, Ld8, ProbeS32) {
+        READS_SRC | WRITES_DST
+    } else if within(code, JEq64K, JSLe32X) {
+        READS_DST | second(code, JEq64K)
+    } else if within(code, LdFrame8, LdFrameS32) {
+        WRITES_DST
+    } else {
+        OTHERWISE
+    }
+}
+
 impl Op {
     /// The register that it writes, beside those that a call gives away ([`Code::is_call`]).
     pub fn written(&self) -> Option<u8> {
         use Code::*;
+        let plain = plainly(self.code);
+        if plain & OTHERWISE == 0 {
+            return (plain & WRITES_DST != 0).then_some(self.dst);
+        }
         match self.code {
-            code if code <= Swap64 => Some(self.dst),
-            code if (Ld8..=LdFrameS32).contains(&code) => Some(self.dst),
             LdAcq8 | LdAcq16 | LdAcq32 | LdAcq64 | Computed | ArenaPlace | CastKernel
             | CastUser => Some(self.dst),
             Atomic32 | Atomic64 => match Atomic::ALL[self.imm as usize % Atomic::ALL.len()] {

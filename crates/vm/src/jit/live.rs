@@ -5,7 +5,7 @@ use alloc::{vec, vec::Vec};
 use super::plan::target;
 use crate::{
     Executable,
-    op::{Atomic, Code, NO_REGISTER, Op},
+    op::{Atomic, Code, NO_REGISTER, OTHERWISE, Op, READS_DST, READS_SRC, WRITES_DST, plainly},
 };
 
 /// Registers, a bit for each.
@@ -30,27 +30,21 @@ pub const fn only(register: u8) -> Set {
 }
 
 /// What an operation reads and writes. The frame pointer is read by whom it suits.
+#[inline]
 pub fn effects(op: &Op) -> Effects {
     use Code::*;
     let (dst, src) = (only(op.dst), only(op.src));
     let code = op.code;
-    let (reads, writes) = if code <= Mov32X {
-        // Forms in the order 64K, 64X, 32K, 32X.
-        let index = code as u8;
-        let second = if index.is_multiple_of(2) { 0 } else { src };
-        let first = if code >= Mov64K { 0 } else { dst };
-        (first | second, dst)
+    let plain = plainly(code);
+    let when = |flag: u8, set: Set| if plain & flag != 0 { set } else { 0 };
+    let (reads, writes) = if plain & OTHERWISE == 0 {
+        (
+            when(READS_DST, dst) | when(READS_SRC, src),
+            when(WRITES_DST, dst),
+        )
     } else {
         match code {
-            Neg64 | Neg32 | Zext16 | Zext32 | Swap16 | Swap32 | Swap64 => (dst, dst),
-            _ if code <= Swap64 => (src, dst),
-            _ if code <= JSLe32X => {
-                let index = code as u8 - JEq64K as u8;
-                (dst | if index.is_multiple_of(2) { 0 } else { src }, 0)
-            }
             Jump | MayGoto | Trap => (0, 0),
-            _ if (Ld8..=ProbeS32).contains(&code) => (src, dst),
-            _ if (LdFrame8..=LdFrameS32).contains(&code) => (0, dst),
             St8K | St16K | St32K | St64K => (dst, 0),
             StFrame8K | StFrame16K | StFrame32K | StFrame64K => (0, 0),
             StFrame8X | StFrame16X | StFrame32X | StFrame64X => (src, 0),

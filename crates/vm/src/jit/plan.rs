@@ -309,31 +309,30 @@ fn functions(
         .enumerate()
         .map(|(number, (function, &(start, end)))| {
             let ops = executable.ops.get(start..end).unwrap_or_default();
-            let has = |code: Code| ops.iter().any(|op| op.code == code);
+            let (mut written, mut may_goto, mut nests, mut outside) = (0, false, false, false);
+            for op in ops {
+                written |= op.written().map_or(0, |register| 1 << (register & 15));
+                may_goto |= op.code == Code::MayGoto;
+                nests |= op.code == Code::Local;
+                outside |= leaves(op.code);
+            }
             let counts = match counting {
                 Counting::Everywhere => true,
-                Counting::Calls => ops.iter().any(|op| leaves(op.code)),
+                Counting::Calls => outside,
                 Counting::Nowhere => false,
             };
+            let depth = depths.and_then(|d| d.get(number)).copied();
             FunctionPlan {
                 frame: function.frame as i32,
-                depth: depths
-                    .and_then(|d| d.get(number))
-                    .copied()
-                    .unwrap_or(function.frame),
-                written: ops
-                    .iter()
-                    .filter_map(Op::written)
-                    .fold(0, |all, register| all | 1 << (register & 15)),
-                may_goto: has(Code::MayGoto),
+                depth: depth.unwrap_or(function.frame),
+                written,
+                may_goto,
                 steps: match called.get(start) {
                     Some(true) if counts => ops.len().min(CALL_STEPS_MOST) as u32,
                     _ => 0,
                 },
-                nests: has(Code::Local),
-                links: ops
-                    .iter()
-                    .any(|op| leaves(op.code) || op.code == Code::Local),
+                nests,
+                links: nests || outside,
                 start,
                 end,
             }

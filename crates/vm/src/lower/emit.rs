@@ -11,14 +11,20 @@ use crate::{
     op::{Code, Op, Tag},
 };
 
+/// The frame pointer.
+const FRAME: u8 = 10;
 /// No operation: the slot is dead or no instruction begins there.
 const NOWHERE: u32 = u32::MAX;
 
 pub(super) struct Emitter<'a> {
     pub source: &'a Source<'a>,
     pub linkage: &'a dyn Linkage,
-    /// The slot that is being lowered.
+    /// The slot that is being lowered, what is known of it, and what its operations access.
     pub slot: u32,
+    fact: Fact,
+    tag: Tag,
+    /// Index of the first function that begins at the slot or behind it.
+    next: usize,
     pub functions: Vec<Function>,
     pub arrays: Vec<IndexedValues>,
     /// Calls of `bpf_loop` whose callback is known: operation, index of the function.
@@ -38,6 +44,9 @@ impl<'a> Emitter<'a> {
             source,
             linkage,
             slot: 0,
+            fact: Fact::default(),
+            tag: Tag::None,
+            next: 0,
             functions: functions(source),
             arrays: Vec::new(),
             loops: Vec::new(),
@@ -48,25 +57,33 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The instruction at this slot comes next.
+    /// The instruction at this slot comes next; slots come in order.
     pub fn begin(&mut self, slot: u32) {
+        let is_before = |f: &Function| f.slot < slot;
+        while self.functions.get(self.next).is_some_and(is_before) {
+            self.next += 1;
+        }
         // A function has no other way in than its start: nothing falls into it.
-        if slot != 0 && self.function_at(i64::from(slot)).is_some() {
+        if slot != 0
+            && self
+                .functions
+                .get(self.next)
+                .is_some_and(|f| f.slot == slot)
+        {
             self.wall();
         }
         self.slot = slot;
+        let facts = self.source.facts.get(slot as usize);
+        self.fact = facts.copied().unwrap_or_default();
+        self.tag = tag(&self.fact);
         if let Some(place) = self.places.get_mut(slot as usize) {
             *place = self.ops.len() as u32;
         }
     }
 
     /// What is known of the instruction.
-    pub fn fact(&self) -> Fact {
-        self.source
-            .facts
-            .get(self.slot as usize)
-            .copied()
-            .unwrap_or_default()
+    pub fn fact(&self) -> &Fact {
+        &self.fact
     }
 
     /// What is known of the call.
@@ -92,20 +109,9 @@ impl<'a> Emitter<'a> {
     }
 
     pub fn emit(&mut self, mut op: Op) {
-        op.tag = self.tag();
+        op.tag = self.tag;
         self.ops.push(op);
         self.slots.push(self.slot);
-    }
-
-    /// What the instruction accesses, where no two kinds overlap.
-    fn tag(&self) -> Tag {
-        match self.fact().access.map(|access| access.region) {
-            Some(Region::Stack) => Tag::Stack,
-            Some(Region::Context) => Tag::Context,
-            Some(Region::Packet) => Tag::Packet,
-            Some(Region::MapValue { .. } | Region::Arena) => Tag::Shared,
-            Some(Region::Btf | Region::Socket | Region::Memory) | None => Tag::None,
-        }
     }
 
     /// The number of the next operation.
@@ -152,7 +158,9 @@ impl<'a> Emitter<'a> {
     /// # Errors
     /// An operation writes the frame pointer, which no proven program does: the engines rely on it.
     pub fn finish(mut self) -> Result<Executable, LowerError> {
-        if let Some(at) = self.ops.iter().position(|op| op.written() == Some(10)) {
+        let names = |op: &Op| op.dst == FRAME || op.src == FRAME;
+        let writes = |op: &Op| names(op) && op.written() == Some(FRAME);
+        if let Some(at) = self.ops.iter().position(writes) {
             return Err(LowerError::Unresolved {
                 slot: self.slots[at],
                 what: "the frame pointer r10 is written",
@@ -160,6 +168,7 @@ impl<'a> Emitter<'a> {
         }
         let trap = self.ops.len() as u32;
         self.slot = self.source.instructions.len() as u32;
+        self.tag = Tag::None;
         self.emit(Op::new(Code::Trap));
         for (at, target) in core::mem::take(&mut self.jumps) {
             let from = self.slots[at as usize].into();
@@ -188,5 +197,16 @@ impl<'a> Emitter<'a> {
             proven: self.source.proven,
             longest_run: self.source.longest_run,
         })
+    }
+}
+
+/// What an instruction accesses, where no two kinds overlap.
+fn tag(fact: &Fact) -> Tag {
+    match fact.access.map(|access| access.region) {
+        Some(Region::Stack) => Tag::Stack,
+        Some(Region::Context) => Tag::Context,
+        Some(Region::Packet) => Tag::Packet,
+        Some(Region::MapValue { .. } | Region::Arena) => Tag::Shared,
+        Some(Region::Btf | Region::Socket | Region::Memory) | None => Tag::None,
     }
 }

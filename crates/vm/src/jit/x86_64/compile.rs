@@ -1,5 +1,6 @@
-//! The pass over a program. Twice, if it is not large: the first round finds where everything lies
-//! when all jumps are long, the second takes short jumps where the distances of the first allow it.
+//! The pass over a program. Jumps ahead are short where an estimate of the code between allows it. It
+//! is seldom wrong; then two more rounds follow: the first finds where everything lies when all jumps
+//! are long, the second takes short jumps where the distances of the first allow it.
 
 use alloc::{vec, vec::Vec};
 
@@ -59,8 +60,7 @@ pub struct Round<'e> {
     functions: Vec<u32>,
     jumps: Vec<(Fixup, Target)>,
     calls: Vec<(Fixup, usize)>,
-    /// What the round before has found.
-    before: Option<&'e Compiled>,
+    distances: Distances<'e>,
     /// The operation that is being written.
     current: usize,
     /// What is known of the registers in front of the operation.
@@ -90,36 +90,93 @@ pub fn compile_within(
     options: Options,
 ) -> Result<Vec<u8>, JitError> {
     let plan = Plan::new(executable, &options);
-    let new = |before| round(most, executable, options, &plan, before);
-    let first = new(None)?;
-    // Shorter jumps are not worth the time that a large program's second round takes.
-    if executable.ops.len() > TWO_ROUNDS_MOST {
-        return Ok(first.bytes);
+    let new = |distances| round(most, executable, options, &plan, distances);
+    let sizes = estimates(executable, &options);
+    if let Ok(done) = new(Distances::Estimated(&sizes)) {
+        return Ok(done.bytes);
     }
-    Ok(new(Some(&first))?.bytes)
+    let first = new(Distances::Unknown)?;
+    Ok(new(Distances::Before(&first))?.bytes)
 }
 
-/// Most operations of a program that is gone over twice.
-const TWO_ROUNDS_MOST: usize = 2048;
+/// Bytes that most programs' operations take on average, and what all programs have: so much room is
+/// made beforehand.
+const BYTES_EACH: usize = 6;
+const ROOM: usize = 512;
+
+/// What is known of the code in front of a jump.
+#[derive(Clone, Copy)]
+enum Distances<'e> {
+    Unknown,
+    /// Bytes that the operations before each one take at most, in all likelihood.
+    Estimated(&'e [u32]),
+    /// What the round before has found.
+    Before(&'e Compiled),
+}
+
+/// Bytes that the operations before each one take, and all of them: rather too many.
+fn estimates(executable: &Executable, options: &Options) -> Vec<u32> {
+    let confined = if options.cage.is_some() { 20 } else { 0 };
+    let mut sum = 0;
+    let mut sums = Vec::with_capacity(executable.ops.len() + 1);
+    for op in &executable.ops {
+        sums.push(sum);
+        sum += estimate(op, confined);
+    }
+    sums.push(sum);
+    sums
+}
+
+/// The longest usual template of an operation; `confined` more for what may be confined.
+fn estimate(op: &Op, confined: u32) -> u32 {
+    use Code::*;
+    static MOST: [u8; 256] = {
+        let mut most = [128; 256];
+        let of = [
+            (Add64K, Swap64, 8),
+            (Div64K, SMod32X, 48),
+            (Mov64K, Mov64K, 10),
+            (JEq64K, JSLe32X, 14),
+            (Jump, Jump, 6),
+            (Ld8, LdS32, 9),
+            (LdFrame8, LdFrameS32, 8),
+            (St8K, St64X, 13),
+            (Helper, Helper, 80),
+            (Exit, Exit, 24),
+        ];
+        let mut row = 0;
+        while row < of.len() {
+            let (from, to, bytes) = of[row];
+            let mut code = from as usize;
+            while code <= to as usize {
+                most[code] = bytes;
+                code += 1;
+            }
+            row += 1;
+        }
+        most
+    };
+    u32::from(MOST[op.code as usize]) + confined
+}
 
 fn round<'e>(
     most: usize,
     executable: &'e Executable,
     options: Options,
     plan: &'e Plan,
-    before: Option<&'e Compiled>,
+    distances: Distances<'e>,
 ) -> Result<Compiled, JitError> {
     let mut round = Round {
         executable,
         options,
-        x: X86::default(),
+        x: X86::with_room(executable.ops.len() * BYTES_EACH + ROOM),
         function: plan.functions.first().cloned().ok_or(JitError::TooLarge)?,
         plan,
         at: vec![0; executable.ops.len() + 1],
         functions: Vec::with_capacity(plan.functions.len()),
         jumps: Vec::new(),
         calls: Vec::new(),
-        before,
+        distances,
         current: 0,
         known: Known::nothing(),
         lazy: Lazy::default(),
@@ -129,6 +186,7 @@ fn round<'e>(
     };
     round.x.bytes.resize(table::size(plan.functions.len()), 0);
     round.trampolines();
+    round.x.align(16);
     for function in &plan.functions {
         round.function = function.clone();
         round.functions.push(round.x.here() as u32);
@@ -222,13 +280,17 @@ impl Round<'_> {
         if to != 0 {
             return here + LONGEST - i64::from(to) <= 128;
         }
-        let Some(before) = self.before else {
-            return false;
-        };
-        // Code only shrinks between the rounds, so distances do too. From the operation's start it
-        // is a little farther than from the jump.
-        let from = before.ops[self.current];
-        i64::from(before.ops[op]) - i64::from(from) <= 120
+        match self.distances {
+            Distances::Unknown => false,
+            // Some bytes for what is pending, and for counting at the target.
+            Distances::Estimated(sizes) => sizes[op] - sizes[self.current] <= 112,
+            // Code only shrinks between the rounds, so distances do too. From the operation's start
+            // it is a little farther than from the jump.
+            Distances::Before(before) => {
+                let from = before.ops[self.current];
+                i64::from(before.ops[op]) - i64::from(from) <= 120
+            }
+        }
     }
 
     /// A jump.

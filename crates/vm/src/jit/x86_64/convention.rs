@@ -17,7 +17,7 @@ pub const TEMP: Gpr = Gpr::R11;
 const KEPT: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
 
 /// Bytes from the way in for a whole run to the one for any function.
-pub const WAY: usize = 112;
+pub const WAY: usize = 128;
 
 /// A field of the run.
 pub fn field(offset: usize) -> Mem {

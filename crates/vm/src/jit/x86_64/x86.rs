@@ -148,6 +148,13 @@ pub struct Code {
 }
 
 impl Code {
+    /// Empty, with room for so many bytes.
+    pub fn with_room(bytes: usize) -> Code {
+        Code {
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
     /// Where the next byte goes.
     pub fn here(&self) -> usize {
         self.bytes.len()

@@ -6,24 +6,16 @@ use std::time::Duration;
 use panal_kernel::{Budget, Engine, PanalKernel};
 
 use crate::{
-    jit::{engines::Fault, kernels, programs},
+    jit::{
+        engines::Fault,
+        kernels,
+        programs::{self, Program},
+    },
     table::Table,
 };
 
-/// Programs, and how often they run in a row: a few hundred microseconds, so that most rows are not
-/// interrupted.
-const PROGRAMS: &[(&str, u32)] = &[
-    ("arith", 30),
-    ("checksum", 500),
-    ("sort", 300),
-    ("maps", 50),
-    ("hash", 500),
-    ("parse", 300),
-    ("cases", 200),
-    ("calls", 100),
-    ("search", 400),
-    ("empty", 5000),
-];
+/// How long each program runs in a row, in nanoseconds: most rows are not interrupted then.
+const ROW: f64 = 100_000.0;
 const ROUNDS: usize = 150;
 
 /// A way to run machine code.
@@ -76,35 +68,28 @@ pub fn run() -> Result<(), String> {
     header.extend(WAYS[1..].iter().map(|way| way.name));
     let mut table = Table::new(&header);
     let mut logs = [0.0; WAYS.len()];
-    let mut counted = 0.0;
-    for (name, repeat) in PROGRAMS {
-        let best = measure(name, *repeat)?;
+    for program in programs::PROGRAMS {
+        let best = measure(program)?;
         let ratios = best.map(|ns| ns / best[0].max(1.0));
-        if *name != "empty" {
-            counted += 1.0;
-            for (log, ratio) in logs.iter_mut().zip(ratios) {
-                *log += ratio.ln();
-            }
+        for (log, ratio) in logs.iter_mut().zip(ratios) {
+            *log += ratio.ln();
         }
-        let mut row = vec![(*name).to_owned(), format!("{:.0}", best[0])];
+        let mut row = vec![program.name.to_owned(), format!("{:.0}", best[0])];
         row.extend(ratios[1..].iter().map(|r| format!("{r:.2}")));
         table.row(&row);
     }
-    let mean = |log: &f64| format!("{:.3}", (log / counted).exp());
+    let mean = |log: &f64| format!("{:.3}", (log / programs::PROGRAMS.len() as f64).exp());
     let mut row = vec!["mean".to_owned(), String::new()];
     row.extend(logs[1..].iter().map(mean));
     table.row(&row);
     table.print();
-    println!(
-        "\nratios to bare machine code; geometric mean without the empty program; best of {ROUNDS} \
-         rounds, in turn"
-    );
+    println!("\nratios to bare machine code; geometric mean; best of {ROUNDS} rounds, in turn");
     Ok(())
 }
 
 /// The best average of each way, in nanoseconds a run.
-fn measure(name: &str, repeat: u32) -> Result<[f64; WAYS.len()], String> {
-    let program = programs::named(name).ok_or_else(|| format!("{name}: no such program"))?;
+fn measure(program: &Program) -> Result<[f64; WAYS.len()], String> {
+    let name = program.name;
     let mut runners = Vec::new();
     for way in WAYS {
         let kernel = PanalKernel::builder()
@@ -115,7 +100,8 @@ fn measure(name: &str, repeat: u32) -> Result<[f64; WAYS.len()], String> {
         runners.push(kernels::on(program, kernel.map_err(|e| e.to_string())?)?);
     }
     let mut best = [f64::MAX; WAYS.len()];
-    for _ in 0..ROUNDS {
+    let mut repeat = 100;
+    for round in 0..=ROUNDS {
         for (runner, best) in runners.iter_mut().zip(&mut best) {
             match runner.run(repeat) {
                 Ok(sample) => *best = best.min(sample.ns),
@@ -123,6 +109,10 @@ fn measure(name: &str, repeat: u32) -> Result<[f64; WAYS.len()], String> {
                     return Err(format!("{name}: {why}"));
                 }
             }
+        }
+        if round == 0 {
+            repeat = (ROW / best[0].max(1.0)) as u32 + 1;
+            best = [f64::MAX; WAYS.len()];
         }
     }
     Ok(best)

@@ -130,11 +130,6 @@ pub const PROGRAMS: &[Program] = &[
     },
 ];
 
-/// A program of this name, or an empty one.
-pub fn named(name: &str) -> Option<&'static Program> {
-    EMPTY.iter().chain(PROGRAMS).find(|p| p.name == name)
-}
-
 impl Program {
     /// Its object, within the project.
     pub fn object(&self) -> String {

@@ -72,6 +72,17 @@ pub fn effects(op: &Op) -> Effects {
     Effects { reads, writes }
 }
 
+/// What more an operation reads in a cage, where nobody has proven that a program reads what a call
+/// leaves or does not hand over: callers see what the called has in `r0` to `r5`, the called what
+/// callers have everywhere.
+pub fn unproven_reads(op: &Op) -> Set {
+    match op.code {
+        Code::Local => 0x03ff,
+        Code::Exit => GIVEN_AWAY,
+        _ => 0,
+    }
+}
+
 /// Whether an operation does nothing but give its register another value.
 pub fn is_pure(code: Code) -> bool {
     code <= Code::Swap64
@@ -84,14 +95,14 @@ pub fn is_pure(code: Code) -> bool {
 pub struct Live(Vec<Set>);
 
 impl Live {
-    pub fn new(executable: &Executable) -> Live {
+    pub fn new(executable: &Executable, caged: bool) -> Live {
         let ops = &executable.ops;
         // One more, so that each operation has one behind it.
         let mut live = vec![ALL; ops.len() + 1];
         live[ops.len()] = 0;
         // The first round takes all registers for live where a jump leads back.
-        if pass(executable, &mut live) {
-            pass(executable, &mut live);
+        if pass(executable, caged, &mut live) {
+            pass(executable, caged, &mut live);
         }
         Live(live)
     }
@@ -108,7 +119,7 @@ impl Live {
 }
 
 /// One round from the end to the start; whether some jump leads back.
-fn pass(executable: &Executable, live: &mut [Set]) -> bool {
+fn pass(executable: &Executable, caged: bool, live: &mut [Set]) -> bool {
     let mut back = false;
     let mut next = 0;
     for (index, op) in executable.ops.iter().enumerate().rev() {
@@ -127,6 +138,9 @@ fn pass(executable: &Executable, live: &mut [Set]) -> bool {
         }
         let Effects { reads, writes } = effects(op);
         next = next & !writes | reads;
+        if caged {
+            next |= unproven_reads(op);
+        }
         live[index] = next;
     }
     back

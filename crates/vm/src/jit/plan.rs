@@ -161,7 +161,7 @@ impl Plan {
             functions: functions(executable, counting, depths.as_deref(), &extents),
             starts,
             reached: reached(executable),
-            live: Live::new(executable),
+            live: Live::new(executable, options.cage.is_some()),
             loops: match depths {
                 Some(_) => executable.loops.to_vec(),
                 None => Vec::new(),

@@ -246,8 +246,9 @@ impl Round<'_> {
     /// Whether nobody reads what an operation computes. In a cage an access that is at fault is told
     /// of even so.
     fn is_dead(&self, index: usize, op: &Op) -> bool {
-        let told = self.options.cage.is_some() && op.code > Code::Swap64;
-        !told && is_pure(op.code) && self.plan.live.behind(index) & only(op.dst) == 0
+        self.options.cage.is_none()
+            && is_pure(op.code)
+            && self.plan.live.behind(index) & only(op.dst) == 0
     }
 
     /// The operation at an index.

@@ -11,7 +11,7 @@ use super::{
     x86::{Alu, Gpr, Mem, Shift, W, at},
 };
 use crate::{
-    jit::live::{Set, effects, only},
+    jit::live::{Set, effects, only, unproven_reads},
     op::{Code, Op},
 };
 
@@ -154,6 +154,9 @@ impl Round<'_> {
         if self.lazy.pending != 0 {
             let effects = effects(op);
             self.settle(effects.reads);
+            if self.options.cage.is_some() {
+                self.settle(unproven_reads(op));
+            }
             self.overwrite(effects.writes);
         }
     }

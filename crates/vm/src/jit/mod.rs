@@ -145,9 +145,11 @@ impl Machine {
     /// Makes the main program ready for a run; `None` where the run has another cage, or not enough
     /// stack.
     pub fn main(&self, run: &mut Run) -> Option<runtime::Main> {
+        if !self.fits(run) {
+            return None;
+        }
         // SAFETY: the pages are a compiled program's.
-        self.fits(run)
-            .then(|| unsafe { runtime::Main::new(self.base(), run) })?
+        unsafe { runtime::Main::new(self.base(), run) }
     }
 
     /// Runs a function of the program.

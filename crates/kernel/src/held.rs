@@ -16,60 +16,50 @@ pub(crate) enum Resource {
     Lock(NonNull<u8>),
 }
 
-/// More than a proven program holds at once in all but contrived cases.
-const NEAR: usize = 4;
-
-/// All that a run holds, in the order in which it was taken.
+/// All that a run holds.
 #[derive(Default)]
 pub(crate) struct Held {
-    /// How many things there are.
-    count: usize,
-    near: [Option<Resource>; NEAR],
-    far: Vec<Resource>,
+    /// What was taken last: mostly all that there is, and what is given back first.
+    last: Option<Resource>,
+    others: Vec<Resource>,
 }
 
 impl Held {
     /// Notes what the program took.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, resource: Resource) {
-        self.count += 1;
-        match self.near.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(resource),
-            None => self.far.push(resource),
+        if let Some(before) = self.last.replace(resource) {
+            self.others.push(before);
         }
     }
 
     /// Notes what the program gave back; false if it did not hold that.
-    #[inline]
+    #[inline(always)]
     pub fn give(&mut self, resource: Resource) -> bool {
-        if let Some(place) = self.near.iter_mut().find(|place| **place == Some(resource)) {
-            *place = None;
-            self.count -= 1;
+        if self.last == Some(resource) {
+            self.last = None;
             return true;
         }
-        let found = self.far.iter().position(|held| *held == resource);
-        let gone = found.map(|at| self.far.swap_remove(at)).is_some();
-        self.count -= usize::from(gone);
-        gone
+        self.give_other(resource)
+    }
+
+    #[inline(never)]
+    fn give_other(&mut self, resource: Resource) -> bool {
+        let found = self.others.iter().position(|held| *held == resource);
+        found.map(|at| self.others.swap_remove(at)).is_some()
     }
 
     /// Gives everything back: records are discarded, locks freed.
-    #[inline]
+    #[inline(always)]
     pub fn release_all(&mut self, rings: &RingDirectory) {
-        if self.count > 0 {
-            self.release_each(rings);
+        if self.last.is_some() || !self.others.is_empty() {
+            self.release(rings);
         }
     }
 
     #[cold]
-    fn release_each(&mut self, rings: &RingDirectory) {
-        self.count = 0;
-        for place in &mut self.near {
-            if let Some(resource) = place.take() {
-                release(resource, rings);
-            }
-        }
-        for resource in self.far.drain(..) {
+    fn release(&mut self, rings: &RingDirectory) {
+        for resource in self.last.take().into_iter().chain(self.others.drain(..)) {
             release(resource, rings);
         }
     }
@@ -104,7 +94,6 @@ mod tests {
             );
         }
         assert!(!held.give(Resource::Record(77)));
-        let left = held.near.iter().flatten().count() + held.far.len();
-        assert_eq!((left, held.count), (7, 7));
+        assert_eq!(held.last.iter().count() + held.others.len(), 7);
     }
 }

@@ -13,10 +13,9 @@ use panal_uapi::{
     kernel::{MapFlags, MapInfo},
 };
 use panal_verifier::MapDescription;
-use panal_vm::{IndexedValues, MapLink, MapLookup};
+use panal_vm::{IndexedValues, MapLink};
 
 use crate::{
-    helpers,
     objects::{BtfObject, Program},
     timers::Timers,
     types::laid_out::Object,
@@ -239,19 +238,15 @@ impl Map {
             Some(arena) => arena.user_base(),
             None => direct.filter(|d| d.plane == 0).map_or(0, |d| d.first),
         };
-        let lookup = match direct {
-            Some(d) => Some(MapLookup::Index(IndexedValues {
+        MapLink {
+            handle: self.handle,
+            values,
+            indexed: direct.map(|d| IndexedValues {
                 first: d.first,
                 stride: d.stride,
                 count: d.count,
                 plane: d.plane,
-            })),
-            None => helpers::lookup::of(&*self.core),
-        };
-        MapLink {
-            handle: self.handle,
-            values,
-            lookup: lookup.unwrap_or(MapLookup::Helper),
+            }),
         }
     }
 

@@ -29,6 +29,7 @@ mod space;
 mod stack_trace;
 mod storage;
 mod user_ringbuf;
+mod wait;
 mod zeroed;
 
 pub mod bytes;
@@ -45,7 +46,7 @@ pub use create::{create_map, is_supported};
 pub use def::{CreateError, MapDef, MapHost, SpecialField};
 pub use described::describe_map;
 pub use handles::Handles;
-pub use hash::HashMap;
+pub use hash::{HashKind, HashMap, kind as hash_kind};
 pub use lpm_trie::LpmTrie;
 pub use map::{DirectValues, ElementKey, Map, MapBase};
 pub use map_in_map::fits_template;

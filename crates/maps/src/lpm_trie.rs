@@ -18,6 +18,7 @@ use crate::{
     CreateError, Map, MapBase, MapDef, MapHost, bytes,
     def::{ACCESS_FLAGS, check_flags, check_not_zero, update_flags},
     hash::{Pool, Shape},
+    wait::Wait,
     zeroed::zeroed,
 };
 
@@ -39,6 +40,7 @@ struct Node<'a>(&'a [AtomicU64]);
 const CELLS: usize = 2;
 
 impl<'a> Node<'a> {
+    #[inline(always)]
     fn child(self, side: usize) -> Link {
         (self.0[0].load(Ordering::Acquire) >> (32 * side)) as u32
     }
@@ -50,6 +52,7 @@ impl<'a> Node<'a> {
     }
 
     /// Bits of the prefix, and the element plus one.
+    #[inline(always)]
     fn head(self) -> (u32, u32) {
         let head = self.0[1].load(Ordering::Relaxed);
         (head as u32, (head >> 32) as u32)
@@ -70,6 +73,7 @@ impl<'a> Node<'a> {
         );
     }
 
+    #[inline(always)]
     fn words(self) -> &'a [AtomicU64] {
         &self.0[CELLS..]
     }
@@ -146,7 +150,7 @@ impl Nodes {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, link: Link) -> Option<Node<'_>> {
         let number = link.checked_sub(1)? as usize;
         let chunk = self.chunks.get(number / CHUNK)?.load(Ordering::Acquire);
@@ -175,14 +179,14 @@ impl Drop for Nodes {
 }
 
 /// The bit after the first `at` bits.
-#[inline]
+#[inline(always)]
 fn bit(words: &[u64], at: u32) -> usize {
     let word = words.get(at as usize / 64).copied().unwrap_or(0);
     (word >> (63 - at % 64) & 1) as usize
 }
 
 /// How many leading bits agree with a node's, at most `limit`.
-#[inline]
+#[inline(always)]
 fn common(words: &[u64], node: &[AtomicU64], limit: u32) -> u32 {
     let mut count = 0;
     for (own, other) in words.iter().zip(node) {
@@ -196,7 +200,7 @@ fn common(words: &[u64], node: &[AtomicU64], limit: u32) -> u32 {
 }
 
 /// An address as words, first byte highest.
-#[inline]
+#[inline(always)]
 fn read_words<const N: usize>(data: &[u8]) -> [u64; N] {
     let mut words = [0; N];
     for (word, chunk) in words.iter_mut().zip(data.chunks(8)) {
@@ -307,8 +311,27 @@ impl LpmTrie {
         (bits <= self.most).then_some(Prefix { words, bits })
     }
 
+    /// [`Map::lookup`] with a key of the map's size, which is best known when this is compiled.
+    #[inline(always)]
+    pub fn value_of(&self, key: &[u8]) -> Option<NonNull<u8>> {
+        let (bits, data) = key.split_first_chunk::<4>()?;
+        let bits = u32::from_ne_bytes(*bits);
+        if bits > self.most {
+            return None;
+        }
+        // Addresses of IPv4, IPv6 and Ethernet are short.
+        let element = match data.len() {
+            ..=8 => self.longest(&read_words::<1>(data), bits),
+            ..=16 => self.longest(&read_words::<2>(data), bits),
+            _ => self.longest(&read_words::<WORDS_MOST>(data), bits),
+        };
+        Some(self.pool.value(element?))
+    }
+
     /// Walks as a reader: the element of the longest prefix.
+    #[inline(always)]
     fn longest(&self, key: &[u64], bits: u32) -> Option<u32> {
+        let mut wait = Wait::default();
         loop {
             let sequence = self.sequence.load(Ordering::Acquire);
             if sequence & 1 == 0 {
@@ -318,11 +341,11 @@ impl LpmTrie {
                     return found;
                 }
             }
-            std::thread::yield_now();
+            wait.a_moment();
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn walk(&self, key: &[u64], key_bits: u32) -> Option<u32> {
         let mut found = 0;
         let mut link = self.root.load(Ordering::Acquire);
@@ -501,23 +524,11 @@ impl Map for LpmTrie {
         &self.base
     }
 
-    #[inline]
     fn lookup(&self, key: &[u8], _cpu: u32) -> Option<NonNull<u8>> {
         if key.len() != self.base.def().key_size as usize {
             return None;
         }
-        let (bits, data) = key.split_first_chunk::<4>()?;
-        let bits = u32::from_ne_bytes(*bits);
-        if bits > self.most {
-            return None;
-        }
-        // Addresses of IPv4, IPv6 and Ethernet are short.
-        let element = if data.len() <= 16 {
-            self.longest(&read_words::<2>(data), bits)
-        } else {
-            self.longest(&read_words::<WORDS_MOST>(data), bits)
-        };
-        Some(self.pool.value(element?))
+        self.value_of(key)
     }
 
     fn update(&self, key: &[u8], value: &[u8], flags: u64, _cpu: u32) -> Result<(), Errno> {

@@ -59,6 +59,7 @@ impl RingPages {
     }
 
     /// Address of the first page.
+    #[inline(always)]
     pub fn address(&self) -> u64 {
         self.block.address()
     }
@@ -69,6 +70,7 @@ impl RingPages {
     }
 
     /// Bytes of data.
+    #[inline(always)]
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -83,52 +85,78 @@ impl RingPages {
         self.block.memfd()
     }
 
+    #[inline(always)]
     fn word(&self, offset: u64) -> &AtomicU64 {
         // SAFETY: callers pass 0 or one page: aligned, inside the block.
         unsafe { AtomicU64::from_ptr(self.block.pointer().add(offset as usize).as_ptr().cast()) }
     }
 
     /// The consumer's position.
+    #[inline(always)]
     pub fn consumer(&self) -> &AtomicU64 {
         self.word(0)
     }
 
     /// The producer's position.
+    #[inline(always)]
     pub fn producer(&self) -> &AtomicU64 {
         self.word(self.page)
     }
 
     /// The consumer's position, to be compared with what was produced.
+    #[inline(always)]
     pub fn consumed(&self) -> u64 {
         self.consumer().load(Ordering::Acquire)
     }
 
     /// Address of the data.
+    #[inline(always)]
     pub fn data(&self) -> u64 {
         self.block.address() + 2 * self.page
     }
 
+    /// Address of the header of the record at a position.
+    #[inline(always)]
+    fn header_at(&self, position: u64) -> u64 {
+        self.data() + (position & (self.size - 1) & !7)
+    }
+
     /// The length word of the record at a position.
+    #[inline(always)]
     pub fn header(&self, position: u64) -> &AtomicU32 {
-        let at = self.data() + (position & (self.size - 1) & !7);
         // SAFETY: a multiple of eight below the data's size, hence inside and aligned.
-        unsafe { AtomicU32::from_ptr(at as *mut u32) }
+        unsafe { AtomicU32::from_ptr(self.header_at(position) as *mut u32) }
     }
 
     /// The word after the length of the record at a position.
     pub fn second_word(&self, position: u64) -> &AtomicU32 {
-        let at = self.header(position).as_ptr() as u64 + 4;
         // SAFETY: the second half of the header.
-        unsafe { AtomicU32::from_ptr(at as *mut u32) }
+        unsafe { AtomicU32::from_ptr((self.header_at(position) + 4) as *mut u32) }
+    }
+
+    /// Writes the header of a record that is being written; its address.
+    #[inline(always)]
+    pub fn begin(&self, position: u64, len: u32) -> u64 {
+        let at = self.header_at(position);
+        // The page of the header, counted from the buffer's start: as Linux writes it.
+        let page = (at - self.address()) >> self.page.ilog2();
+        // SAFETY: both words lie in the eight bytes of the header, which is aligned.
+        unsafe {
+            AtomicU32::from_ptr((at + 4) as *mut u32).store(page as u32, Ordering::Relaxed);
+            AtomicU32::from_ptr(at as *mut u32).store(len | BUSY, Ordering::Relaxed);
+        }
+        at
     }
 }
 
 /// Bytes of the record that a header begins, without it.
+#[inline(always)]
 pub(crate) fn record_len(header: u32) -> u64 {
     u64::from(header & !(BUSY | DISCARD))
 }
 
 /// Bytes from a record to the next.
+#[inline(always)]
 pub(crate) fn step(header: u32) -> u64 {
     (record_len(header) + HEADER).next_multiple_of(8)
 }

@@ -6,7 +6,7 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicPtr, AtomicU32, Ordering},
+        atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,6 +17,7 @@ use crate::{
     Cage, CreateError, Map, MapBase, MapDef, MapHost, bytes,
     map::in_element,
     ring_pages::{BUSY, DISCARD, HEADER, RingPages, record_len, step},
+    wait::Wait,
     zeroed::zeroed,
 };
 
@@ -45,15 +46,59 @@ pub type Listener = Arc<dyn Fn() + Send + Sync>;
 /// The producer's own positions. Programs could overwrite those in the cage.
 #[derive(Default)]
 struct Producer {
-    position: u64,
-    /// Where the oldest record that is still being written begins, at the latest.
-    pending: u64,
+    /// Where the next record begins; [`LOCKED`] while a thread makes one. Records have headers that
+    /// say so before the position shows them, and a thread that was second could not tell when the
+    /// first one's header stands: hence a lock, which is taken with the position in one operation.
+    position: AtomicU64,
+    /// Where the oldest record that is still being written begins, at the latest. Belongs to the
+    /// lock's holder.
+    pending: AtomicU64,
+}
+
+/// Positions are multiples of eight.
+const LOCKED: u64 = 1;
+
+impl Producer {
+    /// Where the next record begins.
+    #[inline]
+    fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire) & !LOCKED
+    }
+
+    /// Locks; where the next record begins. [`Producer::unlock`] follows.
+    #[inline(always)]
+    fn lock(&self) -> u64 {
+        let mut wait = Wait::default();
+        loop {
+            let position = self.position.load(Ordering::Relaxed);
+            let taken = position & LOCKED == 0
+                && self
+                    .position
+                    .compare_exchange_weak(
+                        position,
+                        position | LOCKED,
+                        Ordering::Acquire,
+                        Ordering::Relaxed,
+                    )
+                    .is_ok();
+            if taken {
+                return position;
+            }
+            wait.a_moment();
+        }
+    }
+
+    /// Unlocks; the next record begins here.
+    #[inline(always)]
+    fn unlock(&self, position: u64) {
+        self.position.store(position, Ordering::Release);
+    }
 }
 
 /// The part that records lead to.
 struct Ring {
     pages: RingPages,
-    producer: Mutex<Producer>,
+    producer: Producer,
     consumer: Mutex<()>,
     listener: Mutex<Option<Listener>>,
     listening: AtomicU32,
@@ -77,7 +122,7 @@ impl RingBuf {
     pub fn new(host: &MapHost, def: &MapDef) -> Result<RingBuf, CreateError> {
         let ring = Arc::new(Ring {
             pages: RingPages::new(host, def)?,
-            producer: Mutex::default(),
+            producer: Producer::default(),
             consumer: Mutex::default(),
             listener: Mutex::default(),
             listening: AtomicU32::new(0),
@@ -93,6 +138,7 @@ impl RingBuf {
     }
 
     /// `bpf_ringbuf_reserve`: address of `len` bytes to be filled and then submitted or discarded.
+    #[inline(always)]
     pub fn reserve(&self, len: u64) -> Option<NonNull<u8>> {
         self.ring.reserve(len)
     }
@@ -112,16 +158,38 @@ impl RingBuf {
         Ok(())
     }
 
+    /// [`RingBuf::output`] of a record in the cage.
+    ///
+    /// # Safety
+    /// `len` bytes at `record` are mapped readable.
+    #[inline(always)]
+    pub unsafe fn output_from(
+        &self,
+        record: NonNull<u8>,
+        len: u32,
+        flags: u64,
+    ) -> Result<(), Errno> {
+        if flags & !(flags::NO_WAKEUP | flags::FORCE_WAKEUP) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let at = self.ring.reserve(len.into()).ok_or(Errno::EAGAIN)?;
+        // SAFETY: the caller's promise, and just reserved with this length.
+        unsafe { bytes::copy(record, at, len as usize) };
+        self.ring.finish(at.as_ptr() as u64 - HEADER, flags, false);
+        Ok(())
+    }
+
     /// `bpf_ringbuf_query`: 0 for an unknown selector.
     pub fn query(&self, selector: u64) -> u64 {
         let ring = &self.ring;
         match selector {
-            flags::AVAIL_DATA => lock(&ring.producer)
-                .position
+            flags::AVAIL_DATA => ring
+                .producer
+                .position()
                 .saturating_sub(ring.pages.consumed()),
             flags::RING_SIZE => ring.pages.size(),
             flags::CONS_POS => ring.pages.consumed(),
-            flags::PROD_POS => lock(&ring.producer).position,
+            flags::PROD_POS => ring.producer.position(),
             _ => 0,
         }
     }
@@ -155,44 +223,60 @@ impl RingBuf {
 }
 
 impl Ring {
+    #[inline(always)]
     fn reserve(&self, len: u64) -> Option<NonNull<u8>> {
         if len > RECORD_MOST {
             return None;
         }
         let whole = (len + HEADER).next_multiple_of(8);
-        if whole > self.pages.size() {
+        let most = self.pages.size() - 1;
+        let position = self.producer.lock();
+        let end = position + whole;
+        let pending = self.pending(position, 2);
+        let fits = end.wrapping_sub(self.pages.consumed()) <= most
+            && (end - pending <= most || self.fits_behind_pending(position, end));
+        if !fits {
+            self.producer.unlock(position);
             return None;
         }
-        let mut producer = lock(&self.producer);
-        let consumed = self.pages.consumed();
-        // What is finished does not hold others up any more.
-        while producer.pending < producer.position {
-            let header = self.pages.header(producer.pending).load(Ordering::Acquire);
-            if header & BUSY != 0 {
-                break;
-            }
-            producer.pending += step(header);
-        }
-        producer.pending = producer.pending.min(producer.position);
-        let (position, end) = (producer.position, producer.position + whole);
-        if end.wrapping_sub(consumed) > self.pages.size() - 1
-            || end - producer.pending > self.pages.size() - 1
-        {
-            return None;
-        }
-        let header = self.pages.header(position);
-        header.store(len as u32 | BUSY, Ordering::Relaxed);
-        let at = header.as_ptr() as u64;
-        // The page of the header, counted from the buffer's start: as Linux writes it.
-        let page = (at - self.pages.address()) / self.pages.page();
-        let second = self.pages.second_word(position);
-        second.store(page as u32, Ordering::Relaxed);
-        producer.position = end;
+        let at = self.pages.begin(position, len as u32);
         self.pages.producer().store(end, Ordering::Release);
+        self.producer.unlock(end);
         NonNull::new((at + HEADER) as *mut u8)
     }
 
+    /// Where the oldest record begins that is still being written, as far as looking at so many
+    /// records tells: what is finished does not hold others up any more. Every record is passed
+    /// once, and each that is made passes two. Under the producer's lock.
+    #[inline(always)]
+    fn pending(&self, position: u64, records: u32) -> u64 {
+        let before = self.producer.pending.load(Ordering::Relaxed);
+        let mut pending = before;
+        for _ in 0..records {
+            if pending >= position {
+                break;
+            }
+            let header = self.pages.header(pending).load(Ordering::Acquire);
+            if header & BUSY != 0 {
+                break;
+            }
+            pending += step(header);
+        }
+        // A program that broke out of its bounds may have written any length.
+        let pending = pending.min(position);
+        if pending != before {
+            self.producer.pending.store(pending, Ordering::Relaxed);
+        }
+        pending
+    }
+
+    #[cold]
+    fn fits_behind_pending(&self, position: u64, end: u64) -> bool {
+        end - self.pending(position, u32::MAX) <= self.pages.size() - 1
+    }
+
     /// Finishes the record whose bytes begin at `address`; false if there is none being written.
+    #[inline(always)]
     fn commit(&self, address: u64, flags: u64, discard: bool) -> bool {
         let Some(position) = address.checked_sub(self.pages.data() + HEADER) else {
             return false;
@@ -200,24 +284,38 @@ impl Ring {
         if position >= self.pages.size() || !position.is_multiple_of(8) {
             return false;
         }
-        let header = self.pages.header(position);
-        let old = header.load(Ordering::Relaxed);
-        if old & BUSY == 0 {
-            return false;
+        let busy = self.pages.header(position).load(Ordering::Relaxed) & BUSY != 0;
+        if busy {
+            self.finish(address - HEADER, flags, discard);
         }
-        let new = if discard {
-            old & !BUSY | DISCARD
-        } else {
-            old & !BUSY
-        };
-        header.swap(new, Ordering::SeqCst);
-        let waits = self.pages.consumed() & (self.pages.size() - 1) == position;
-        if flags & flags::FORCE_WAKEUP != 0 || (waits && flags & flags::NO_WAKEUP == 0) {
-            self.wake();
-        }
-        true
+        busy
     }
 
+    /// Finishes the record whose header, in the first half of the data, is at this address.
+    #[inline(always)]
+    fn finish(&self, header_at: u64, flags: u64, discard: bool) {
+        let position = header_at - self.pages.data();
+        let header = self.pages.header(position);
+        let old = header.load(Ordering::Relaxed);
+        let mark = if discard { DISCARD } else { 0 };
+        let new = old & !BUSY | mark;
+        if flags & (flags::NO_WAKEUP | flags::FORCE_WAKEUP) != 0 {
+            // Nothing depends on where the consumer is.
+            header.store(new, Ordering::Release);
+            if flags & flags::FORCE_WAKEUP != 0 {
+                self.wake();
+            }
+            return;
+        }
+        // The consumer writes its position and then looks at the header: one of both sees the other.
+        header.swap(new, Ordering::SeqCst);
+        if self.pages.consumed() & (self.pages.size() - 1) == position {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
     fn wake(&self) {
         *lock(&self.wakes) += 1;
         self.woken.notify_all();
@@ -237,18 +335,18 @@ impl Ring {
 
     /// Whether an access lies in a record that is being written.
     fn holds(&self, address: u64, len: u64) -> bool {
-        let producer = lock(&self.producer);
-        let mut position = producer.pending;
-        while position < producer.position {
+        let end = self.producer.lock();
+        let mut position = self.producer.pending.load(Ordering::Relaxed);
+        let mut found = false;
+        while position < end && !found {
             let header = self.pages.header(position);
             let word = header.load(Ordering::Acquire);
             let (base, size) = (header.as_ptr() as u64 + HEADER, record_len(word));
-            if word & BUSY != 0 && in_element(base, size.max(1), 1, size, address, len) {
-                return true;
-            }
+            found = word & BUSY != 0 && in_element(base, size.max(1), 1, size, address, len);
             position += step(word);
         }
-        false
+        self.producer.unlock(end);
+        found
     }
 
     fn consume(&self, sink: &mut dyn FnMut(&[u8])) -> usize {
@@ -258,7 +356,7 @@ impl Ring {
         let mut record = Vec::new();
         // Positions beyond what was written can only come from a program that broke out of its
         // bounds: nothing is to be had then.
-        while position < lock(&self.producer).position {
+        while position < self.producer.position() {
             let header = self.pages.header(position);
             let word = header.load(Ordering::Acquire);
             if word & BUSY != 0 {
@@ -336,7 +434,8 @@ impl Drop for RingBuf {
 /// Which ring buffer lies where: `bpf_ringbuf_submit` gets a record and nothing else.
 pub struct RingDirectory {
     base: u64,
-    page: u64,
+    /// Bytes of a page, as a power of two.
+    shift: u32,
     pages: Box<[AtomicPtr<Ring>]>,
 }
 
@@ -347,13 +446,13 @@ impl RingDirectory {
         let pages = zeroed((cage.size() / page) as usize).unwrap_or_default();
         RingDirectory {
             base: cage.base(),
-            page,
+            shift: page.ilog2(),
             pages,
         }
     }
 
     fn set(&self, ring: &Ring, value: *mut Ring) {
-        let first = ((ring.pages.address() - self.base) / self.page) as usize;
+        let first = ((ring.pages.address() - self.base) >> self.shift) as usize;
         // Records begin in the first half of the data; the first pages hold positions.
         let count = 2 + (ring.pages.size() / ring.pages.page()) as usize + 1;
         for page in self.pages.iter().skip(first).take(count) {
@@ -366,11 +465,12 @@ impl RingDirectory {
     ///
     /// # Safety
     /// The calling thread is on a CPU of the host.
+    #[inline(always)]
     pub unsafe fn commit(&self, address: u64, flags: u64, discard: bool) -> bool {
         let Some(offset) = address.checked_sub(self.base) else {
             return false;
         };
-        let Some(page) = self.pages.get((offset / self.page) as usize) else {
+        let Some(page) = self.pages.get((offset >> self.shift) as usize) else {
             return false;
         };
         // SAFETY: null, or a ring that is retired and not dropped when its map goes.
@@ -516,5 +616,75 @@ mod tests {
             }
         });
         assert!(drain(&ring).is_empty());
+    }
+
+    /// Several threads hold several records at once, finish them out of order, submit some and
+    /// discard others, on a ring that is always full. What comes out is whole and, of each thread, in
+    /// the order in which it was reserved.
+    #[test]
+    fn threads_reserve_and_finish_out_of_order_on_a_full_ring() {
+        const THREADS: u64 = 4;
+        const EACH: u64 = if cfg!(miri) { 30 } else { 30_000 };
+        let (host, ring) = ring(4096);
+        let done = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (ring, host, done) = (&ring, &host, &done);
+                scope.spawn(move || {
+                    let mut held: Vec<(u64, u64)> = Vec::new();
+                    let finish = |(at, number): (u64, u64)| {
+                        let flags = [0, flags::NO_WAKEUP, flags::FORCE_WAKEUP][number as usize % 3];
+                        // SAFETY: the host's rings stay while the test lasts.
+                        let finished = unsafe { host.rings.commit(at, flags, number % 5 == 0) };
+                        assert!(finished);
+                    };
+                    for number in 0..EACH {
+                        let words = 1 + (number + thread) % 6;
+                        let record = loop {
+                            match ring.reserve(words * 8) {
+                                Some(record) => break record,
+                                None => {
+                                    held.drain(..).for_each(finish);
+                                    std::thread::yield_now();
+                                }
+                            }
+                        };
+                        let value = (thread << 32 | number).to_ne_bytes().repeat(words as usize);
+                        // SAFETY: just reserved with this length.
+                        unsafe { bytes::write(record, &value) };
+                        held.push((record.as_ptr() as u64, number));
+                        if held.len() == 3 {
+                            // The newest first.
+                            held.drain(..).rev().for_each(finish);
+                        }
+                    }
+                    held.drain(..).for_each(finish);
+                    done.fetch_add(1, Ordering::Release);
+                });
+            }
+            let mut last = [None; THREADS as usize];
+            let mut seen = 0;
+            loop {
+                let over = done.load(Ordering::Acquire) == THREADS as u32;
+                seen += ring.consume(&mut |record| {
+                    let words = record
+                        .chunks_exact(8)
+                        .map(|w| u64::from_ne_bytes(w.try_into().unwrap()));
+                    let words: Vec<u64> = words.collect();
+                    let (thread, number) = (words[0] >> 32, words[0] & 0xffff_ffff);
+                    assert_eq!(words.len() as u64, 1 + (number + thread) % 6);
+                    assert!(words.iter().all(|&word| word == words[0]), "a torn record");
+                    assert_ne!(number % 5, 0, "a discarded record");
+                    let last = &mut last[thread as usize];
+                    assert!(last.is_none_or(|last| last < number), "out of order");
+                    *last = Some(number);
+                }) as u64;
+                if over {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            assert_eq!(seen, THREADS * (EACH - EACH.div_ceil(5)));
+        });
     }
 }

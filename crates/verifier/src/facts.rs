@@ -72,6 +72,11 @@ impl Facts {
                 *old = CallFact {
                     map: same(old.map, call.map),
                     key: if old.key == call.key { old.key } else { None },
+                    key_place: if old.key_place == call.key_place {
+                        old.key_place
+                    } else {
+                        None
+                    },
                     callback: same(old.callback, call.callback),
                 };
             })

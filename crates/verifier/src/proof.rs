@@ -171,6 +171,9 @@ pub struct CallFact {
     pub map: Option<u32>,
     /// For tail calls and array lookups: the constant key, where all paths agree.
     pub key: Option<u64>,
+    /// Where a map's key begins in this function's frame (below 0, from its end), where all paths
+    /// agree.
+    pub key_place: Option<i32>,
     /// Slot of the callback, where all paths agree.
     pub callback: Option<u32>,
 }

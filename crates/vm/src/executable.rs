@@ -6,6 +6,7 @@ use crate::{
     Caged, Guard, IndexedValues, Observer, Run, Stop, Unobserved,
     interpreter::{self, Entry},
     jit::{self, JitError, Machine, Options, aarch64::Gates, runtime::Main},
+    key::Key,
     op::Op,
 };
 
@@ -37,6 +38,8 @@ pub struct Executable {
     pub(crate) arrays: Box<[IndexedValues]>,
     /// Calls of `bpf_loop` whose callback is known, in order: operation, index of the function.
     pub(crate) loops: Box<[(u32, u32)]>,
+    /// Calls whose key machine code may pass by value, in order.
+    pub(crate) keys: Box<[Key]>,
     /// Index of the function that `bpf_throw` ends in.
     pub(crate) exception: Option<u32>,
     /// Whether it comes from a proof: only then may machine code trust it.
@@ -51,6 +54,14 @@ impl Executable {
     /// The program's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The key that the call at an operation may get by value.
+    pub(crate) fn key_at(&self, index: usize) -> Option<&Key> {
+        let found = self
+            .keys
+            .binary_search_by_key(&(index as u32), |key| key.op);
+        Some(&self.keys[found.ok()?])
     }
 
     /// How many operations it has.

@@ -604,6 +604,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                     ));
                     given_away!();
                 }
+                Code::Cpu => r!(op.dst) = u64::from((*run).cpu),
                 Code::ArrayLookup => {
                     let array = executable.arrays.get_unchecked(op.imm as usize);
                     let address = registers[2];

@@ -8,6 +8,7 @@ extern crate alloc;
 mod executable;
 mod interpreter;
 mod jit;
+mod key;
 mod linkage;
 mod lower;
 mod observe;
@@ -22,8 +23,8 @@ pub use jit::{
     aarch64::{Gates as Aarch64Gates, RunLayout},
 };
 pub use linkage::{
-    ArenaLink, ContextAccess, HelperFn, IndexedValues, KfuncLink, Linkage, MapLink, MapLookup,
-    TailCallFn,
+    ArenaLink, ContextAccess, HelperFn, IndexedValues, Inline, KeyByValue, KfuncLink, Linkage,
+    MapHelper, MapLink, TailCallFn,
 };
 pub use lower::LowerError;
 pub use observe::{Attempt, Caged, Guard, Observer, Regions, Step, Strict, Unobserved};

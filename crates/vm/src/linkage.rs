@@ -54,24 +54,41 @@ pub struct MapLink {
     pub handle: u64,
     /// Address of the first value, for `Imm64::MapIndexValue` (arrays only, else 0).
     pub values: u64,
-    /// How values are looked up.
-    pub lookup: MapLookup,
+    /// Where values are looked up by an index; `None`: by a helper.
+    pub indexed: Option<IndexedValues>,
 }
 
-/// How a program looks up a value of a map that is known.
+/// A helper whose map is known when a program is loaded.
 #[derive(Clone, Copy, Debug)]
-pub enum MapLookup {
-    /// By the helper.
-    Helper,
-    /// By an index, without a call.
-    Index(IndexedValues),
-    /// By a function that gets `data` in place of the map.
-    Function {
-        /// The function.
-        function: HelperFn,
-        /// Its first argument.
-        data: u64,
-    },
+pub struct MapHelper {
+    /// The function.
+    pub function: HelperFn,
+    /// Its first argument, in place of the map.
+    pub data: u64,
+    /// The same with the key in registers: for a key in the program's own frame.
+    pub by_value: Option<KeyByValue>,
+}
+
+/// A helper that gets a key's bytes in place of their address. A key that was just written in several
+/// pieces is not in memory yet: read in the same pieces, nobody waits for it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyByValue {
+    /// The function.
+    pub function: HelperFn,
+    /// Bytes of the key.
+    pub size: u32,
+    /// Which arguments (2 to 5) have its words of eight bytes, the first byte lowest. What is
+    /// beyond the key's end is 0.
+    pub arguments: &'static [u8],
+}
+
+/// What a helper does that needs no call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inline {
+    /// Returns the number of the CPU.
+    Cpu,
+    /// Returns this number.
+    Constant(u64),
 }
 
 /// Values side by side, by an index of 32 bits.
@@ -113,6 +130,16 @@ pub trait Linkage {
     /// The implementation of a helper; `None` for one that this kernel does not have.
     fn helper(&self, id: u32) -> Option<HelperFn> {
         let _ = id;
+        None
+    }
+    /// What a helper does, where no call is needed for it.
+    fn inline(&self, id: u32) -> Option<Inline> {
+        let _ = id;
+        None
+    }
+    /// A helper on a map, by its index in the request; `None` where it is called as for any map.
+    fn map_helper(&self, id: u32, map: u32) -> Option<MapHelper> {
+        let _ = (id, map);
         None
     }
     /// The implementation of a kfunc by BTF id in the kernel's BTF.

@@ -77,6 +77,8 @@ pub(crate) enum Code {
     Helper,
     /// `r0 = &values[*(u32 *)r2]`, or 0: `imm` is the index of the array.
     ArrayLookup,
+    /// `dst` = the number of the CPU.
+    Cpu,
     /// Calls a subprogram at `off`; `imm` has the caller's frame size, and the callee's above 32.
     Local,
     TailCall,
@@ -230,7 +232,7 @@ impl Op {
         }
         match self.code {
             LdAcq8 | LdAcq16 | LdAcq32 | LdAcq64 | Computed | ArenaPlace | CastKernel
-            | CastUser => Some(self.dst),
+            | CastUser | Cpu => Some(self.dst),
             Atomic32 | Atomic64 => match Atomic::ALL[self.imm as usize % Atomic::ALL.len()] {
                 Atomic::Add | Atomic::Or | Atomic::And | Atomic::Xor => None,
                 Atomic::CmpXchg => Some(0),

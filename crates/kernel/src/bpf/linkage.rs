@@ -5,7 +5,9 @@ use std::sync::Arc;
 use panal_btf::{Btf, TypeId};
 use panal_isa::Size;
 use panal_uapi::ProgType;
-use panal_vm::{ArenaLink, ContextAccess, HelperFn, KfuncLink, Linkage, MapLink, TailCallFn};
+use panal_vm::{
+    ArenaLink, ContextAccess, HelperFn, Inline, KfuncLink, Linkage, MapHelper, MapLink, TailCallFn,
+};
 
 use crate::{arena, helpers, kfuncs, maps::Map, program_types};
 
@@ -19,6 +21,14 @@ pub(super) struct ProgramLinkage<'a> {
 impl Linkage for ProgramLinkage<'_> {
     fn helper(&self, id: u32) -> Option<HelperFn> {
         helpers::implementation(id)
+    }
+
+    fn inline(&self, id: u32) -> Option<Inline> {
+        helpers::inline(id)
+    }
+
+    fn map_helper(&self, id: u32, map: u32) -> Option<MapHelper> {
+        helpers::known::of(id, &**self.maps.get(map as usize)?.core())
     }
 
     fn kfunc(&self, btf_id: u32) -> Option<KfuncLink> {

@@ -91,6 +91,7 @@ impl<'c> Call<'c> {
     /// # Safety
     /// `run` is the run that calls; its cage is mapped readable and writable as a whole; its host is
     /// a [`Host`] that nobody else uses during the call.
+    #[inline(always)]
     pub unsafe fn new(args: [u64; 5], run: *mut Run) -> Self {
         // SAFETY: the caller's promise.
         let (base, size, host) = unsafe {
@@ -111,6 +112,7 @@ impl<'c> Call<'c> {
     }
 
     /// An argument, from 0.
+    #[inline(always)]
     pub fn arg(&self, n: usize) -> u64 {
         self.args[n]
     }
@@ -144,6 +146,7 @@ impl<'c> Call<'c> {
     }
 
     /// The run's host.
+    #[inline(always)]
     pub fn host(&mut self) -> &mut Host<'c> {
         // SAFETY: the host outlives the call, and callbacks, which use it too, run only where the
         // call is borrowed exclusively and no reference to the host is held.
@@ -175,7 +178,9 @@ impl<'c> Call<'c> {
         offset <= self.size && len <= self.size - offset
     }
 
-    fn inside(&self, address: u64, len: usize) -> Result<NonNull<u8>, Errno> {
+    /// `address` as a pointer to `len` bytes; `EFAULT` outside of the cage.
+    #[inline(always)]
+    pub fn inside(&self, address: u64, len: usize) -> Result<NonNull<u8>, Errno> {
         if !self.is_inside(address, len as u64) {
             return Err(Errno::EFAULT);
         }

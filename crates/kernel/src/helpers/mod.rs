@@ -8,7 +8,7 @@ mod checksum;
 mod core;
 pub(crate) mod dynptr;
 mod format;
-pub(crate) mod lookup;
+pub(crate) mod known;
 mod map;
 mod numbers;
 mod print;
@@ -29,7 +29,7 @@ mod xdp;
 
 use std::sync::OnceLock;
 
-use panal_vm::HelperFn;
+use panal_vm::{HelperFn, Inline};
 
 use call::Implementation;
 pub(crate) use time::HZ;
@@ -69,6 +69,16 @@ pub(crate) fn implementation(id: u32) -> Option<HelperFn> {
         index
     });
     index.get(id as usize).copied().flatten()
+}
+
+/// What a helper does, where code need not call it for that.
+pub(crate) fn inline(id: u32) -> Option<Inline> {
+    match id {
+        panal_uapi::helpers::id::BPF_FUNC_get_smp_processor_id => Some(Inline::Cpu),
+        // All of Panal's CPUs are one node.
+        panal_uapi::helpers::id::BPF_FUNC_get_numa_node_id => Some(Inline::Constant(0)),
+        _ => None,
+    }
 }
 
 /// What does the loads of packet bytes that classic BPF left behind.

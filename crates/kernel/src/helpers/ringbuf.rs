@@ -4,9 +4,10 @@ use std::ptr::NonNull;
 
 use panal_maps::{PerfEventArray, RingBuf, UserRingBuf};
 use panal_uapi::Errno;
+use panal_vm::Run;
 
 use super::{
-    call::{Call, implement},
+    call::{Call, IntoReturn, implement},
     dynptr::{Dynptr, SIZE as DYNPTR_SIZE},
     map::call_back,
 };
@@ -40,7 +41,60 @@ fn ringbuf_reserve(call: &mut Call<'_>) -> Result<u64, Errno> {
     Ok(hold(call, record))
 }
 
+/// [`ringbuf_reserve`] in a ring that is known.
+///
+/// # Safety
+/// `ring` is the address of a [`RingBuf`] that the program holds as long as it lives; the rest as for
+/// every [`panal_vm::HelperFn`].
+pub(super) unsafe extern "C" fn reserve_in(
+    ring: u64,
+    size: u64,
+    flags: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let (ring, mut call) = unsafe { (&*(ring as *const RingBuf), Call::new([0; 5], run)) };
+    if flags != 0 {
+        return 0;
+    }
+    ring.reserve(size)
+        .map_or(0, |record| hold(&mut call, record))
+}
+
+/// [`ringbuf_output`] to a ring that is known.
+///
+/// # Safety
+/// As for [`reserve_in`].
+pub(super) unsafe extern "C" fn output_to(
+    ring: u64,
+    record: u64,
+    size: u64,
+    flags: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let (ring, call) = unsafe { (&*(ring as *const RingBuf), Call::new([0; 5], run)) };
+    if size > OUTPUT_AT_ONCE {
+        let copied = call.read_vec(record, size as usize);
+        let sent = copied.and_then(|record| ring.output(&record, flags));
+        return sent.into_return();
+    }
+    let record = match call.inside(record, size as usize) {
+        Ok(record) => record,
+        Err(errno) => return errno.as_return(),
+    };
+    // SAFETY: in the cage, all of which is mapped.
+    unsafe { ring.output_from(record, size as u32, flags) }.into_return()
+}
+
+/// Most bytes that are copied without a look at whether the run has to end.
+const OUTPUT_AT_ONCE: u64 = 64 << 10;
+
 /// Notes that the program writes a record; its address.
+#[inline(always)]
 pub(super) fn hold(call: &mut Call<'_>, record: NonNull<u8>) -> u64 {
     let address = record.as_ptr() as u64;
     call.host().held.take(Resource::Record(address));
@@ -48,6 +102,7 @@ pub(super) fn hold(call: &mut Call<'_>, record: NonNull<u8>) -> u64 {
 }
 
 /// Submits or discards the record at an address, if the program is writing it.
+#[inline(always)]
 pub(super) fn commit(call: &mut Call<'_>, address: u64, flags: u64, discard: bool) {
     if !call.host().held.give(Resource::Record(address)) {
         return;
@@ -57,10 +112,12 @@ pub(super) fn commit(call: &mut Call<'_>, address: u64, flags: u64, discard: boo
     unsafe { rings.commit(address, flags, discard) };
 }
 
+#[inline(always)]
 fn ringbuf_submit(call: &mut Call<'_>) {
     commit(call, call.arg(0), call.arg(1), false);
 }
 
+#[inline(always)]
 fn ringbuf_discard(call: &mut Call<'_>) {
     commit(call, call.arg(0), call.arg(1), true);
 }

@@ -31,6 +31,7 @@ pub(crate) fn monotonic() -> u64 {
     nanoseconds(ClockId::Monotonic)
 }
 
+#[inline(always)]
 fn ktime_get_ns(call: &mut Call<'_>) -> u64 {
     call.host().clock.unwrap_or_else(monotonic)
 }

@@ -1,5 +1,4 @@
-//! The hash function: folded multiplication under a secret seed, special for keys of 4, 8 and 16
-//! bytes.
+//! The hash function: folded multiplication under a secret seed.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -10,7 +9,8 @@ const C: u64 = 0x8ebc_6af0_9c88_c6e3;
 /// Hashes keys of one map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hasher {
-    seed: u64,
+    /// What words are multiplied with: nobody outside can know a key that makes the product small.
+    secret: u64,
 }
 
 #[inline(always)]
@@ -31,46 +31,35 @@ fn u64_at(b: &[u8], at: usize) -> u64 {
 impl Hasher {
     /// A hasher with a seed of chance, or without one (`BPF_F_ZERO_SEED`).
     pub fn new(zero_seed: bool) -> Hasher {
-        Hasher {
-            seed: if zero_seed {
-                0
-            } else {
-                RandomState::new().hash_one(A)
-            },
-        }
+        Hasher::with_seed(if zero_seed {
+            0
+        } else {
+            RandomState::new().hash_one(A)
+        })
     }
 
     /// A hasher with this seed: the bloom filter has several.
     pub fn with_seed(seed: u64) -> Hasher {
-        Hasher { seed }
+        Hasher { secret: seed ^ B }
     }
 
-    /// The hash of a key.
+    /// The hash of a key: one multiplication for every 16 bytes. A key of a length that is known
+    /// when this is compiled has neither loops nor comparisons.
     #[inline(always)]
     pub fn hash(&self, key: &[u8]) -> u64 {
-        if let Ok(key) = <[u8; 4]>::try_from(key) {
-            let x = u64::from(u32::from_le_bytes(key));
-            return fold(fold(x ^ A, self.seed ^ B) ^ x, C);
+        if key.len() <= 8 {
+            return fold(u64_at(key, 0) ^ A, self.secret ^ (key.len() as u64) << 1);
         }
-        if let Ok(key) = <[u8; 8]>::try_from(key) {
-            let x = u64::from_le_bytes(key);
-            return fold(fold(x ^ A, self.seed ^ B) ^ x, C);
-        }
-        self.hash_long(key)
-    }
-
-    #[inline]
-    fn hash_long(&self, key: &[u8]) -> u64 {
-        let mut state = self.seed ^ B;
+        let mut state = self.secret ^ (key.len() as u64) << 1;
         let mut chunks = key.chunks_exact(16);
         for chunk in &mut chunks {
             state = fold(u64_at(chunk, 0) ^ A, u64_at(chunk, 8) ^ state).wrapping_add(C);
         }
         let rest = chunks.remainder();
         if !rest.is_empty() {
-            state = fold(u64_at(rest, 0) ^ A, u64_at(rest, 8) ^ state).wrapping_add(C);
+            state = fold(u64_at(rest, 0) ^ A, u64_at(rest, 8) ^ state);
         }
-        fold(state ^ key.len() as u64, C ^ self.seed)
+        state
     }
 }
 

@@ -11,6 +11,7 @@ use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 use super::{
     function::Hasher,
     pool::{Pool, Shape},
+    quick::Spare,
     recency::Recency,
     table::{Locked, Position, Table},
 };
@@ -18,13 +19,15 @@ use crate::{
     CreateError, ElementKey, Map, MapBase, MapDef, MapHost, bytes,
     def::{ACCESS_FLAGS, PERCPU_VALUE_MOST, check_flags, check_not_zero, update_flags},
     map::{copy_in_percpu, copy_out_percpu, init_percpu},
+    zeroed::zeroed,
 };
 
 /// Most bytes of key and value together (`KMALLOC_MAX_SIZE` less an element's header).
 const ELEMENT_MOST: u64 = (4 << 20) - 48;
 /// Most entries: Linux refuses a table of more than 2^28 buckets.
 const ENTRIES_MOST: u32 = 1 << 27;
-/// Elements beyond the capacity, for replacements under way on threads that are no CPU.
+/// Elements beyond the capacity, for replacements under way on threads that are no CPU. Each CPU has
+/// one more.
 const SPARE: u32 = 32;
 
 fn is_lru(def: &MapDef) -> bool {
@@ -96,15 +99,17 @@ fn check(def: &MapDef) -> Result<(), CreateError> {
 
 /// A hash map of any of the four types.
 pub struct HashMap {
-    base: MapBase,
-    hasher: Hasher,
-    table: Table,
-    pool: Pool,
-    recency: Option<Recency>,
+    pub(super) base: MapBase,
+    pub(super) hasher: Hasher,
+    pub(super) table: Table,
+    pub(super) pool: Pool,
+    pub(super) recency: Option<Recency>,
     count: AtomicU32,
     /// CPUs with a value of their own each; 0 where all share one.
-    percpu: u32,
+    pub(super) percpu: u32,
     key_size: usize,
+    /// Of each CPU.
+    pub(super) spares: Box<[Spare]>,
 }
 
 impl HashMap {
@@ -142,20 +147,8 @@ impl HashMap {
             count: AtomicU32::new(0),
             percpu,
             key_size: def.key_size as usize,
+            spares: zeroed(cpus as usize).ok_or_else(CreateError::no_memory)?,
             base: MapBase::new(def),
-        })
-    }
-
-    /// [`Map::lookup`], to be compiled for a size of keys by itself.
-    #[inline(always)]
-    pub fn find_value(&self, key: &[u8], cpu: u32) -> Option<NonNull<u8>> {
-        let element = self.find(key)?;
-        if let Some(recency) = &self.recency {
-            recency.touch(element);
-        }
-        Some(match self.percpu {
-            0 => self.pool.value(element),
-            _ => self.value_at(element, cpu),
         })
     }
 
@@ -170,7 +163,7 @@ impl HashMap {
     }
 
     #[inline(always)]
-    fn same(&self, key: &[u8]) -> impl Fn(u32) -> bool {
+    pub(super) fn same(&self, key: &[u8]) -> impl Fn(u32) -> bool {
         // SAFETY: numbers in the table come from the pool; the key's bytes are there.
         move |element| unsafe { bytes::equal(self.pool.key(element), key) }
     }
@@ -231,7 +224,7 @@ impl HashMap {
     }
 
     /// Bookkeeping for an element that was removed from its bucket, which is still locked.
-    fn unlinked(&self, _locked: &Locked<'_>, element: u32) {
+    pub(super) fn unlinked(&self, _locked: &Locked<'_>, element: u32) {
         self.count.fetch_sub(1, Ordering::Relaxed);
         if let Some(recency) = &self.recency {
             recency.remove(element);
@@ -291,7 +284,18 @@ impl HashMap {
 
     /// Puts a finished element into the table; the one that it replaces.
     fn link(&self, hash: u64, key: &[u8], flags: u64, new: u32) -> Result<Option<u32>, Errno> {
-        let locked = self.table.lock(hash);
+        self.link_locked(&self.table.lock(hash), hash, key, flags, new)
+    }
+
+    /// The same under the bucket's lock.
+    pub(super) fn link_locked(
+        &self,
+        locked: &Locked<'_>,
+        hash: u64,
+        key: &[u8],
+        flags: u64,
+        new: u32,
+    ) -> Result<Option<u32>, Errno> {
         match locked.find(self.same(key)) {
             Some(_) if flags == update::BPF_NOEXIST => Err(Errno::EEXIST),
             None if flags == update::BPF_EXIST => Err(Errno::ENOENT),
@@ -340,9 +344,15 @@ impl Map for HashMap {
         &self.base
     }
 
-    #[inline]
     fn lookup(&self, key: &[u8], cpu: u32) -> Option<NonNull<u8>> {
-        self.find_value(key, cpu)
+        let element = self.find(key)?;
+        if let Some(recency) = &self.recency {
+            recency.touch(element);
+        }
+        Some(match self.percpu {
+            0 => self.pool.value(element),
+            _ => self.value_at(element, cpu),
+        })
     }
 
     fn update(&self, key: &[u8], value: &[u8], flags: u64, cpu: u32) -> Result<(), Errno> {

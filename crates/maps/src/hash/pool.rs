@@ -39,6 +39,8 @@ pub(crate) struct Pool {
     segment: usize,
     /// Bytes from one element to the next in the first part of a segment.
     stride: usize,
+    /// Address of the only segment; 0 where there are several.
+    whole: u64,
     /// Address of each segment, 0 while it is not there.
     addresses: Box<[AtomicU64]>,
     blocks: Mutex<Vec<Block>>,
@@ -69,8 +71,9 @@ impl Pool {
             (shift, 1 << shift)
         };
         let segments = (shape.capacity as usize >> shift) + 1;
-        let pool = Pool {
+        let mut pool = Pool {
             shape,
+            whole: 0,
             shift,
             segment,
             stride,
@@ -92,6 +95,7 @@ impl Pool {
                     ),
                 )
             })?;
+            pool.whole = pool.addresses[0].load(Ordering::Relaxed);
         }
         Ok(pool)
     }
@@ -184,6 +188,9 @@ impl Pool {
     /// Address of the first byte of a segment.
     #[inline(always)]
     fn segment_of(&self, number: u32) -> (u64, usize) {
+        if self.whole != 0 {
+            return (self.whole, number as usize);
+        }
         let segment = number as usize >> self.shift;
         // SAFETY: numbers come from `take`, so that the segment is there.
         let address = unsafe { self.addresses.get_unchecked(segment) }.load(Ordering::Relaxed);
@@ -209,9 +216,13 @@ impl Pool {
     }
 
     /// Where an element's value for a plane (a CPU) is.
-    #[inline]
+    #[inline(always)]
     pub fn plane_value(&self, number: u32, plane: u32) -> NonNull<u8> {
-        let plane = plane as usize % self.shape.planes;
+        let mut plane = plane as usize;
+        // Callers hold a CPU of this host: there is a plane for it.
+        if plane >= self.shape.planes {
+            plane = 0;
+        }
         if self.shape.planes == 1 {
             return self.value(number);
         }

@@ -8,10 +8,16 @@ use std::sync::{
     atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence},
 };
 
-use crate::zeroed::{Zero, zeroed};
+use crate::{
+    wait::Wait,
+    zeroed::{Zero, zeroed},
+};
 
 /// Elements in a bucket.
 const WIDTH: usize = 8;
+/// The lowest and the highest bit of each byte of a word.
+const LOWEST: u64 = 0x0101_0101_0101_0101;
+const HIGHEST: u64 = LOWEST << 7;
 
 /// Eight elements: a byte of their hashes each, and their numbers. `0` is an empty place.
 #[repr(C, align(64))]
@@ -43,17 +49,18 @@ struct Place<'a> {
     index: usize,
 }
 
+/// Never 0, which marks an empty place.
+#[inline(always)]
 fn tag_of(hash: u64) -> u8 {
-    ((hash >> 56) as u8).max(1)
+    (hash >> 57) as u8 | 0x80
 }
 
 /// Marks the bytes of `tags` that equal `tag` by their highest bit; a byte just above an equal one
 /// may be marked wrongly.
 #[inline(always)]
 fn matches(tags: u64, tag: u8) -> u64 {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    let x = tags ^ (LOW * u64::from(tag));
-    x.wrapping_sub(LOW) & !x & (LOW << 7)
+    let x = tags ^ (LOWEST * u64::from(tag));
+    x.wrapping_sub(LOWEST) & !x & HIGHEST
 }
 
 impl Table {
@@ -96,6 +103,7 @@ impl Table {
     }
 
     /// Locks the bucket of this hash.
+    #[inline(always)]
     pub fn lock(&self, hash: u64) -> Locked<'_> {
         let head = self.head(hash);
         loop {
@@ -228,16 +236,14 @@ fn find_in<'a>(head: &'a Bucket, tag: u8, same: impl Fn(u32) -> bool) -> Option<
     }
 }
 
-/// Waits a moment for a writer, which may have lost its processor.
+/// Waits for a writer, which may have lost its processor.
 #[cold]
+#[inline(never)]
 fn pause(head: &Bucket) {
-    for _ in 0..100 {
-        if head.sequence.load(Ordering::Relaxed) & 1 == 0 {
-            return;
-        }
-        std::hint::spin_loop();
+    let mut wait = Wait::default();
+    while head.sequence.load(Ordering::Relaxed) & 1 != 0 {
+        wait.a_moment();
     }
-    std::thread::yield_now();
 }
 
 /// A locked bucket.
@@ -249,39 +255,50 @@ pub(super) struct Locked<'a> {
 
 impl<'a> Locked<'a> {
     /// The element for which `same` holds.
+    #[inline(always)]
     pub fn find(&self, same: impl Fn(u32) -> bool) -> Option<u32> {
         find_in(self.head, self.tag, same).map(|(_, element)| element)
     }
 
+    /// Puts an element in the place of the one of the same hash for which `same` holds: that one.
+    #[inline(always)]
+    pub fn exchange(&self, same: impl Fn(u32) -> bool, new: u32) -> Option<u32> {
+        let (place, old) = find_in(self.head, self.tag, same)?;
+        place.bucket.elements[place.index & (WIDTH - 1)].store(new + 1, Ordering::Release);
+        Some(old)
+    }
+
+    /// Removes the element for which `same` holds: that one.
+    #[inline(always)]
+    pub fn take(&self, same: impl Fn(u32) -> bool) -> Option<u32> {
+        let (place, old) = find_in(self.head, self.tag, same)?;
+        let tags = place.bucket.tags.load(Ordering::Relaxed);
+        let tags = tags & !(0xff << (8 * place.index));
+        place.bucket.tags.store(tags, Ordering::Relaxed);
+        place.bucket.elements[place.index & (WIDTH - 1)].store(0, Ordering::Release);
+        Some(old)
+    }
+
     /// Puts one element in the place of another of the same hash; false if that is not there.
     pub fn replace(&self, old: u32, new: u32) -> bool {
-        let Some((place, _)) = find_in(self.head, self.tag, |e| e == old) else {
-            return false;
-        };
-        place.bucket.elements[place.index].store(new + 1, Ordering::Release);
-        true
+        self.exchange(|e| e == old, new).is_some()
     }
 
     /// Removes an element; false if it is not there.
     pub fn remove(&self, old: u32) -> bool {
-        let Some((place, _)) = find_in(self.head, self.tag, |e| e == old) else {
-            return false;
-        };
-        let tags = place.bucket.tags.load(Ordering::Relaxed);
-        place
-            .bucket
-            .tags
-            .store(tags & !(0xff << (8 * place.index)), Ordering::Relaxed);
-        place.bucket.elements[place.index].store(0, Ordering::Release);
-        true
+        self.take(|e| e == old).is_some()
     }
 
     /// Adds an element; false when there is no memory.
+    #[inline]
     pub fn insert(&self, element: u32) -> bool {
         let mut bucket = self.head;
         loop {
             let tags = bucket.tags.load(Ordering::Relaxed);
-            if let Some(index) = (0..WIDTH).find(|i| tags >> (8 * i) & 0xff == 0) {
+            // The highest bit of every tag is set.
+            let empty = !tags & HIGHEST;
+            if empty != 0 {
+                let index = empty.trailing_zeros() as usize / 8 & (WIDTH - 1);
                 bucket.elements[index].store(element + 1, Ordering::Release);
                 bucket
                     .tags
@@ -304,6 +321,7 @@ impl<'a> Locked<'a> {
 }
 
 impl Drop for Locked<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         let sequence = self.head.sequence.load(Ordering::Relaxed);
         self.head

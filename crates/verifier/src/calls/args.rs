@@ -315,6 +315,7 @@ fn check_value(
             let size = env.map(map).desc.key_size;
             helper_range::check(env, st, reg, size, AccessKind::Read, false, None)?;
             call.key = super::maps::constant_key(env, st, map, state, size)?;
+            call.key_place = super::maps::key_place(st, state);
             Ok(())
         }
         ArgKind::MapValue => {

@@ -48,6 +48,8 @@ pub struct Call {
     pub subprog: Option<u32>,
     /// The constant key of an array lookup.
     pub key: Option<u64>,
+    /// Where a map's key begins in the frame of the function that calls.
+    pub key_place: Option<i32>,
     /// Where the kptr that is exchanged lives.
     pub kptr: Option<super::fields::Kptr>,
     /// Id and reference of the dynptr argument.
@@ -81,6 +83,7 @@ pub fn check(env: &mut Env<'_>, st: &mut State, id: u32) -> Check {
         percpu: None,
         subprog: None,
         key: None,
+        key_place: None,
         kptr: None,
         dynptr: None,
     };
@@ -236,6 +239,7 @@ fn special(env: &mut Env<'_>, st: &mut State, call: &mut Call) -> Check {
     let mut fact = CallFact {
         map: call.map.and_then(|(map, _)| env.map(map).index),
         key: call.key,
+        key_place: call.key_place,
         callback: None,
     };
     match call.helper.id {

@@ -233,15 +233,23 @@ pub fn constant_key(
     if !matches!(env.map_type(map), MapType::Array | MapType::PercpuArray) || size != 4 {
         return Ok(None);
     }
-    let RegKind::Stack { frame } = state.kind else {
-        return Ok(None);
-    };
-    let Some(var) = state.num.as_const() else {
-        return Ok(None);
-    };
-    let off = i64::from(state.off).wrapping_add(var as i64);
-    let Ok(off) = i32::try_from(off) else {
+    let Some((frame, off)) = place_on_stack(state) else {
         return Ok(None);
     };
     precision::constant_on_stack(env, st, usize::from(frame), off, size)
+}
+
+/// The frame, and the place in it, that a register points to.
+fn place_on_stack(state: &RegState) -> Option<(u8, i32)> {
+    let RegKind::Stack { frame } = state.kind else {
+        return None;
+    };
+    let off = i64::from(state.off).wrapping_add(state.num.as_const()? as i64);
+    Some((frame, i32::try_from(off).ok()?))
+}
+
+/// Where the key that a register points to begins in the frame of the function that runs.
+pub fn key_place(st: &State, state: &RegState) -> Option<i32> {
+    let (frame, off) = place_on_stack(state)?;
+    (usize::from(frame) == st.level()).then_some(off)
 }

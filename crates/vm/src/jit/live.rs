@@ -45,6 +45,7 @@ pub fn effects(op: &Op) -> Effects {
     } else {
         match code {
             Jump | MayGoto | Trap => (0, 0),
+            Cpu => (0, dst),
             St8K | St16K | St32K | St64K => (dst, 0),
             StFrame8K | StFrame16K | StFrame32K | StFrame64K => (0, 0),
             StFrame8X | StFrame16X | StFrame32X | StFrame64X => (src, 0),

@@ -2,12 +2,14 @@
 
 use alloc::{vec, vec::Vec};
 
+use panal_isa::Instruction;
 use panal_verifier::{CallFact, Fact, Region};
 
 use super::{LowerError, Source, functions, name_of};
 use crate::{
     Executable, IndexedValues, Linkage,
     executable::Function,
+    key::{Key, Written},
     op::{Code, Op, Tag},
 };
 
@@ -29,6 +31,10 @@ pub(super) struct Emitter<'a> {
     pub arrays: Vec<IndexedValues>,
     /// Calls of `bpf_loop` whose callback is known: operation, index of the function.
     pub loops: Vec<(u32, u32)>,
+    /// Calls whose key may be passed by value.
+    pub keys: Vec<Key>,
+    /// How the function writes its frame whose index this is.
+    written: Option<(usize, Written)>,
     ops: Vec<Op>,
     slots: Vec<u32>,
     /// First operation of each slot.
@@ -50,6 +56,8 @@ impl<'a> Emitter<'a> {
             functions: functions(source),
             arrays: Vec::new(),
             loops: Vec::new(),
+            keys: Vec::new(),
+            written: None,
             ops: Vec::with_capacity(count + 1),
             slots: Vec::with_capacity(count + 1),
             places: vec![NOWHERE; count],
@@ -139,6 +147,34 @@ impl<'a> Emitter<'a> {
         self.functions[self.function_of(self.slot.into())]
     }
 
+    /// How the current function writes its frame.
+    pub fn written(&mut self) -> &Written {
+        let function = self.function_of(self.slot.into());
+        let known = self.written.take().filter(|(of, _)| *of == function);
+        let known = known.unwrap_or_else(|| (function, self.find_written(function)));
+        &self.written.insert(known).1
+    }
+
+    fn find_written(&self, function: usize) -> Written {
+        let slot = |function: usize| self.functions.get(function).map(|f| f.slot as usize);
+        let end = slot(function + 1).unwrap_or(self.source.instructions.len());
+        let of = self
+            .source
+            .instructions
+            .get(slot(function).unwrap_or(0)..end);
+        let mut written = Written::default();
+        for instruction in of.unwrap_or_default() {
+            if let Some(Instruction::Store {
+                size, base, offset, ..
+            }) = instruction
+                && base.number() == 10
+            {
+                written.add((*offset).into(), size.bytes() as u32);
+            }
+        }
+        written
+    }
+
     /// The function that begins at a slot.
     pub fn function_at(&self, slot: i64) -> Option<u32> {
         let slot = u32::try_from(slot).ok()?;
@@ -192,6 +228,7 @@ impl<'a> Emitter<'a> {
             functions: functions.into_boxed_slice(),
             arrays: self.arrays.into_boxed_slice(),
             loops: self.loops.into_boxed_slice(),
+            keys: self.keys.into_boxed_slice(),
             exception: self.source.exception,
             machine: None,
             proven: self.source.proven,

@@ -12,7 +12,8 @@ use panal_verifier::BranchFact;
 
 use super::{LowerError, emit::Emitter, map_of};
 use crate::{
-    Executable, HelperFn, IndexedValues, MapLookup,
+    Executable, HelperFn, IndexedValues, Inline,
+    key::Key,
     op::{Code, NO_REGISTER, Op, alu, branch},
 };
 
@@ -282,7 +283,7 @@ impl Emitter<'_> {
                 });
             }
             CallTarget::Helper(id) => {
-                if id == BPF_FUNC_map_lookup_elem && self.map_lookup() {
+                if self.inline(id) || self.map_helper(id) {
                     return Ok(());
                 }
                 let function = self
@@ -333,46 +334,67 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// `bpf_map_lookup_elem` on a known map: without a call where an index is all that is needed, or
-    /// by a function of the map's own. False if it is something else.
-    fn map_lookup(&mut self) -> bool {
-        let call = self.call_fact();
-        let map = call.and_then(|call| call.map);
-        let Some(link) = map.and_then(|map| self.linkage.map(map)) else {
-            return false;
+    /// A helper that needs no call; false if it does.
+    fn inline(&mut self, id: u32) -> bool {
+        let op = match self.linkage.inline(id) {
+            Some(Inline::Cpu) => Op::new(Code::Cpu),
+            Some(Inline::Constant(imm)) => Op {
+                imm,
+                ..Op::new(Code::Mov64K)
+            },
+            None => return false,
         };
-        match link.lookup {
-            MapLookup::Helper => return false,
-            MapLookup::Function { function, data } => {
-                self.emit(Op {
-                    dst: 1,
-                    imm: data,
-                    ..Op::new(Code::Mov64K)
-                });
-                self.emit(Op {
-                    src: 2,
-                    imm: address(function),
-                    ..Op::new(Code::Helper)
-                });
-            }
-            MapLookup::Index(values) => self.array_lookup(values, call.and_then(|c| c.key)),
-        }
+        self.emit(op);
         true
     }
 
+    /// A helper on a known map: a lookup without a call where an index is all that is needed, or a
+    /// function of the map's own. False if it is something else.
+    fn map_helper(&mut self, id: u32) -> bool {
+        let Some(call) = self.call_fact() else {
+            return false;
+        };
+        let Some(map) = call.map else {
+            return false;
+        };
+        if id == BPF_FUNC_map_lookup_elem
+            && let Some(values) = self.linkage.map(map).and_then(|link| link.indexed)
+        {
+            self.array_lookup(values, call.key);
+            return true;
+        }
+        let Some(helper) = self.linkage.map_helper(id, map) else {
+            return false;
+        };
+        self.emit(Op {
+            dst: 1,
+            imm: helper.data,
+            ..Op::new(Code::Mov64K)
+        });
+        let arguments = self.arguments(id);
+        if let (Some(value), Some(place)) = (helper.by_value, call.key_place)
+            && self.is_in_frame(place, value.size)
+        {
+            let op = self.here();
+            let key = Key::new(op, value, place, arguments, self.written());
+            self.keys.extend(key);
+        }
+        self.emit(Op {
+            src: arguments,
+            imm: address(helper.function),
+            ..Op::new(Code::Helper)
+        });
+        true
+    }
+
+    fn is_in_frame(&self, place: i32, size: u32) -> bool {
+        let frame = self.function().frame as i32;
+        place >= -frame && place <= 0 && i64::from(place) + i64::from(size) <= 0
+    }
+
     fn array_lookup(&mut self, values: IndexedValues, key: Option<u64>) {
-        if let (Some(key), 0) = (key, values.plane) {
-            let at = key.wrapping_mul(values.stride.into());
-            let inside = key < values.count.into();
-            let imm = if inside {
-                values.first.wrapping_add(at)
-            } else {
-                0
-            };
-            return self.emit(Op {
-                imm,
-                ..Op::new(Code::Mov64K)
-            });
+        if let Some(key) = key {
+            return self.array_element(values, key);
         }
         let known = self.arrays.iter().position(|a| *a == values);
         let index = known.unwrap_or_else(|| {
@@ -382,6 +404,35 @@ impl Emitter<'_> {
         self.emit(Op {
             imm: index as u64,
             ..Op::new(Code::ArrayLookup)
+        });
+    }
+
+    /// The address of the value of a key that is known.
+    fn array_element(&mut self, values: IndexedValues, key: u64) {
+        let at = key.wrapping_mul(values.stride.into());
+        let inside = key < values.count.into();
+        let first = if inside {
+            values.first.wrapping_add(at)
+        } else {
+            0
+        };
+        let op = |code, imm| Op {
+            imm,
+            ..Op::new(code)
+        };
+        if !inside || values.plane == 0 {
+            return self.emit(op(Code::Mov64K, first));
+        }
+        self.emit(Op::new(Code::Cpu));
+        self.emit(op(Code::Mul64K, values.plane.into()));
+        // r1 to r5 are given away by the call that this was.
+        self.emit(Op {
+            dst: 1,
+            ..op(Code::Mov64K, first)
+        });
+        self.emit(Op {
+            src: 1,
+            ..Op::new(Code::Add64X)
         });
     }
 

@@ -10,9 +10,7 @@ use panal_maps::{Block, Cage};
 use panal_verifier::{Access, BranchFact, CallFact, Fact, Region};
 
 use super::{LowerError, Source, lower};
-use crate::{
-    ContextAccess, Executable, IndexedValues, Linkage, MapLink, MapLookup, Outcome, Run, Stop,
-};
+use crate::{ContextAccess, Executable, IndexedValues, Linkage, MapLink, Outcome, Run, Stop};
 
 /// A kernel whose context has fields at other places than the uapi's.
 struct Kernel {
@@ -43,7 +41,7 @@ impl Linkage for Kernel {
         (index == 0).then_some(MapLink {
             handle: 77,
             values: self.values,
-            lookup: MapLookup::Index(IndexedValues {
+            indexed: Some(IndexedValues {
                 first: self.values,
                 stride: 16,
                 count: 3,

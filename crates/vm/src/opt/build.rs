@@ -379,6 +379,7 @@ impl Builder<'_> {
                 let off = self.constant(i64::from(op.off) as u64);
                 self.outside(op.imm, &[file[s], file[d], off], false)
             }
+            Cpu => Node::Cpu,
             ArrayLookup => {
                 file[0] = self.array_lookup(&op, file[2])?;
                 return Ok(false);
@@ -388,8 +389,13 @@ impl Builder<'_> {
                 return Ok(false);
             }
             Helper => {
-                let count = usize::from(op.src.min(5));
-                let call = self.outside(op.imm, &file[1..=count], op.off != 0);
+                let call = match self.executable.key_at(index) {
+                    Some(key) => self.with_key(key, file),
+                    None => {
+                        let count = usize::from(op.src.min(5));
+                        self.outside(op.imm, &file[1..=count], op.off != 0)
+                    }
+                };
                 let result = self.push(call);
                 self.given_away(file);
                 file[0] = result;

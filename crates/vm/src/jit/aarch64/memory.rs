@@ -69,6 +69,10 @@ impl Round<'_> {
             StRel32 => self.store_release(4, src, place),
             StRel64 => self.store_release(8, src, place),
             ArrayLookup => self.array_lookup(op),
+            Cpu => {
+                let cpu = (RUN, offset_of!(Run, cpu) as i32);
+                self.x.load(4, dst, cpu, SPARE);
+            }
             _ => return false,
         }
         true

@@ -243,6 +243,7 @@ fn executable(row: &[Op], world: &World) -> Executable {
         }]),
         arrays: Box::new([array(16, 0), array(24, 0), array(8, 40)]),
         loops: Box::new([]),
+        keys: Box::new([]),
         exception: None,
         proven: true,
         longest_run: None,

@@ -7,11 +7,12 @@ use super::{
     compile::{Round, TEMP2, Target, gpr},
     convention::{self, BUDGET, RUN, TEMP, field},
     runtime,
-    x86::{Alu, Cc, Gpr, Mem, W, at},
+    x86::{Alu, Cc, Gpr, Mem, Shift, W, at},
 };
 use crate::{
     Run,
     jit::plan::StopKind,
+    key::Key,
     op::{Code, NO_REGISTER, Op},
 };
 
@@ -215,7 +216,10 @@ impl Round<'_> {
         match op.code {
             Code::Helper => match self.plan.loop_at(index) {
                 Some(function) => self.r#loop(op, function),
-                None => self.helper(op),
+                None => match self.executable.key_at(index) {
+                    Some(key) => self.helper_with_key(key),
+                    None => self.helper(op),
+                },
             },
             Code::Computed => {
                 let place = at(gpr(op.src), op.off);
@@ -246,6 +250,27 @@ impl Round<'_> {
         }
         self.x.mov(W::Q, TEMP2, RUN);
         self.call_outside(op.imm);
+        self.clear_given_away();
+    }
+
+    /// A helper that gets its key by value: read in pieces from this function's frame, as the
+    /// lowering saw.
+    fn helper_with_key(&mut self, key: &Key) {
+        for (word, &argument) in key.arguments.iter().enumerate() {
+            for (n, piece) in key.pieces_of(word).enumerate() {
+                let place = at(Gpr::Rbp, key.place + i32::from(piece.at));
+                let part = if n == 0 { gpr(argument) } else { gpr(0) };
+                self.x.load(piece.bytes, part, place);
+                if piece.shift() != 0 {
+                    self.x.shift_imm(W::Q, Shift::Shl, part, piece.shift());
+                }
+                if n > 0 {
+                    self.x.alu(W::Q, Alu::Or, gpr(argument), part);
+                }
+            }
+        }
+        self.x.mov(W::Q, TEMP2, RUN);
+        self.call_outside(key.function as usize as u64);
         self.clear_given_away();
     }
 

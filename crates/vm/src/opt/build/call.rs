@@ -1,6 +1,7 @@
 //! Lookups and calls: made, built in, or left to the kernel's functions.
 
 use super::*;
+use crate::key::Key;
 
 impl Builder<'_> {
     pub(super) fn outside(&mut self, function: u64, given: &[Value], back: bool) -> Node {
@@ -9,6 +10,34 @@ impl Builder<'_> {
             *arg = *value;
         }
         Node::Call(Callee::Outside(function, back), args)
+    }
+
+    /// A helper that gets its key by value.
+    pub(super) fn with_key(&mut self, key: &Key, file: &File) -> Node {
+        let mut args = file[1..6].to_vec();
+        for (words, &argument) in key.arguments.iter().enumerate() {
+            let mut word = None;
+            for piece in key.pieces_of(words) {
+                let place = Place {
+                    base: file[10],
+                    off: key.place + i32::from(piece.at),
+                    region: Region::Stack,
+                };
+                let part = self.push(Node::Load(place, piece.bytes, false));
+                let shift = self.constant(u64::from(piece.shift()));
+                let part = self.bin(Bin::Shl, W64, part, shift);
+                word = Some(match word {
+                    Some(word) => self.bin(Bin::Or, W64, word, part),
+                    None => part,
+                });
+            }
+            args[usize::from(argument) - 1] = word.unwrap_or(self.undef);
+        }
+        self.outside(
+            key.function as usize as u64,
+            &args[..usize::from(key.count)],
+            false,
+        )
     }
 
     pub(super) fn given_away(&mut self, file: &mut File) {

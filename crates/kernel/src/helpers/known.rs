@@ -1,0 +1,291 @@
+//! Helpers on maps that are known when a program is loaded: called with the map itself, compiled for
+//! its kind and its size of keys. Other maps, and keys of other sizes, take the helpers that any
+//! map has.
+
+use panal_maps::{HashKind, HashMap, LpmTrie, Map, RingBuf, bytes, hash_kind as kind};
+use panal_uapi::{Errno, helpers::id};
+use panal_vm::{HelperFn, KeyByValue, MapHelper, Run};
+
+use super::{call::IntoReturn, ringbuf};
+
+/// How programs call a helper on a map.
+pub(crate) fn of(helper: u32, map: &dyn Map) -> Option<MapHelper> {
+    let any = map.as_any();
+    let key_size = map.base().def().key_size;
+    if let Some(hash) = any.downcast_ref::<HashMap>() {
+        let (function, by_value, arguments) = on_hash(helper, hash, key_size)?;
+        return Some(MapHelper {
+            function,
+            data: std::ptr::from_ref(hash) as u64,
+            by_value: by_value.map(|function| KeyByValue {
+                function,
+                size: key_size,
+                arguments,
+            }),
+        });
+    }
+    if let Some(ring) = any.downcast_ref::<RingBuf>() {
+        let function: HelperFn = match helper {
+            id::BPF_FUNC_ringbuf_reserve => ringbuf::reserve_in,
+            id::BPF_FUNC_ringbuf_output => ringbuf::output_to,
+            _ => return None,
+        };
+        return Some(MapHelper {
+            function,
+            data: std::ptr::from_ref(ring) as u64,
+            by_value: None,
+        });
+    }
+    let trie: &LpmTrie = any.downcast_ref()?;
+    if helper != id::BPF_FUNC_map_lookup_elem {
+        return None;
+    }
+    // The addresses of IPv4 and IPv6, with how many bits count.
+    let (function, by_value): (HelperFn, HelperFn) = match key_size {
+        8 => (trie_lookup::<8>, trie_lookup_value::<8>),
+        20 => (trie_lookup::<20>, trie_lookup_value::<20>),
+        _ => return None,
+    };
+    Some(MapHelper {
+        function,
+        data: std::ptr::from_ref(trie) as u64,
+        by_value: Some(KeyByValue {
+            function: by_value,
+            size: key_size,
+            arguments: &[2, 3, 4],
+        }),
+    })
+}
+
+/// A function of a size of keys: of the usual ones, each compiled by itself.
+macro_rules! of_size {
+    ($size:expr, $function:ident; $($n:literal)*) => {
+        match $size {
+            $($n => Some($function::<$n> as HelperFn),)*
+            _ => None,
+        }
+    };
+    ($size:expr, $function:ident, $kind:ident; $($n:literal)*) => {
+        match $size {
+            $($n => Some($function::<$n, $kind> as HelperFn),)*
+            _ => None,
+        }
+    };
+}
+
+/// The same of all sizes that there are functions for.
+macro_rules! of_any_size {
+    ($size:expr, $($what:ident),*) => {
+        of_size!($size, $($what),*; 1 2 4 6 8 12 16 20 24 32 36 40 48 64)
+    };
+}
+
+/// A helper's function, the one that gets the key by value, and the arguments that has it in.
+type OnHash = (HelperFn, Option<HelperFn>, &'static [u8]);
+
+fn on_hash(helper: u32, map: &HashMap, size: u32) -> Option<OnHash> {
+    match helper {
+        id::BPF_FUNC_map_lookup_elem => {
+            let [function, by_value] = match map.kind() {
+                HashKind::Plain => lookups::<{ kind::PLAIN }>(size),
+                HashKind::Percpu => lookups::<{ kind::PERCPU }>(size),
+                HashKind::Lru => lookups::<{ kind::LRU }>(size),
+                HashKind::LruPercpu => lookups::<{ kind::LRU_PERCPU }>(size),
+            };
+            Some((function?, by_value, &[2, 3, 4, 5]))
+        }
+        id::BPF_FUNC_map_update_elem if map.is_plain() => {
+            // The third and fourth argument are value and flags.
+            let by_value = of_size!(size, put_value; 1 2 4 6 8 12 16);
+            Some((of_any_size!(size, put)?, by_value, &[2, 5]))
+        }
+        id::BPF_FUNC_map_delete_elem if map.is_plain() => {
+            let by_value = of_size!(size, remove_value; 1 2 4 6 8 12 16 20 24 32);
+            Some((of_any_size!(size, remove)?, by_value, &[2, 3, 4, 5]))
+        }
+        _ => None,
+    }
+}
+
+fn lookups<const KIND: u8>(size: u32) -> [Option<HelperFn>; 2] {
+    [
+        of_any_size!(size, lookup, KIND),
+        of_size!(size, lookup_value, KIND; 1 2 4 6 8 12 16 20 24 32),
+    ]
+}
+
+/// A key that a program points to.
+#[inline(always)]
+fn key_at<const KEY: usize>(run: &Run, at: u64) -> Option<[u8; KEY]> {
+    let at = run.pointer(at, KEY as u64)?;
+    // SAFETY: in the cage, all of which is mapped.
+    Some(unsafe { bytes::read_key(at) })
+}
+
+/// A key by its words.
+#[inline(always)]
+fn key_of<const KEY: usize>(words: [u64; 4]) -> [u8; KEY] {
+    let mut key = [0; KEY];
+    for (part, word) in key.chunks_mut(8).zip(words) {
+        part.copy_from_slice(&word.to_le_bytes()[..part.len()]);
+    }
+    key
+}
+
+/// # Safety
+/// `map` is the address of a [`HashMap`] of this kind with keys of `KEY` bytes, which the program
+/// holds as long as it lives; the rest as for every [`HelperFn`].
+unsafe extern "C" fn lookup<const KEY: usize, const KIND: u8>(
+    map: u64,
+    key: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise; the run is on its CPU.
+    unsafe {
+        let (map, run) = (&*(map as *const HashMap), &*run);
+        key_at::<KEY>(run, key)
+            .and_then(|key| map.value_of::<KEY, KIND>(&key, run.cpu))
+            .map_or(0, |value| value.as_ptr() as u64)
+    }
+}
+
+/// # Safety
+/// As for [`lookup`], with the key's words in place of its address.
+unsafe extern "C" fn lookup_value<const KEY: usize, const KIND: u8>(
+    map: u64,
+    first: u64,
+    second: u64,
+    third: u64,
+    fourth: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise; the run is on its CPU.
+    unsafe {
+        let (map, run) = (&*(map as *const HashMap), &*run);
+        map.value_of::<KEY, KIND>(&key_of([first, second, third, fourth]), run.cpu)
+            .map_or(0, |value| value.as_ptr() as u64)
+    }
+}
+
+/// # Safety
+/// As for [`lookup`], of a map that [`HashMap::is_plain`].
+#[inline(always)]
+unsafe fn store<const KEY: usize>(
+    map: u64,
+    key: Option<[u8; KEY]>,
+    value: u64,
+    flags: u64,
+    run: &Run,
+) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    let map = unsafe { &*(map as *const HashMap) };
+    let size = u64::from(map.base().def().value_size);
+    let (Some(key), Some(value)) = (key, run.pointer(value, size)) else {
+        return Err(Errno::EFAULT);
+    };
+    // SAFETY: the caller's promise; the run is on its CPU; the value is in the cage.
+    unsafe { map.put(&key, value, flags, run.cpu) }
+}
+
+/// # Safety
+/// As for [`store`].
+unsafe extern "C" fn put<const KEY: usize>(
+    map: u64,
+    key: u64,
+    value: u64,
+    flags: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let result = unsafe { store::<KEY>(map, key_at(&*run, key), value, flags, &*run) };
+    result.into_return()
+}
+
+/// # Safety
+/// As for [`put`], with the key's words in place of its address and behind the flags.
+unsafe extern "C" fn put_value<const KEY: usize>(
+    map: u64,
+    first: u64,
+    value: u64,
+    flags: u64,
+    second: u64,
+    run: *mut Run,
+) -> u64 {
+    let key = key_of([first, second, 0, 0]);
+    // SAFETY: the caller's promise.
+    let result = unsafe { store::<KEY>(map, Some(key), value, flags, &*run) };
+    result.into_return()
+}
+
+/// # Safety
+/// As for [`put`].
+unsafe extern "C" fn remove<const KEY: usize>(
+    map: u64,
+    key: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise; the run is on its CPU.
+    let result = unsafe {
+        match key_at::<KEY>(&*run, key) {
+            Some(key) => (*(map as *const HashMap)).remove(&key, (*run).cpu),
+            None => Err(Errno::EFAULT),
+        }
+    };
+    result.into_return()
+}
+
+/// # Safety
+/// As for [`remove`], with the key's words in place of its address.
+unsafe extern "C" fn remove_value<const KEY: usize>(
+    map: u64,
+    first: u64,
+    second: u64,
+    third: u64,
+    fourth: u64,
+    run: *mut Run,
+) -> u64 {
+    let key = key_of::<KEY>([first, second, third, fourth]);
+    // SAFETY: the caller's promise; the run is on its CPU.
+    let result = unsafe { (*(map as *const HashMap)).remove(&key, (*run).cpu) };
+    result.into_return()
+}
+
+/// # Safety
+/// As for [`lookup`], of an [`LpmTrie`].
+unsafe extern "C" fn trie_lookup<const KEY: usize>(
+    map: u64,
+    key: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let (map, run) = unsafe { (&*(map as *const LpmTrie), &*run) };
+    key_at::<KEY>(run, key)
+        .and_then(|key| map.value_of(&key))
+        .map_or(0, |value| value.as_ptr() as u64)
+}
+
+/// # Safety
+/// As for [`trie_lookup`], with the key's words in place of its address.
+unsafe extern "C" fn trie_lookup_value<const KEY: usize>(
+    map: u64,
+    first: u64,
+    second: u64,
+    third: u64,
+    _: u64,
+    _: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let map = unsafe { &*(map as *const LpmTrie) };
+    map.value_of(&key_of::<KEY>([first, second, third, 0]))
+        .map_or(0, |value| value.as_ptr() as u64)
+}

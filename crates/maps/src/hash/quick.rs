@@ -1,0 +1,154 @@
+//! What machine code calls on a map that it knows: lookups, updates and deletions compiled for a
+//! size of keys, by a thread that holds a CPU.
+
+use std::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering, fence},
+};
+
+use panal_uapi::{Errno, kernel::update};
+
+use super::HashMap;
+use crate::{bytes, zeroed::Zero};
+
+/// What lookups depend on, beside the key's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashKind {
+    /// One value for all CPUs.
+    Plain,
+    /// A value for each CPU.
+    Percpu,
+    /// One value for all CPUs, and every use is noted.
+    Lru,
+    /// A value for each CPU, and every use is noted.
+    LruPercpu,
+}
+
+/// The number of a [`HashKind`], as functions are compiled for one.
+pub mod kind {
+    /// [`super::HashKind::Plain`]
+    pub const PLAIN: u8 = 0;
+    /// [`super::HashKind::Percpu`]
+    pub const PERCPU: u8 = 1;
+    /// [`super::HashKind::Lru`]
+    pub const LRU: u8 = 2;
+    /// [`super::HashKind::LruPercpu`]
+    pub const LRU_PERCPU: u8 = 3;
+}
+
+/// A free element that a CPU keeps for its next update, plus one; 0 is none. One to a cache line.
+#[repr(align(64))]
+pub(super) struct Spare(AtomicU32);
+
+// SAFETY: an atomic of an integer.
+unsafe impl Zero for Spare {}
+
+impl HashMap {
+    /// What its lookups depend on.
+    pub fn kind(&self) -> HashKind {
+        match (self.recency.is_some(), self.percpu > 0) {
+            (false, false) => HashKind::Plain,
+            (false, true) => HashKind::Percpu,
+            (true, false) => HashKind::Lru,
+            (true, true) => HashKind::LruPercpu,
+        }
+    }
+
+    /// Whether [`HashMap::put`] and [`HashMap::remove`] may be called.
+    pub fn is_plain(&self) -> bool {
+        self.kind() == HashKind::Plain && self.base.def().fields.is_empty()
+    }
+
+    /// [`crate::Map::lookup`], compiled for a size of keys and a [`kind`].
+    ///
+    /// # Safety
+    /// The map is of this kind and has keys of `KEY` bytes; `cpu` is one of its host's.
+    #[inline(always)]
+    pub unsafe fn value_of<const KEY: usize, const KIND: u8>(
+        &self,
+        key: &[u8; KEY],
+        cpu: u32,
+    ) -> Option<NonNull<u8>> {
+        let element = self.table.find(self.hasher.hash(key), self.same(key))?;
+        if KIND & kind::LRU != 0
+            && let Some(recency) = &self.recency
+        {
+            recency.touch(element);
+        }
+        Some(match KIND & kind::PERCPU {
+            0 => {
+                // SAFETY: by the caller's promise the value follows the key, which takes whole words.
+                unsafe { self.pool.key(element).add(KEY.next_multiple_of(8)) }
+            }
+            _ => self.pool.plane_value(element, cpu),
+        })
+    }
+
+    /// [`crate::Map::update`] with the value's bytes still in the cage.
+    ///
+    /// # Safety
+    /// [`HashMap::is_plain`], and keys have `KEY` bytes; the calling thread holds this CPU of the
+    /// map's host; the value is mapped readable.
+    #[inline(always)]
+    pub unsafe fn put<const KEY: usize>(
+        &self,
+        key: &[u8; KEY],
+        value: NonNull<u8>,
+        flags: u64,
+        cpu: u32,
+    ) -> Result<(), Errno> {
+        if flags > update::BPF_EXIST {
+            return Err(Errno::EINVAL);
+        }
+        let hash = self.hasher.hash(key);
+        let spare = self.spares.get(cpu as usize).ok_or(Errno::EINVAL)?;
+        let new = match spare.0.load(Ordering::Relaxed) {
+            0 => self.pool.take()?,
+            kept => kept - 1,
+        };
+        // A reader that still compares this element for its old bucket must see that bucket's new
+        // sequence number, when it sees any of the bytes that follow.
+        fence(Ordering::Release);
+        // SAFETY: the element is this CPU's; the value has this size, and follows the key.
+        unsafe {
+            let at = self.pool.key(new);
+            bytes::write(at, key);
+            let to = at.add(KEY.next_multiple_of(8));
+            bytes::copy(value, to, self.base.def().value_size as usize);
+        }
+        let mut kept = new + 1;
+        let locked = self.table.lock(hash);
+        let result = if flags == update::BPF_ANY
+            && let Some(old) = locked.exchange(self.same(key), new)
+        {
+            kept = old + 1;
+            Ok(())
+        } else {
+            // What is left is rarer.
+            let linked = self.link_locked(&locked, hash, key, flags, new);
+            linked.map(|old| kept = old.map_or(0, |old| old + 1))
+        };
+        drop(locked);
+        spare.0.store(kept, Ordering::Relaxed);
+        result
+    }
+
+    /// [`crate::Map::delete`].
+    ///
+    /// # Safety
+    /// As for [`HashMap::put`].
+    #[inline(always)]
+    pub unsafe fn remove<const KEY: usize>(&self, key: &[u8; KEY], cpu: u32) -> Result<(), Errno> {
+        let locked = self.table.lock(self.hasher.hash(key));
+        let element = locked.take(self.same(key)).ok_or(Errno::ENOENT)?;
+        self.unlinked(&locked, element);
+        drop(locked);
+        match self.spares.get(cpu as usize) {
+            Some(spare) if spare.0.load(Ordering::Relaxed) == 0 => {
+                spare.0.store(element + 1, Ordering::Relaxed);
+            }
+            _ => self.pool.give(element),
+        }
+        Ok(())
+    }
+}

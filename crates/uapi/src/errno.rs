@@ -96,6 +96,7 @@ errnos! {
 
 impl Errno {
     /// As a helper returns it: the negated number in a 64-bit register.
+    #[inline(always)]
     pub const fn as_return(self) -> u64 {
         -(self.0 as i64) as u64
     }

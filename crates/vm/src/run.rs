@@ -212,24 +212,26 @@ impl Run {
     }
 
     /// Lowest address of the memory that programs may touch (the cage).
+    #[inline(always)]
     pub fn cage_base(&self) -> u64 {
         self.cage_base
     }
 
     /// Bytes of the cage.
+    #[inline(always)]
     pub fn cage_size(&self) -> u64 {
         self.cage_size
     }
 
     /// The second wall for helpers: whether `len` bytes at `address` lie in the cage.
-    #[inline]
+    #[inline(always)]
     pub fn contains(&self, address: u64, len: u64) -> bool {
         let offset = address.wrapping_sub(self.cage_base);
         offset <= self.cage_size && len <= self.cage_size - offset
     }
 
     /// `address` as a pointer to `len` bytes, if they lie in the cage.
-    #[inline]
+    #[inline(always)]
     pub fn pointer(&self, address: u64, len: u64) -> Option<NonNull<u8>> {
         if self.contains(address, len) {
             NonNull::new(address as *mut u8)

@@ -70,6 +70,7 @@ impl IntoReturn for () {
 }
 
 impl<T: IntoReturn> IntoReturn for Result<T, Errno> {
+    #[inline(always)]
     fn into_return(self) -> u64 {
         match self {
             Ok(value) => value.into_return(),
@@ -173,6 +174,7 @@ impl<'c> Call<'c> {
     }
 
     /// Whether memory lies in the cage.
+    #[inline(always)]
     pub fn is_inside(&self, address: u64, len: u64) -> bool {
         let offset = address.wrapping_sub(self.base);
         offset <= self.size && len <= self.size - offset

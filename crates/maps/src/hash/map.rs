@@ -224,6 +224,7 @@ impl HashMap {
     }
 
     /// Bookkeeping for an element that was removed from its bucket, which is still locked.
+    #[inline]
     pub(super) fn unlinked(&self, _locked: &Locked<'_>, element: u32) {
         self.count.fetch_sub(1, Ordering::Relaxed);
         if let Some(recency) = &self.recency {

@@ -134,6 +134,7 @@ impl Pool {
     }
 
     /// Takes a free element; `E2BIG` when there is none, `ENOMEM` when the cage is full.
+    #[inline]
     pub fn take(&self) -> Result<u32, Errno> {
         loop {
             let head = self.free.load(Ordering::Acquire);
@@ -170,6 +171,7 @@ impl Pool {
     }
 
     /// Gives an element back that nobody finds any more.
+    #[inline]
     pub fn give(&self, number: u32) {
         let mut head = self.free.load(Ordering::Relaxed);
         loop {

@@ -8,7 +8,7 @@ use std::{
 
 use panal_uapi::{Errno, kernel::update};
 
-use super::HashMap;
+use super::{HashMap, table::Busy};
 use crate::{bytes, zeroed::Zero};
 
 /// What lookups depend on, beside the key's size.
@@ -69,19 +69,49 @@ impl HashMap {
         key: &[u8; KEY],
         cpu: u32,
     ) -> Option<NonNull<u8>> {
-        let element = self.table.find(self.hasher.hash(key), self.same(key))?;
+        match self.table.try_find(self.hasher.hash(key), self.same(key)) {
+            // SAFETY: the caller's promise.
+            Ok(found) => found.map(|element| unsafe { self.used::<KEY, KIND>(element, cpu) }),
+            // SAFETY: the caller's promise.
+            Err(Busy) => unsafe { self.value_after_writer::<KEY, KIND>(*key, cpu) },
+        }
+    }
+
+    /// The same when a writer was at work: by itself, so that the usual way needs no registers that
+    /// outlive a call.
+    ///
+    /// # Safety
+    /// As for [`HashMap::value_of`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn value_after_writer<const KEY: usize, const KIND: u8>(
+        &self,
+        key: [u8; KEY],
+        cpu: u32,
+    ) -> Option<NonNull<u8>> {
+        let found = self.table.find(self.hasher.hash(&key), self.same(&key));
+        // SAFETY: the caller's promise.
+        found.map(|element| unsafe { self.used::<KEY, KIND>(element, cpu) })
+    }
+
+    /// The value of an element that was found.
+    ///
+    /// # Safety
+    /// As for [`HashMap::value_of`]; the element came out of the table.
+    #[inline(always)]
+    unsafe fn used<const KEY: usize, const KIND: u8>(&self, element: u32, cpu: u32) -> NonNull<u8> {
         if KIND & kind::LRU != 0
             && let Some(recency) = &self.recency
         {
             recency.touch(element);
         }
-        Some(match KIND & kind::PERCPU {
+        match KIND & kind::PERCPU {
             0 => {
                 // SAFETY: by the caller's promise the value follows the key, which takes whole words.
                 unsafe { self.pool.key(element).add(KEY.next_multiple_of(8)) }
             }
             _ => self.pool.plane_value(element, cpu),
-        })
+        }
     }
 
     /// [`crate::Map::update`] with the value's bytes still in the cage.

@@ -34,6 +34,10 @@ struct Bucket {
 // SAFETY: zero is an empty bucket: atomics of integers, and a null pointer.
 unsafe impl Zero for Bucket {}
 
+/// A writer was at work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Busy;
+
 /// The table.
 pub(super) struct Table {
     buckets: Box<[Bucket]>,
@@ -88,17 +92,27 @@ impl Table {
     /// being changed; its answer is dropped then.
     #[inline(always)]
     pub fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
-        let head = self.head(hash);
         loop {
-            let sequence = head.sequence.load(Ordering::Acquire);
-            if sequence & 1 == 0 {
-                let found = find_in(head, tag_of(hash), &same).map(|(_, number)| number);
-                fence(Ordering::Acquire);
-                if head.sequence.load(Ordering::Relaxed) == sequence {
-                    return found;
-                }
+            match self.try_find(hash, &same) {
+                Ok(found) => return found,
+                Err(Busy) => pause(self.head(hash)),
             }
-            pause(head);
+        }
+    }
+
+    /// [`Table::find`], once.
+    #[inline(always)]
+    pub fn try_find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Result<Option<u32>, Busy> {
+        let head = self.head(hash);
+        let sequence = head.sequence.load(Ordering::Acquire);
+        if sequence & 1 != 0 {
+            return Err(Busy);
+        }
+        let found = find_in(head, tag_of(hash), same).map(|(_, number)| number);
+        fence(Ordering::Acquire);
+        match head.sequence.load(Ordering::Relaxed) == sequence {
+            true => Ok(found),
+            false => Err(Busy),
         }
     }
 

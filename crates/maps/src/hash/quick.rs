@@ -182,3 +182,90 @@ impl HashMap {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use panal_uapi::MapType;
+
+    use super::*;
+    use crate::{Cage, Cpus, Map, MapDef, MapHost};
+
+    const KEYS: u32 = 24;
+    const ROUNDS: u32 = if cfg!(miri) { 50 } else { 40_000 };
+
+    /// Programs on two CPUs and user space change the same few keys while readers look: values are
+    /// whole, and in the end no element is lost or used twice.
+    #[test]
+    fn cpus_and_user_space_change_the_same_keys() {
+        let host = MapHost::new(Cage::new(1 << 24).unwrap(), Arc::new(Cpus::new(2)));
+        let def = MapDef::new(MapType::Hash, 4, 8, KEYS);
+        let map = HashMap::new(&host, &def).unwrap();
+        assert!(map.is_plain());
+        let value_of =
+            |key: u32, round: u32| u64::from(key) << 32 | u64::from(!key ^ (round & 0xff));
+        let is_value = |value: u64| {
+            let key = (value >> 32) as u32;
+            key < KEYS && (value as u32 ^ !key) < 0x100
+        };
+        let scratch = host.cage.allocate(64, 64).unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..2u32 {
+                let (map, host, scratch) = (&map, &host, &scratch);
+                scope.spawn(move || {
+                    let on = host.cpus.enter_at(number).unwrap();
+                    for round in 0..ROUNDS {
+                        let key = round.wrapping_mul(2_654_435_761) >> 13;
+                        let key = (key + number) % KEYS;
+                        // SAFETY: eight bytes of this thread's; keys have four; the CPU is held.
+                        unsafe {
+                            let value = scratch.pointer().add(number as usize * 8);
+                            bytes::write(value, &value_of(key, round).to_ne_bytes());
+                            let (name, cpu) = (key.to_ne_bytes(), on.index());
+                            let done = match round % 5 {
+                                0 => map.remove(&name, cpu),
+                                flags @ 1..3 => map.put(&name, value, u64::from(flags), cpu),
+                                _ => map.put(&name, value, 0, cpu),
+                            };
+                            let refused = [Errno::ENOENT, Errno::EEXIST, Errno::E2BIG];
+                            assert!(done.is_ok() || refused.contains(&done.unwrap_err()));
+                            if let Some(at) = map.value_of::<4, { kind::PLAIN }>(&name, cpu) {
+                                let mut found = [0; 8];
+                                bytes::read(at, &mut found);
+                                assert!(is_value(u64::from_ne_bytes(found)));
+                            }
+                        }
+                    }
+                });
+            }
+            for round in 0..ROUNDS {
+                let key = round % KEYS;
+                let name = key.to_ne_bytes();
+                let _ = match round % 3 {
+                    0 => map.delete(&name),
+                    _ => map.user_update(&name, &value_of(key, round).to_ne_bytes(), 0),
+                };
+            }
+        });
+        let found = (0..KEYS).filter(|key| map.lookup(&key.to_ne_bytes(), 0).is_some());
+        assert_eq!(found.count(), map.len() as usize);
+        for key in 0..KEYS {
+            let _ = map.delete(&key.to_ne_bytes());
+        }
+        // All places are there, each once.
+        let mut places = std::collections::HashSet::new();
+        let on = host.cpus.enter(0);
+        for key in 100..100 + KEYS {
+            let name = key.to_ne_bytes();
+            // SAFETY: as above.
+            unsafe {
+                assert_eq!(map.put(&name, scratch.pointer(), 0, on.index()), Ok(()));
+            }
+            assert!(places.insert(map.lookup(&name, 0).unwrap()));
+        }
+        // SAFETY: as above.
+        let more = unsafe { map.put(&[0xff; 4], scratch.pointer(), 0, on.index()) };
+        assert_eq!(more, Err(Errno::E2BIG));
+    }
+}

@@ -322,7 +322,7 @@ impl LpmTrie {
         // Addresses of IPv4, IPv6 and Ethernet are short.
         let element = match data.len() {
             ..=8 => self.longest(&read_words::<1>(data), bits),
-            ..=16 => self.longest(&read_words::<2>(data), bits),
+            9..=16 => self.longest(&read_words::<2>(data), bits),
             _ => self.longest(&read_words::<WORDS_MOST>(data), bits),
         };
         Some(self.pool.value(element?))

@@ -272,7 +272,7 @@ impl Ring {
 
     #[cold]
     fn fits_behind_pending(&self, position: u64, end: u64) -> bool {
-        end - self.pending(position, u32::MAX) <= self.pages.size() - 1
+        end - self.pending(position, u32::MAX) < self.pages.size()
     }
 
     /// Finishes the record whose bytes begin at `address`; false if there is none being written.

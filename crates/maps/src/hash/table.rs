@@ -312,7 +312,7 @@ impl<'a> Locked<'a> {
             // The highest bit of every tag is set.
             let empty = !tags & HIGHEST;
             if empty != 0 {
-                let index = empty.trailing_zeros() as usize / 8 & (WIDTH - 1);
+                let index = (empty.trailing_zeros() as usize / 8) & (WIDTH - 1);
                 bucket.elements[index].store(element + 1, Ordering::Release);
                 bucket
                     .tags

@@ -169,7 +169,7 @@ impl<'a> Emitter<'a> {
             }) = instruction
                 && base.number() == 10
             {
-                written.add((*offset).into(), size.bytes() as u32);
+                written.add((*offset).into(), size.bytes());
             }
         }
         written

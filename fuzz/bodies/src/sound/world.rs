@@ -7,8 +7,7 @@ use panal_maps::{Block, Cage};
 use panal_parity::{generate::MAPS, program::MapShape, rng::Rng};
 use panal_uapi::{MapType, ProgType};
 use panal_vm::{
-    Attempt, ContextAccess, HelperFn, IndexedValues, Linkage, MapLink, MapLookup, Regions, Run,
-    Stop,
+    Attempt, ContextAccess, HelperFn, IndexedValues, Linkage, MapLink, Regions, Run, Stop,
 };
 
 /// Bytes of the context as programs see it; then come what its pointers are loaded from.
@@ -368,15 +367,12 @@ impl Linkage for World {
         Some(MapLink {
             handle: u64::from(index) + 1,
             values: if array { map.element(0) } else { 0 },
-            lookup: match array {
-                true => MapLookup::Index(IndexedValues {
-                    first: map.element(0),
-                    stride: map.stride as u32,
-                    count: map.shape.max_entries,
-                    plane: 0,
-                }),
-                false => MapLookup::Helper,
-            },
+            indexed: array.then_some(IndexedValues {
+                first: map.element(0),
+                stride: map.stride as u32,
+                count: map.shape.max_entries,
+                plane: 0,
+            }),
         })
     }
 

@@ -448,7 +448,7 @@ mod tests {
             ),
             ("  *p = 5;", 3, "*p"),
             ("  if (ptr + 4 > end)", 15, "ptr + 4 > end"),
-            ("\tif (x + sizeof(*x) > y || z)", 22, "x + sizeof(*x) > y"),
+            ("\tif (x + sizeof(*x) > y || z)", 21, "x + sizeof(*x) > y"),
             ("\treturn a + 1 < f(b, c) + 2;", 15, "a + 1 < f(b, c) + 2"),
             ("  if (len > 16)", 7, "len"),
             ("  if (a) {", 3, "if (a)"),

@@ -154,7 +154,7 @@ pub struct Run {
     /// Where another thread asks for the end.
     asked: *const AtomicU32,
     /// Time that it may take, in nanoseconds, from the first look at the clock, which comes within
-    /// [`FIRST_SLICE`] steps; `u64::MAX` for any.
+    /// 2048 steps; `u64::MAX` for any.
     pub time: u64,
     /// The clock of that time, in nanoseconds.
     pub clock: fn() -> u64,

@@ -125,8 +125,6 @@ fn references(old: &References, new: &References, ids: &mut Ids<'_>) -> bool {
             .all(|(a, b)| a.kind == b.kind && a.lock == b.lock && ids.same(a.id, b.id))
 }
 
-const ALL_BUT_R10: u16 = 0x3ff;
-
 /// What of a saved state's frame counts, and what of it exactly.
 struct Marks {
     precise: Precise,
@@ -161,17 +159,18 @@ fn frames(
     if old.callback_depth() > new.callback_depth {
         return false;
     }
-    let whole = old.whole().map(|frame| &frame.regs);
-    let mut live = marks.live & ALL_BUT_R10;
-    while live != 0 {
-        let number = live.trailing_zeros() as usize;
-        live &= live - 1;
-        let before = match whole {
-            Some(regs) => &regs[number],
-            None => old.reg(number),
-        };
+    for number in 0..10 {
+        if marks.live & (1 << number) == 0 {
+            continue;
+        }
         let is_precise = marks.precise.regs & (1 << number) != 0;
-        if !registers(before, &new.regs[number], is_precise, exactness, ids) {
+        if !registers(
+            old.reg(number),
+            &new.regs[number],
+            is_precise,
+            exactness,
+            ids,
+        ) {
             return false;
         }
     }

@@ -41,7 +41,7 @@ impl Facts {
             None => access,
             Some(old) => Access {
                 region: merge_regions(old.region, region),
-                offset: if old.offset == offset { offset } else { None },
+                offset: agreed(old.offset, offset),
             },
         });
     }
@@ -65,19 +65,14 @@ impl Facts {
         if self.muted {
             return;
         }
-        let same = |a, b| if a == b { a } else { None };
         self.calls
             .entry(slot as u32)
             .and_modify(|old| {
                 *old = CallFact {
-                    map: same(old.map, call.map),
-                    key: if old.key == call.key { old.key } else { None },
-                    key_place: if old.key_place == call.key_place {
-                        old.key_place
-                    } else {
-                        None
-                    },
-                    callback: same(old.callback, call.callback),
+                    map: agreed(old.map, call.map),
+                    key: agreed(old.key, call.key),
+                    key_place: agreed(old.key_place, call.key_place),
+                    callback: agreed(old.callback, call.callback),
                 };
             })
             .or_insert(call);
@@ -101,6 +96,11 @@ impl Facts {
         calls.sort_unstable_by_key(|(slot, _)| *slot);
         (self.list, calls)
     }
+}
+
+/// What two paths know alike.
+fn agreed<T: PartialEq>(a: Option<T>, b: Option<T>) -> Option<T> {
+    if a == b { a } else { None }
 }
 
 fn merge_regions(a: Region, b: Region) -> Region {

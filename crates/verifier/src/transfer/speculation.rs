@@ -155,12 +155,11 @@ pub fn numbers(env: &mut Env<'_>, op: AluOp, dst: Reg, src: Operand) -> Check {
 }
 
 fn remember(env: &mut Env<'_>, limit: AluLimit) -> Result<(), Why> {
-    match env.alu_limits.insert(env.slot as u32, limit) {
-        Some(before) if before != limit => {
-            env.alu_limits.insert(env.slot as u32, before);
-            Err(Why::Paths)
-        }
-        _ => Ok(()),
+    let known = *env.alu_limits.entry(env.slot as u32).or_insert(limit);
+    if known == limit {
+        Ok(())
+    } else {
+        Err(Why::Paths)
     }
 }
 

@@ -6,6 +6,7 @@ mod log;
 mod origin;
 mod record;
 mod state_text;
+mod words;
 
 pub use explain::{explain, of_program};
 pub use log::{

@@ -46,7 +46,7 @@ impl Round<'_> {
         }
         let main = self.plan.functions.first().map_or(0, |main| main.start);
         self.call_function(main);
-        self.way_out();
+        convention::way_out(&mut self.x, self.options.budget);
         self.x.bytes.resize(begin + convention::WAY, 0xcc);
         convention::enter(&mut self.x);
         if self.options.cage.is_some() {
@@ -57,19 +57,12 @@ impl Round<'_> {
         } else {
             self.x.call(Gpr::Rax);
         }
-        self.way_out();
+        convention::way_out(&mut self.x, self.options.budget);
         self.leave = convention::leave_stopped(&mut self.x);
         if self.options.budget {
             self.refill = self.x.here();
             self.ask_for_budget();
         }
-    }
-
-    fn way_out(&mut self) {
-        if self.options.budget {
-            self.give_budget();
-        }
-        convention::leave(&mut self.x);
     }
 
     fn clear(&mut self, registers: &[Gpr]) {

@@ -63,12 +63,20 @@ fn remember_exit(x: &mut X86) {
 }
 
 /// The way out of either.
-pub fn leave(x: &mut X86) {
+fn leave(x: &mut X86) {
     x.alu_imm(W::Q, Alu::Add, Gpr::Rsp, 8);
     for register in KEPT.into_iter().rev() {
         x.pop(register);
     }
     x.ret();
+}
+
+/// The way out of a run that may be counted: what is left of the budget goes back to it.
+pub fn way_out(x: &mut X86, counted: bool) {
+    if counted {
+        give_budget(x);
+    }
+    leave(x);
 }
 
 /// Leaves a stopped run: where that begins.

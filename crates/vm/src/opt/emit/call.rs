@@ -9,23 +9,16 @@ impl Emitter<'_> {
         convention::enter_main(&mut self.x);
         let main = self.x.call_near();
         self.calls.push((main, 0));
-        self.way_out();
+        convention::way_out(&mut self.x, self.options.budget);
         self.x.bytes.resize(begin + convention::WAY, 0xcc);
         convention::enter(&mut self.x);
         self.x.call(Gpr::Rax);
-        self.way_out();
+        convention::way_out(&mut self.x, self.options.budget);
         self.leave = convention::leave_stopped(&mut self.x);
         if self.options.budget {
             self.ask = self.x.here();
             self.ask_for_budget();
         }
-    }
-
-    fn way_out(&mut self) {
-        if self.options.budget {
-            self.give_budget();
-        }
-        convention::leave(&mut self.x);
     }
 
     /// The routine that stubs call with the slot on the stack: all registers keep their values.

@@ -2,6 +2,8 @@
 //! its kind and its size of keys. Other maps, and keys of other sizes, take the helpers that any
 //! map has.
 
+use std::ptr::NonNull;
+
 use panal_maps::{HashKind, HashMap, LpmTrie, Map, RingBuf, bytes, hash_kind as kind};
 use panal_uapi::{Errno, helpers::id};
 use panal_vm::{HelperFn, KeyByValue, MapHelper, Run};
@@ -132,6 +134,12 @@ fn key_of<const KEY: usize>(words: [u64; 4]) -> [u8; KEY] {
     key
 }
 
+/// A value as programs hold it.
+#[inline(always)]
+fn address(value: NonNull<u8>) -> u64 {
+    value.as_ptr() as u64
+}
+
 /// # Safety
 /// `map` is the address of a [`HashMap`] of this kind with keys of `KEY` bytes, which the program
 /// holds as long as it lives; the rest as for every [`HelperFn`].
@@ -148,7 +156,7 @@ unsafe extern "C" fn lookup<const KEY: usize, const KIND: u8>(
         let (map, run) = (&*(map as *const HashMap), &*run);
         key_at::<KEY>(run, key)
             .and_then(|key| map.value_of::<KEY, KIND>(&key, run.cpu))
-            .map_or(0, |value| value.as_ptr() as u64)
+            .map_or(0, address)
     }
 }
 
@@ -166,7 +174,7 @@ unsafe extern "C" fn lookup_value<const KEY: usize, const KIND: u8>(
     unsafe {
         let (map, run) = (&*(map as *const HashMap), &*run);
         map.value_of::<KEY, KIND>(&key_of([first, second, third, fourth]), run.cpu)
-            .map_or(0, |value| value.as_ptr() as u64)
+            .map_or(0, address)
     }
 }
 
@@ -271,7 +279,7 @@ unsafe extern "C" fn trie_lookup<const KEY: usize>(
     let (map, run) = unsafe { (&*(map as *const LpmTrie), &*run) };
     key_at::<KEY>(run, key)
         .and_then(|key| map.value_of(&key))
-        .map_or(0, |value| value.as_ptr() as u64)
+        .map_or(0, address)
 }
 
 /// # Safety
@@ -287,5 +295,5 @@ unsafe extern "C" fn trie_lookup_value<const KEY: usize>(
     // SAFETY: the caller's promise.
     let map = unsafe { &*(map as *const LpmTrie) };
     map.value_of(&key_of::<KEY>([first, second, third, 0]))
-        .map_or(0, |value| value.as_ptr() as u64)
+        .map_or(0, address)
 }

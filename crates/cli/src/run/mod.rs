@@ -18,7 +18,7 @@ use std::{
     path::Path,
 };
 
-use panal_kernel::PanalKernel;
+use panal_kernel::{PanalKernel, hooks::ExitStatus};
 use panal_loader::{Loaded, Open, ProgramPlan};
 use panal_uapi::{ProgType, kernel::Kernel};
 use serde_json::json;
@@ -113,13 +113,7 @@ fn on_panal(open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
         }
         (None, command) => Some(command::run(&kernel, &mut running, command)?),
     };
-    let name = arguments.command.first();
-    let ended = name.map(|name| name.to_string_lossy()).zip(status);
-    let failure = ended
-        .as_ref()
-        .and_then(|(name, status)| command::failure(name, *status));
-    running.finish(arguments.json, failure.as_ref())?;
-    Ok(ended.map_or(DONE, |(name, status)| command::ended(&name, status)))
+    running.finish(arguments, status)
 }
 
 fn is_struct_ops(plan: &ProgramPlan) -> bool {
@@ -236,18 +230,26 @@ impl<'k> Running<'k> {
         Ok(())
     }
 
-    /// Prints what is left: last records, the maps that ask for it, and how the command failed.
-    fn finish(mut self, json: bool, failure: Option<&serde_json::Value>) -> Result<(), Problem> {
+    /// Prints what is left: last records, the maps that ask for it, and how the command ended, whose
+    /// exit code it gives.
+    fn finish(mut self, arguments: &Run, status: Option<ExitStatus>) -> Result<u8, Problem> {
         self.drain();
         if let Some(problem) = self.problem {
             return Err(problem);
         }
+        let json = arguments.json;
         summary::print(&self.loaded, json, &mut self.out)?;
         self.print_stops(json)?;
+        let name = arguments.command.first();
+        let ended = name.map(|name| name.to_string_lossy()).zip(status);
+        let failure = ended
+            .as_ref()
+            .and_then(|(name, status)| command::failure(name, *status));
         if let (true, Some(failure)) = (json, failure) {
-            output::json_line(&mut self.out, failure)?;
+            output::json_line(&mut self.out, &failure)?;
         }
         output::finish(self.out)?;
-        self.feeds.finish()
+        self.feeds.finish()?;
+        Ok(ended.map_or(DONE, |(name, status)| command::ended(&name, status)))
     }
 }

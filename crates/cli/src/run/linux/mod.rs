@@ -19,10 +19,10 @@ use panal_loader::{Open, Scope};
 mod attach;
 
 use super::{
-    Running, command,
+    Running,
     places::{self, Named},
 };
-use crate::{DONE, args::Run, error::Problem, output};
+use crate::{args::Run, error::Problem, output};
 
 /// How often is looked whether processes that outlived the command are still there.
 const POLL: Duration = Duration::from_millis(20);
@@ -78,13 +78,7 @@ pub fn run(mut open: Open, file: &str, arguments: &Run) -> Result<u8, Problem> {
     };
     drop(attached.links);
     attach::iterate(&mut running, &attached.iterators)?;
-    let name = arguments.command.first();
-    let ended = name.map(|name| name.to_string_lossy()).zip(status);
-    let failure = ended
-        .as_ref()
-        .and_then(|(name, status)| command::failure(name, *status));
-    running.finish(arguments.json, failure.as_ref())?;
-    Ok(ended.map_or(DONE, |(name, status)| command::ended(&name, status)))
+    running.finish(arguments, status)
 }
 
 impl Running<'_> {

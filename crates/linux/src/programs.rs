@@ -11,6 +11,7 @@ use panal_uapi::{
     kernel::{
         Failure, Fd, LoadError, LoadTarget, Loaded, ProgSpec, TestRun, TestRunResult, VerifierStats,
     },
+    profile::{BPF_MAXINSNS, Limits},
 };
 
 use crate::{
@@ -238,10 +239,11 @@ fn load_with_log(attr: &mut ProgLoad, level: u32) -> Result<Loaded, LoadError> {
 
 /// `BPF_COMPLEXITY_LIMIT_INSNS`, or `BPF_MAXINSNS` for those who have no rights.
 fn most_instructions() -> usize {
-    match rights::BPF.is_held() || rights::SYS_ADMIN.is_held() {
-        true => 1_000_000,
-        false => 4096,
-    }
+    let most = match rights::BPF.is_held() || rights::SYS_ADMIN.is_held() {
+        true => Limits::LINUX.instructions,
+        false => BPF_MAXINSNS,
+    };
+    most as usize
 }
 
 /// Whether the verifier may have said no: everything else failed before it was asked.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use miniz_oxide::{deflate::compress_to_vec_zlib, inflate::decompress_to_vec_zlib_with_limit};
 use panal_btf::{Btf, BtfError};
-use panal_uapi::profile::{Limits, Profile};
+use panal_uapi::profile::{BPF_MAXINSNS, Limits, Profile};
 
 use crate::Features;
 
@@ -169,7 +169,7 @@ impl Captured {
         };
         let mut limits = Limits::LINUX;
         if self.features.verifier.get("large_insn_limit") == Some(&crate::Answer::NO) {
-            limits.instructions = 4096;
+            limits.instructions = BPF_MAXINSNS;
         }
         Ok(Profile {
             limits,

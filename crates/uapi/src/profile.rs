@@ -100,11 +100,10 @@ impl Profile {
     /// Instructions that a program may have: without `CAP_BPF` as many as a classic filter
     /// (`BPF_MAXINSNS`).
     pub fn max_instructions(&self) -> u32 {
-        const UNPRIVILEGED: u32 = 4096;
         if self.capabilities.contains(Capabilities::BPF) {
             self.limits.instructions
         } else {
-            self.limits.instructions.min(UNPRIVILEGED)
+            self.limits.instructions.min(BPF_MAXINSNS)
         }
     }
 
@@ -161,6 +160,9 @@ impl Profile {
         }
     }
 }
+
+/// Instructions of a classic filter at most, and of programs without `CAP_BPF` or before 5.2.
+pub const BPF_MAXINSNS: u32 = 4096;
 
 /// Bounds on effort and size (`BPF_COMPLEXITY_LIMIT_*` and relatives).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

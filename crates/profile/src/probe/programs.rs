@@ -6,13 +6,10 @@ use panal_isa::{
     AluOp, AtomicOp, ByteOrder, CallTarget, Condition, Imm64, Instruction, Operand, Reg, Size,
     Width,
 };
-use panal_uapi::{Errno, ProgType, helpers, instructions::InstructionGroup};
+use panal_uapi::{Errno, ProgType, helpers, instructions::InstructionGroup, profile::BPF_MAXINSNS};
 
 use super::loads::{Loads, Outcome, refused};
 use crate::Answer;
-
-/// Instructions that an unprivileged program may have, and any before 5.2.
-const OLD_LIMIT: usize = 4096;
 
 const fn zero(dst: Reg) -> Instruction {
     Instruction::Alu {
@@ -206,7 +203,7 @@ pub fn verifier(loads: &Loads<'_>) -> BTreeMap<String, Answer> {
         Outcome::Rejected(_) | Outcome::Refused(Errno::E2BIG | Errno::EINVAL) => Answer::NO,
         Outcome::Refused(errno) => refused(errno),
     };
-    let mut large = vec![zero(Reg::R0); OLD_LIMIT];
+    let mut large = vec![zero(Reg::R0); BPF_MAXINSNS as usize];
     large.push(Instruction::Exit);
     let counted = [
         zero(Reg::R0),

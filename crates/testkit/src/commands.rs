@@ -1,6 +1,6 @@
 //! Commands that run under the programs of an object, on either kernel.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process};
 
 use panal_kernel::hooks::{Command, ExitStatus};
 use panal_loader::{Error, Loaded, Open};
@@ -16,6 +16,18 @@ pub struct Watched<'k> {
     pub records: Vec<Vec<u8>>,
     /// The object, with its maps as they are afterwards.
     pub loaded: Loaded<'k>,
+}
+
+/// Copies an executable, to be started where it is then. By another process: a child that some other
+/// thread forks meanwhile would inherit our descriptor, and a file that is open for writing cannot be
+/// executed.
+///
+/// # Panics
+/// When it cannot be copied.
+pub fn copy_executable(from: &Path, to: &Path) {
+    let copied = process::Command::new("cp").arg(from).arg(to).status();
+    let copied = copied.expect("cp");
+    assert!(copied.success(), "cp: {copied}");
 }
 
 /// An example's object.

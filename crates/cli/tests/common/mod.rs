@@ -89,16 +89,10 @@ pub fn panal_with(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]
     }
 }
 
-/// Copies the command, to be started there. By another process: a child that some other thread forks
-/// meanwhile would inherit our descriptor, and a file that is open for writing cannot be executed.
+/// Copies the command.
 #[allow(dead_code)]
 pub fn copy_command(to: &Path) {
-    let copied = Command::new("cp")
-        .arg(env!("CARGO_BIN_EXE_panal"))
-        .arg(to)
-        .status()
-        .expect("cp");
-    assert!(copied.success(), "cp: {copied}");
+    panal_testkit::commands::copy_executable(Path::new(env!("CARGO_BIN_EXE_panal")), to);
 }
 
 pub fn root() -> PathBuf {

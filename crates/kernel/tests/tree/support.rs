@@ -187,16 +187,10 @@ pub fn binary() -> &'static std::path::Path {
     })
 }
 
-/// Copies this binary, to be executed there. By another process: a child that some other thread
-/// forks meanwhile would inherit our descriptor, and a file that is open for writing cannot be
-/// executed.
+/// Copies this binary.
 pub fn copy_binary(to: &std::path::Path) {
-    let copied = std::process::Command::new("cp")
-        .arg(std::env::current_exe().expect("own path"))
-        .arg(to)
-        .status()
-        .expect("cp");
-    assert!(copied.success(), "cp: {copied}");
+    let own = std::env::current_exe().expect("own path");
+    panal_testkit::commands::copy_executable(&own, to);
 }
 
 /// This binary as an actor.

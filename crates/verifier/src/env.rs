@@ -334,7 +334,8 @@ impl Log {
     /// was written since. Whether that was so.
     pub fn beside(&mut self) -> bool {
         let (start, end) = self.instruction;
-        if end == 0 || end != self.text.len() || !self.on() {
+        let full = self.text.len() >= Self::LIMIT;
+        if end == 0 || end != self.text.len() || full || !self.on() {
             return false;
         }
         self.text.truncate(end - 1);

@@ -61,6 +61,14 @@ impl Reject {
         self
     }
 
+    /// Adds the sentence for people, where none is better.
+    pub fn or_because(mut self, message: &str) -> Reject {
+        if self.0.message.is_empty() {
+            self.0.message.push_str(message);
+        }
+        self
+    }
+
     /// Adds what would mend it.
     pub fn help(mut self, help: impl Into<String>) -> Reject {
         self.0.help = Some(help.into());
@@ -86,6 +94,14 @@ impl Reject {
             },
         });
         self
+    }
+
+    /// Says that memory of one size is wanted, and less is there.
+    pub fn too_small(self, what: impl core::fmt::Display, room: i64, size: u32) -> Reject {
+        self.because(alloc::format!(
+            "{what} has {size} bytes, but the memory that is passed has room for {room}"
+        ))
+        .bound(Quantity::Size, (room, room), (size, size))
     }
 
     /// Says which register is at fault, where Linux's words name another.

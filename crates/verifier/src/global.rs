@@ -7,8 +7,9 @@ use panal_isa::Reg;
 
 use crate::{
     access::{AccessKind, context, helper_range},
+    calls::room,
     env::Env,
-    error::{Check, reject},
+    error::{Check, Reject, reject},
     state::{BtfRef, BtfType, DynptrKind, Frame, PtrFlags, RegKind, RegState, State},
 };
 
@@ -369,16 +370,18 @@ pub fn call(env: &mut Env<'_>, st: &mut State, callee: u32) -> Check {
             "global functions that may sleep are not allowed in non-sleepable context,\ni.e., in a RCU/IRQ/preempt-disabled section, or in\na non-sleepable BPF program context"
         ));
     }
-    let wanted = arguments(env, callee)?;
+    let of_caller = |reject: Reject| {
+        let caller = alloc::format!("Caller passes invalid args into func#{callee} ('{name}')");
+        reject
+            .then(&caller)
+            .or_because("the global function cannot be called with these arguments")
+    };
+    let wanted = arguments(env, callee).map_err(of_caller)?;
     for (index, argument) in wanted.into_iter().enumerate() {
         let Some(reg) = Reg::new(index as u8 + 1) else {
             continue;
         };
-        check_argument(env, st, index, reg, argument).map_err(|e| {
-            e.then(&alloc::format!(
-                "Caller passes invalid args into func#{callee} ('{name}')"
-            ))
-        })?;
+        check_argument(env, st, index, reg, argument).map_err(of_caller)?;
     }
     if env.log.on() {
         env.log.write(format_args!(
@@ -416,7 +419,13 @@ fn check_argument(
         )),
         Argument::Context => crate::access::memory::check_unmodified(&state, reg),
         Argument::Memory { size, nullable } => {
-            check_memory(env, st, reg, size)?;
+            check_memory(env, st, reg, size).map_err(|reject| match room(env, st, reg) {
+                Some(room) if room < i64::from(size) => {
+                    let what = alloc::format!("what argument {} points to", index + 1);
+                    reject.too_small(what, room, size)
+                }
+                _ => reject,
+            })?;
             if !nullable && (state.may_be_null() || state.is_null()) {
                 return Err(reject!(
                     NullPointer,

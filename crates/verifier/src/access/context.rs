@@ -2,7 +2,7 @@
 
 use panal_isa::Reg;
 use panal_uapi::{
-    ProgType,
+    AttachType, ProgType,
     program_types::{
         self, Access, Context, Field, FieldKind, Layout, PacketAccess, ProgramType, Returns,
         Situation, lsm_hooks, sockets,
@@ -58,9 +58,23 @@ pub fn check(
     let rules = rules(env)?;
     match rules.context {
         Context::Fields(fields) => {
-            match fields.access(off.into(), size, uapi_access(access), &situation(env)) {
+            let there = |situation: &Situation| {
+                fields.access(off.into(), size, uapi_access(access), situation)
+            };
+            let situation = situation(env);
+            match there(&situation) {
                 Some(field) => field_value(env, field, access),
-                None => Err(refused_field(off, size, access, fields.layout)),
+                None => {
+                    let elsewhere = AttachType::ALL.iter().any(|&attach_type| {
+                        let attach_type = Some(attach_type);
+                        there(&Situation {
+                            attach_type,
+                            ..situation
+                        })
+                        .is_some()
+                    });
+                    Err(refused_field(off, size, access, fields.layout, elsewhere))
+                }
             }
         }
         Context::Arguments => arguments::check(env, off, size, access),
@@ -75,9 +89,15 @@ fn uapi_access(access: AccessKind) -> Access {
     }
 }
 
-/// The same with the field's name, where one lies there.
+/// The same with the field's name, where one lies there; `elsewhere`: another attach type may.
 #[cold]
-fn refused_field(off: i32, size: u32, access: AccessKind, layout: &Layout) -> Reject {
+fn refused_field(
+    off: i32,
+    size: u32,
+    access: AccessKind,
+    layout: &Layout,
+    elsewhere: bool,
+) -> Reject {
     let reject = invalid(off, size, access, layout.name);
     let inside = |field: &&Field| {
         let start = i64::from(field.offset);
@@ -87,9 +107,10 @@ fn refused_field(off: i32, size: u32, access: AccessKind, layout: &Layout) -> Re
         return reject;
     };
     let whole = i64::from(field.offset) == i64::from(off) && field.size == size;
-    reject.because(match whole {
+    reject.because(match whole || elsewhere {
         true => alloc::format!(
-            "programs of this type may not {} the field `{}` of `{}`",
+            "programs of this {} may not {} the field `{}` of `{}`",
+            if elsewhere { "attach type" } else { "type" },
             access.name(),
             field.name,
             layout.name
@@ -259,7 +280,7 @@ pub fn return_rule(env: &Env<'_>) -> Check<ReturnRule> {
         Returns::OfHook => {
             let hook = arguments::hook(env)?;
             let void = hook.returns_nothing();
-            let cgroup = env.request.attach_type == Some(panal_uapi::AttachType::LsmCgroup);
+            let cgroup = env.request.attach_type == Some(AttachType::LsmCgroup);
             match (cgroup, void) {
                 (true, true) => range(1, 1, false),
                 (true, false) => range(0, 1, false),

@@ -1,5 +1,7 @@
 //! One load or store: dispatch on the kind of pointer.
 
+use alloc::string::String;
+
 use panal_isa::Reg;
 use panal_uapi::{MapType, kernel::MapFlags, report::Quantity};
 
@@ -648,14 +650,38 @@ pub fn check_map_permission(
     };
     if desc.flags.contains(forbidden) {
         let at = i64::from(reg.off) + i64::from(off);
-        return Err(reject!(
-            Permission,
-            EACCES,
+        let text = alloc::format!(
             "{words}, value_size={} off={at} size={size}",
             desc.value_size
-        ));
+        );
+        return Err(forbidden_map(env, map, access, text));
     }
     Ok(())
+}
+
+/// The map's flags forbid it to programs.
+#[cold]
+pub fn forbidden_map(env: &Env<'_>, map: MapRef, access: AccessKind, linux: String) -> Reject {
+    let name = &env.map(map).desc.name;
+    let reject = reject!(Permission, EACCES, "{linux}");
+    match access {
+        AccessKind::Write if name.contains(".rodata") => reject
+            .because(
+                "a read-only map is written: constants (`const volatile`, .rodata) do not change \
+                 once loaded",
+            )
+            .help("make the variable not `const`, so that it lies in .data or .bss"),
+        AccessKind::Write => reject
+            .because(alloc::format!(
+                "programs may not write to the map `{name}`, which has the flag BPF_F_RDONLY_PROG"
+            ))
+            .help("change it from user space, or declare the map without that flag"),
+        AccessKind::Read => reject
+            .because(alloc::format!(
+                "programs may not read the map `{name}`, which has the flag BPF_F_WRONLY_PROG"
+            ))
+            .help("read it from user space, or declare the map without that flag"),
+    }
 }
 
 /// The kptr field that an access at a constant offset meets.

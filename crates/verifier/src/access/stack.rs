@@ -1,6 +1,6 @@
 //! Loads and stores on the stack.
 
-use alloc::rc::Rc;
+use alloc::{rc::Rc, string::ToString};
 
 use panal_isa::Reg;
 use panal_uapi::report::Quantity;
@@ -109,7 +109,11 @@ pub fn check_bounds(
         };
         return Err(rejection
             .because(alloc::format!(
-                "{size} bytes at offset {} from the frame pointer lie outside of the stack frame (-512 to 0)",
+                "{} at offset {} from the frame pointer, outside of the stack frame (-512 to 0)",
+                match size {
+                    1 => "a byte is accessed".to_string(),
+                    size => alloc::format!("{size} bytes are accessed"),
+                },
                 if min < -FRAME_SIZE { min } else { max }
             ))
             .bound(

@@ -21,7 +21,7 @@ use crate::{
     env::Env,
     error::{Check, Reject, reject},
     precision, privilege,
-    state::{BtfRef, PtrFlags, RegKind, RegState, State},
+    state::{BtfRef, MapRef, PtrFlags, RegKind, RegState, State},
 };
 
 /// Greatest size that a variable may have (`BPF_MAX_VAR_SIZ`).
@@ -313,7 +313,8 @@ fn check_value(
                 ));
             };
             let size = env.map(map).desc.key_size;
-            helper_range::check(env, st, reg, size, AccessKind::Read, false, None)?;
+            helper_range::check(env, st, reg, size, AccessKind::Read, false, None)
+                .map_err(|reject| too_small(env, st, reg, size, "a key", map, reject))?;
             call.key = super::maps::constant_key(env, st, map, state, size)?;
             call.key_place = super::maps::key_place(st, state);
             Ok(())
@@ -331,6 +332,7 @@ fn check_value(
             };
             let size = env.map(map).desc.value_size;
             check_memory(env, st, call, reg, size, arg, false, true)
+                .map_err(|reject| too_small(env, st, reg, size, "a value", map, reject))
         }
         ArgKind::FixedMem(size) => {
             check_memory(env, st, call, reg, size, arg, false, true)?;
@@ -432,8 +434,28 @@ fn too_large(
         )
 }
 
+/// A key or value is refused: where less memory is there than the map has in one, that is why.
+#[cold]
+fn too_small(
+    env: &Env<'_>,
+    st: &State,
+    pointer: Reg,
+    size: u32,
+    what: &str,
+    map: MapRef,
+    reject: Reject,
+) -> Reject {
+    match room(env, st, pointer) {
+        Some(room) if room < i64::from(size) => {
+            let name = &env.map(map).desc.name;
+            reject.too_small(format!("{what} of the map `{name}`"), room, size)
+        }
+        _ => reject,
+    }
+}
+
 /// Bytes from a pointer to the end of its memory, where that is known.
-fn room(env: &Env<'_>, st: &State, pointer: Reg) -> Option<i64> {
+pub(crate) fn room(env: &Env<'_>, st: &State, pointer: Reg) -> Option<i64> {
     let memory = st.reg(pointer);
     // Where it begins first: nowhere is there more room.
     let least = Some(memory.num.smin).filter(|least| *least > i64::MIN / 2)?;

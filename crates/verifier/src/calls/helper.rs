@@ -18,6 +18,7 @@ use crate::{
     error::{Check, Reject, reject},
     proof::CallFact,
     state::{BtfType, MapRef, RegKind, State},
+    transfer::exit,
 };
 
 /// The registers of the arguments.
@@ -244,7 +245,7 @@ fn special(env: &mut Env<'_>, st: &mut State, call: &mut Call) -> Check {
     };
     match call.helper.id {
         BPF_FUNC_tail_call => {
-            super::leaks::check(env, st, false, "tail_call")?;
+            exit::check_nothing_held(env, st, false, true, exit::TAIL_CALL)?;
             fact.key = maps::tail_call_key(env, st, call)?;
         }
         BPF_FUNC_get_local_storage if !st.reg(Reg::R2).is_null() => {

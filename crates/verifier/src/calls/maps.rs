@@ -15,7 +15,7 @@ use super::{
     helper::{Call, label},
 };
 use crate::{
-    access::context,
+    access::{AccessKind, context, memory},
     env::{Env, Map},
     error::{Check, reject},
     precision,
@@ -179,7 +179,8 @@ pub fn record(env: &mut Env<'_>, _st: &State, call: &Call) -> Check {
             | BPF_FUNC_map_pop_elem
     );
     if changes && env.map(map).desc.flags.contains(MapFlags::RDONLY_PROG) {
-        return Err(reject!(Permission, EACCES, "write into map forbidden"));
+        let text = "write into map forbidden".into();
+        return Err(memory::forbidden_map(env, map, AccessKind::Write, text));
     }
     let slot = env.slot;
     if let Some(aux) = env.aux.get_mut(slot) {

@@ -26,7 +26,6 @@ mod graph;
 mod helper;
 mod kfunc;
 mod kptr;
-pub mod leaks;
 mod locks;
 mod maps;
 mod result;
@@ -47,6 +46,7 @@ use crate::{
     state::{BtfRef, MapRef, State},
 };
 
+pub(crate) use args::room;
 pub use helper::TAIL_CALLS_RETURN;
 pub use maps::check_use;
 pub use sections::in_rcu;

@@ -9,9 +9,13 @@ use alloc::{
 };
 
 use panal_isa::AluOp;
-use panal_uapi::report::{Bound, Class, Quantity, Range};
+use panal_uapi::{
+    ProgType,
+    report::{Bound, Class, Quantity},
+};
 
 use super::{
+    limits::{limit, size_limit},
     origin::{Cause, Memory},
     words,
 };
@@ -25,23 +29,41 @@ const MAX_PACKET_OFFSET: u64 = 0xffff;
 
 /// What is known of a rejection.
 pub struct Case<'a> {
-    body: &'a Body,
+    /// The check that failed.
+    pub body: &'a Body,
     /// The register at fault.
     pub register: Option<u8>,
     /// The value at fault.
     pub state: Option<RegState>,
     /// How it came to that, and what was called there.
     pub cause: Option<(Cause, Option<String>)>,
+    /// The number that it came from, least to greatest.
+    pub origin: Option<(i128, i128)>,
+    /// It came from a comparison.
+    pub compared: bool,
+    /// What the instruction at fault calls.
+    pub call: Option<String>,
+    /// Bytes that it loads or stores.
+    pub size: Option<u32>,
+    /// How often that instruction was done before on this path.
+    pub rounds: usize,
+    prog_type: ProgType,
 }
 
 impl<'a> Case<'a> {
     /// A rejection of which no path is known.
-    pub fn new(body: &'a Body) -> Case<'a> {
+    pub fn new(body: &'a Body, prog_type: ProgType) -> Case<'a> {
         Case {
             body,
             register: None,
             state: None,
             cause: None,
+            origin: None,
+            compared: false,
+            call: None,
+            size: None,
+            rounds: 0,
+            prog_type,
         }
     }
 }
@@ -66,7 +88,10 @@ pub fn find(case: &Case<'_>) -> Advice {
     let help = by_cause(case)
         .or_else(|| row.and_then(|row| some(row.help)))
         .or_else(|| body.help.clone());
-    Advice { message, help }
+    Advice {
+        message: case.in_its_words(message),
+        help: help.map(|help| case.in_its_words(help)),
+    }
 }
 
 /// An operation in words.
@@ -87,6 +112,9 @@ pub fn operation(op: AluOp) -> &'static str {
 }
 
 fn by_cause_message(case: &Case<'_>) -> Option<String> {
+    if case.locks_twice() {
+        return Some("a lock is taken while another one is held".to_string());
+    }
     let (cause, call) = case.cause.as_ref()?;
     let call = call.as_deref().unwrap_or("a call");
     let number_as_pointer = case.body.linux.contains("invalid mem access 'scalar'");
@@ -94,7 +122,18 @@ fn by_cause_message(case: &Case<'_>) -> Option<String> {
         Cause::Invalidated => Some(format!(
             "a pointer into the packet is used after {call}, which may have moved the packet"
         )),
+        Cause::Released if call.starts_with("bpf_spin_unlock") => Some(
+            "an object that was put into a list or tree is used after the lock was given back"
+                .to_string(),
+        ),
         Cause::Released => Some(format!("an object is used after {call} released it")),
+        Cause::Returned if number_as_pointer && case.is_near_null() => {
+            Some(format!("what {call} returns is used where it is NULL"))
+        }
+        Cause::LostTrust => Some(format!(
+            "a pointer to a kernel object is used after {call}, which ended what kept the object \
+             alive"
+        )),
         Cause::KnownNull if number_as_pointer => {
             Some("a pointer that is NULL on this path is used".to_string())
         }
@@ -119,6 +158,13 @@ fn by_cause_message(case: &Case<'_>) -> Option<String> {
 
 fn by_cause(case: &Case<'_>) -> Option<String> {
     let body = case.body;
+    if case.locks_twice() {
+        return Some(
+            "give the first one back before the second is taken: a program may hold one lock at a \
+             time"
+                .to_string(),
+        );
+    }
     let number_as_pointer = body.linux.contains("invalid mem access 'scalar'");
     if let Some((cause, call)) = &case.cause {
         let call = call.as_deref().unwrap_or("the call");
@@ -127,6 +173,26 @@ fn by_cause(case: &Case<'_>) -> Option<String> {
                 return Some(format!(
                     "after {call}, read data and data_end again and compare them again"
                 ));
+            }
+            Cause::Released if call.starts_with("bpf_spin_unlock") => {
+                return Some(
+                    "use the object before bpf_spin_unlock(): from then on it belongs to the list \
+                     or tree, and others may have freed it"
+                        .to_string(),
+                );
+            }
+            Cause::LostTrust => {
+                return Some(format!(
+                    "use the object before {call}, or acquire it there (bpf_task_acquire(), …) \
+                     and release it in the end"
+                ));
+            }
+            Cause::Returned if number_as_pointer && case.is_near_null() => {
+                return Some(
+                    "leave when the pointer is NULL, before it is used: `if (!p) return 0;`; in a \
+                     loop over an iterator that is its end"
+                        .to_string(),
+                );
             }
             Cause::Released => {
                 return Some(format!(
@@ -137,7 +203,11 @@ fn by_cause(case: &Case<'_>) -> Option<String> {
                 if matches!(cause, Cause::KnownNull)
                     || (number_as_pointer && case.is_near_null()) =>
             {
-                return Some("turn the test round: leave when the pointer is NULL".to_string());
+                return Some(
+                    "leave where the pointer is NULL: `if (!p) return 0;`; or turn the test round, \
+                     if the pointer was meant to be used on its other side"
+                        .to_string(),
+                );
             }
             Cause::BeyondEnd => {
                 return Some(
@@ -188,6 +258,14 @@ fn by_cause(case: &Case<'_>) -> Option<String> {
                     operation(*op)
                 ));
             }
+            Cause::Difference => {
+                let bound = limit(case, body.bound.as_ref());
+                return Some(format!(
+                    "compute it in 64 bits, and so that the compiler does not compare the pointers \
+                     instead: `__u64 n = (void *)(long)ctx->data_end - (void *)(long)ctx->data; \
+                     barrier_var(n);`; then {bound}"
+                ));
+            }
             Cause::CheckedHalf => {
                 return Some(
                     "compare the whole number: without a cast to a 32-bit type".to_string(),
@@ -218,6 +296,16 @@ fn by_cause(case: &Case<'_>) -> Option<String> {
                      verified where it is called"
                 ));
             }
+            Cause::Argument
+                if case.state.as_ref().is_some_and(RegState::may_be_null)
+                    && body.class == Class::NullPointer =>
+            {
+                return Some(
+                    "leave when the pointer is NULL, before it is used: `if (!p) return 0;`; or \
+                     declare that callers pass none: `struct x *p __arg_nonnull`"
+                        .to_string(),
+                );
+            }
             Cause::Acquired if body.class == Class::Reference => {
                 return Some(release_of(call));
             }
@@ -244,111 +332,7 @@ fn by_cause(case: &Case<'_>) -> Option<String> {
                 bound.needed.min
             ))
         }),
-        Quantity::Size | Quantity::Offset | Quantity::Value => Some(limit(Some(bound))),
-    }
-}
-
-/// What makes a bound hold.
-fn limit(bound: Option<&Bound>) -> String {
-    let Some(Bound {
-        quantity,
-        known,
-        needed,
-    }) = bound
-    else {
-        return "check the bound".to_string();
-    };
-    if needed.min > needed.max {
-        return "no value would do here: the access itself is larger than the object".to_string();
-    }
-    let what = match quantity {
-        Quantity::Size => "the size",
-        Quantity::Value => "the value",
-        Quantity::Offset => "the index",
-        Quantity::PacketBytes => "the pointer",
-    };
-    if *quantity == Quantity::Value {
-        return match known.min == known.max {
-            true if needed.max == needed.min + 1 => {
-                format!("return {} or {}", needed.min, needed.max)
-            }
-            true if needed.max == needed.min => format!("return {}", needed.min),
-            true => format!("return a number from {} to {}", needed.min, needed.max),
-            false => format!(
-                "bring the value into {} to {} on every path before it is returned",
-                needed.min, needed.max
-            ),
-        };
-    }
-    if *quantity == Quantity::Size {
-        return size_limit(known, needed);
-    }
-    if known.min == known.max {
-        return format!(
-            "the offset must be {} to {}: mind the sizes of the types involved",
-            needed.min, needed.max
-        );
-    }
-    if known.min < needed.min && known.max <= needed.max {
-        return format!("make {what} unsigned, or leave when it is negative, before it is used");
-    }
-    let unsigned = match known.min < needed.min {
-        true => " as an unsigned number",
-        false => "",
-    };
-    let compare = format!(
-        "compare {what}{unsigned} with the number of elements before it is used, or mask it"
-    );
-    match needed.min < 0 {
-        true => compare,
-        false => format!(
-            "{compare}; the offset may be {} to {}",
-            needed.min, needed.max
-        ),
-    }
-}
-
-/// What makes the bound of a size hold: many calls do not take 0.
-fn size_limit(known: &Range, needed: &Range) -> String {
-    let (zero, most) = (needed.min > 0, needed.max);
-    if known.min == known.max {
-        return match known.min {
-            0 if zero => "pass a size of at least 1".to_string(),
-            _ => format!(
-                "pass a size of {} to {most}, or a larger buffer",
-                needed.min
-            ),
-        };
-    }
-    let (negative, large) = (known.min < 0, known.max > most);
-    match (zero && known.min <= 0, large) {
-        (true, true) => format!(
-            "leave when the size is 0 or greater than {most}{}, before the call: \
-             `if (size == 0 || size > {most}) return 0;`",
-            if negative {
-                ", as an unsigned number"
-            } else {
-                ""
-            }
-        ),
-        (true, false) if negative => {
-            "leave when the size is 0 or negative, before the call: `if (size <= 0) return 0;`"
-                .to_string()
-        }
-        (true, false) => {
-            "leave when the size is 0, before the call: `if (size == 0) return 0;`".to_string()
-        }
-        (false, true) => format!(
-            "compare the size{} with {most} before it is used, or mask it",
-            if negative {
-                " as an unsigned number"
-            } else {
-                ""
-            }
-        ),
-        (false, false) => {
-            "make the size unsigned, or leave when it is negative, before it is used".to_string()
-        }
+        Quantity::Size | Quantity::Offset | Quantity::Value => Some(limit(case, Some(bound))),
     }
 }
 
@@ -367,6 +351,30 @@ fn far_packet(case: &Case<'_>) -> Option<String> {
 }
 
 impl Case<'_> {
+    /// A second lock is asked for.
+    fn locks_twice(&self) -> bool {
+        let call = self.call.as_deref().unwrap_or_default();
+        call == "bpf_spin_lock()" && self.body.linux.contains("while holding a lock")
+    }
+
+    /// What is a packet to the verifier is something else to some programs, and has another end.
+    pub fn in_its_words(&self, text: String) -> String {
+        if self.prog_type == ProgType::CgroupSockopt {
+            return text
+                .replace("data_end", "optval_end")
+                .replace("of the packet", "of the option's value")
+                .replace("the packet is", "the value is");
+        }
+        let meta = |state: &RegState| matches!(state.kind, RegKind::PacketMeta { .. });
+        if self.state.as_ref().is_some_and(meta) {
+            return text
+                .replace("data_end", "data")
+                .replace("of the packet", "of the metadata")
+                .replace("the packet is", "the metadata is");
+        }
+        text
+    }
+
     /// Whether the value is a small number: NULL, or a field of it.
     fn is_near_null(&self) -> bool {
         let value = self.state.as_ref().and_then(RegState::as_const);
@@ -392,6 +400,10 @@ fn release_of(call: &str) -> String {
         ("bpf_cpumask", "bpf_cpumask_release()"),
         ("bpf_obj_new", "bpf_obj_drop()"),
         ("bpf_get_task_exe_file", "bpf_put_file()"),
+        (
+            "bpf_kptr_xchg",
+            "the function that releases objects of its type (bpf_task_release(), bpf_obj_drop(), …)",
+        ),
     ];
     let name = call.trim_end_matches("()");
     if let Some(iterator) = name.strip_suffix("_new")

@@ -8,6 +8,7 @@ use alloc::{
 
 use panal_isa::{CallTarget, Instruction, Operand, Reg, Style};
 use panal_uapi::{
+    log,
     names::KernelNames,
     report::{Bound, Class, Note, Path, Place, Rejection, Source, Step, Value},
 };
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     Request,
+    access::context,
     env::Env,
     error::{Body, Reject},
     state::{RegKind, RegState},
@@ -42,10 +44,17 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
         .then(|| record::record(env.request, env.slot, processed))
         .flatten();
     let mut rejection = Rejection {
-        linux_message: last_words(&body).to_string(),
+        linux_message: log::reason(&body.linux).unwrap_or_default().to_string(),
         ..Rejection::new(body.class, body.errno, "")
     };
-    let mut case = Case::new(&body);
+    let mut case = Case::new(&body, context::effective_type(env));
+    case.call = call_name(env, env.slot);
+    case.size = match env.program.get(env.slot) {
+        Some(Instruction::Load { size, .. } | Instruction::Store { size, .. }) => {
+            Some(size.bytes())
+        }
+        _ => None,
+    };
     match &path {
         Some(path) => {
             rejection.place = Some(place(env, env.slot));
@@ -55,9 +64,14 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
                 case.register = Some(reg.number());
                 case.state = Some(state);
             }
+            case.rounds = rounds(env, path);
             let origin = begin(env, &body, path, subject);
-            rejection.origin = origin.as_ref().and_then(|o| note(env, path, o, &body));
-            case.cause = origin.map(|o| (o.cause.clone(), called(env, path, &o)));
+            rejection.origin = origin.as_ref().and_then(|o| note(env, path, o, &case));
+            if let Some(origin) = &origin {
+                case.origin = origin.number();
+                case.compared = decides(env, path, origin);
+                case.cause = Some((origin.cause.clone(), called(env, path, origin)));
+            }
             rejection.notes = branches(env, path);
             rejection.path = steps(env, path);
         }
@@ -74,7 +88,7 @@ pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
 
 /// The same for what is refused before the program could be decoded.
 pub fn of_program(request: &Request<'_>, body: Body) -> Rejection {
-    let advice = advice::find(&Case::new(&body));
+    let advice = advice::find(&Case::new(&body, request.prog_type));
     let instruction = |slot: usize| Instruction::decode(request.code, slot).ok();
     let place = body.at.map(|slot| Place {
         slot: slot as u32,
@@ -88,17 +102,6 @@ pub fn of_program(request: &Request<'_>, body: Body) -> Rejection {
         help: advice.help,
         ..Rejection::new(body.class, body.errno, body.linux)
     }
-}
-
-/// The line of Linux's words that says what is wrong: the last, but for states that follow it.
-fn last_words(body: &Body) -> &str {
-    let mut lines = body.linux.lines();
-    let said = match body.class {
-        Class::InfiniteLoop => lines.next(),
-        Class::Reference if body.linux.ends_with("reference leak") => lines.nth_back(1),
-        _ => lines.next_back(),
-    };
-    said.unwrap_or_default()
 }
 
 /// An instruction with its source line.
@@ -318,6 +321,22 @@ fn section_begin(env: &Env<'_>, path: &Recorded) -> Option<u32> {
     path.steps.iter().rev().map(|s| s.slot).find(|&s| begins(s))
 }
 
+/// How often the instruction at fault was done before, in this call of its function.
+fn rounds(env: &Env<'_>, path: &Recorded) -> usize {
+    let (slot, level) = (env.slot, path.fault.level());
+    let here = path.steps.iter().rev();
+    let here = here.take_while(|step| usize::from(step.level) >= level);
+    here.filter(|step| step.slot as usize == slot && usize::from(step.level) == level)
+        .count()
+}
+
+/// Whether what happened at an origin is a comparison.
+fn decides(env: &Env<'_>, path: &Recorded, origin: &Origin) -> bool {
+    let step = origin.step.and_then(|step| path.steps.get(step));
+    let instruction = step.and_then(|step| env.program.get(step.slot as usize));
+    matches!(instruction, Some(Instruction::Branch { .. }))
+}
+
 /// The name of what the step at an origin calls.
 fn called(env: &Env<'_>, path: &Recorded, origin: &Origin) -> Option<String> {
     let slot = path.steps.get(origin.step?)?.slot as usize;
@@ -343,7 +362,7 @@ pub fn call_name(env: &Env<'_>, slot: usize) -> Option<String> {
 }
 
 /// The origin in words.
-fn note(env: &Env<'_>, path: &Recorded, origin: &Origin, body: &Body) -> Option<Note> {
+fn note(env: &Env<'_>, path: &Recorded, origin: &Origin, case: &Case<'_>) -> Option<Note> {
     let slot = match origin.step {
         Some(step) => path.steps.get(step)?.slot as usize,
         // The function's own start.
@@ -352,10 +371,10 @@ fn note(env: &Env<'_>, path: &Recorded, origin: &Origin, body: &Body) -> Option<
             None => env.slot,
         },
     };
-    let text = origin_text(env, origin, body, call_name(env, slot))?;
+    let text = origin_text(env, origin, case.body, call_name(env, slot))?;
     Some(Note {
         place: place(env, slot),
-        text,
+        text: case.in_its_words(text),
     })
 }
 
@@ -428,6 +447,9 @@ fn origin_text(
                 false => format!("read from {from} here"),
             }
         }
+        Cause::Returned if body.class == Class::WrongType && num.umax == 0 && number => {
+            format!("{call} returns NULL here: there is nothing, or nothing left")
+        }
         Cause::Returned if number => format!("{call} gave it: it {between}{unchecked}"),
         Cause::Returned => format!("{call} gave it: {}", state_text::value(env, &origin.value)),
         Cause::Constant if body.class == Class::WrongType && num.umax < 4096 => match num.umax {
@@ -477,8 +499,17 @@ fn origin_text(
         Cause::Invalidated => {
             format!("{call} may move the packet: pointers into it are invalid from here on")
         }
+        Cause::Released if call.starts_with("bpf_spin_unlock") => {
+            format!("after {call} the object is the list's or tree's: the pointer is invalid")
+        }
         Cause::Released => {
             format!("{call} releases the object: the pointer is invalid from here on")
+        }
+        Cause::LostTrust => {
+            format!("{call} ends what kept the object alive: the pointer may dangle from here on")
+        }
+        Cause::Difference => {
+            "the difference of two pointers: for the verifier it may be anything".to_string()
         }
         Cause::Clobbered => format!("{call} leaves no value in this register"),
         Cause::NewBase => {
@@ -503,10 +534,20 @@ fn origin_text(
 
 /// The newest decisions of the path, oldest first: where it went on.
 fn branches(env: &Env<'_>, path: &Recorded) -> Vec<Note> {
+    /// Instructions of a condition's own line that may follow it.
+    const OWN: usize = 8;
     let next = |index: usize| {
         path.steps
             .get(index + 1)
             .map_or(env.slot, |s| s.slot as usize)
+    };
+    let line = |slot: usize| source(env.request, slot).map(|s| (s.line, s.file));
+    // The first line that is another one: what is done first belongs to the condition's own often.
+    let goes_on = |index: usize| {
+        let own = line(path.steps[index].slot as usize)?;
+        let after = (index..index + OWN).map(next).map(line);
+        let other = after.flatten().find(|other| *other != own);
+        Some(other.unwrap_or(own).0)
     };
     let mut notes: Vec<Note> = Vec::new();
     for (index, step) in path.steps.iter().enumerate().rev() {
@@ -525,8 +566,8 @@ fn branches(env: &Env<'_>, path: &Recorded) -> Vec<Note> {
             true => "holds",
             false => "does not hold",
         };
-        let text = match source(env.request, next) {
-            Some(s) => format!("the path goes on at line {}", s.line),
+        let text = match goes_on(index) {
+            Some(line) => format!("the path goes on at line {line}"),
             None => format!("this condition {holds}: the path goes on at instruction {next}"),
         };
         notes.push(Note { place, text });

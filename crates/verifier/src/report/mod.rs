@@ -2,6 +2,7 @@
 
 mod advice;
 mod explain;
+mod limits;
 mod log;
 mod origin;
 mod record;

@@ -64,6 +64,10 @@ pub enum Cause {
     Invalidated,
     /// A release made the pointer invalid.
     Released,
+    /// What kept the object alive ended: an RCU section.
+    LostTrust,
+    /// The difference of two pointers.
+    Difference,
     /// A call leaves `r1` to `r5` (or `r0`) without a value.
     Clobbered,
     /// A variable was added to a packet pointer: a new base, of which nothing is known.
@@ -110,6 +114,21 @@ pub struct Origin {
     pub low: bool,
 }
 
+impl Origin {
+    /// The number there, least to greatest, where it is one of use.
+    pub fn number(&self) -> Option<(i128, i128)> {
+        let num = &self.value.num;
+        if !self.value.is_scalar() {
+            return None;
+        }
+        Some(match (self.low, num.smin < 0) {
+            (true, _) => (i128::from(num.s32_min), i128::from(num.s32_max)),
+            (_, true) => (i128::from(num.smin), i128::from(num.smax)),
+            (_, false) => (i128::from(num.umin), i128::from(num.umax)),
+        })
+    }
+}
+
 /// Walks back from the failing instruction.
 pub fn trace(env: &Env<'_>, path: &Recorded, register: Reg, goal: Goal) -> Option<Origin> {
     let place = Place {
@@ -122,6 +141,7 @@ pub fn trace(env: &Env<'_>, path: &Recorded, register: Reg, goal: Goal) -> Optio
         path,
         place,
         value,
+        nullable: value.may_be_null() || !value.is_pointer(),
         goal,
         partial: false,
         low: false,
@@ -159,6 +179,8 @@ struct Walk<'e, 'r> {
     place: Place,
     /// What the place holds before the step that was looked at last.
     value: RegState,
+    /// The value at fault may be null, or is no pointer any more.
+    nullable: bool,
     goal: Goal,
     /// The place is a stack slot that is read as a whole, but does not hold one value.
     partial: bool,
@@ -311,7 +333,7 @@ impl Walk<'_, '_> {
                 return (self.goal == Goal::Written).then_some(Cause::Clobbered);
             }
             return Some(match target {
-                _ if self.value.may_be_null() => Cause::MaybeNull,
+                _ if self.value.may_be_null() && self.nullable => Cause::MaybeNull,
                 CallTarget::Local(_) => Cause::Function,
                 _ => Cause::Returned,
             });
@@ -326,6 +348,11 @@ impl Walk<'_, '_> {
                 true => Cause::Invalidated,
                 false => Cause::Released,
             });
+        }
+        if old.is_pointer() && new.is_pointer() && self.goal == Goal::Pointer {
+            let lost =
+                new.flags.contains(PtrFlags::UNTRUSTED) && !old.flags.contains(PtrFlags::UNTRUSTED);
+            return lost.then_some(Cause::LostTrust);
         }
         if self.place.at >= 16 {
             // The helper filled a buffer.
@@ -424,7 +451,10 @@ impl Walk<'_, '_> {
         let output = self.value;
         if left.is_pointer() || right.is_pointer() {
             if output.is_scalar() {
-                return Some(Cause::NoPointer);
+                return Some(match left.is_pointer() && right.is_pointer() {
+                    true => Cause::Difference,
+                    false => Cause::NoPointer,
+                });
             }
             let (pointer, number) = match left.is_pointer() {
                 true => ((Some(left_place), left), (right_place, right)),
@@ -480,6 +510,17 @@ impl Walk<'_, '_> {
         before: &RegState,
         index: usize,
     ) -> Option<Option<Cause>> {
+        if let (AluOp::Arsh, Operand::Imm(33..)) = (op, src)
+            && let Some((_, shifted)) = self.definition(place, index)
+            && let Instruction::Alu {
+                op: AluOp::Lsh,
+                src: Operand::Imm(33..),
+                ..
+            } = shifted
+        {
+            // A `short` or `char`: its sign is among the bits that are kept.
+            return Some(Some(Cause::Cut));
+        }
         if src != Operand::Imm(32) {
             return None;
         }
@@ -582,7 +623,7 @@ impl Walk<'_, '_> {
             }
             return Some(Cause::Loaded(Memory::Stack));
         }
-        if self.value.may_be_null() && self.goal == Goal::Pointer {
+        if self.value.may_be_null() && self.goal == Goal::Pointer && self.nullable {
             return Some(Cause::MaybeNull);
         }
         Some(Cause::Loaded(match base.kind {

@@ -62,6 +62,16 @@ const WORDS: &[Words] = &[
         "initialise the variable on every path to this point",
     ),
     words(
+        &["Unreleased reference", "tail_call would lead"],
+        "the program is left by a tail call while it still holds an object that it acquired",
+        "",
+    ),
+    words(
+        &["Unreleased reference", "bpf_throw would lead"],
+        "the program is left by bpf_throw() while it still holds an object that it acquired",
+        "",
+    ),
+    words(
         &["Unreleased reference"],
         "the program ends while it still holds an object that it acquired",
         "release it on every path to the end, error paths too: bpf_ringbuf_submit() or \
@@ -169,13 +179,14 @@ const WORDS: &[Words] = &[
     words(
         &["must be referenced or trusted"],
         "the kernel function wants an object that is surely alive; this pointer may dangle",
-        "acquire the object first (bpf_task_acquire(), bpf_cgroup_from_id(), …), or take it from \
+        "pass an object that was acquired (bpf_task_acquire(), bpf_cgroup_from_id(), …), or one of \
          the program's arguments",
     ),
     words(
         &["must be a rcu pointer"],
         "the kernel function wants an object that is alive in an RCU section; this pointer may dangle",
-        "acquire the object first, or read the pointer inside bpf_rcu_read_lock()",
+        "pass one of the program's arguments, an object that was acquired (bpf_task_from_pid(), …), or \
+         a `__kptr` or `__rcu` field that is read inside bpf_rcu_read_lock()",
     ),
     words(
         &["infinite loop detected"],
@@ -214,7 +225,8 @@ const WORDS: &[Words] = &[
     words(
         &["call stack of"],
         "calls are nested too deeply",
-        "no more than 8 functions may be active at once: inline some of them",
+        "no more than 8 functions may be active at once: inline some of them, and make a loop of \
+         what calls itself",
     ),
     words(
         &["unreachable insn"],
@@ -251,11 +263,6 @@ const WORDS: &[Words] = &[
          read-only, and some belong to certain program types only",
     ),
     words(
-        &["write into map forbidden"],
-        "a read-only map is written: constants (`const volatile`, .rodata) do not change once loaded",
-        "make the variable not `const`, so that it lies in .data or .bss",
-    ),
-    words(
         &["cannot write into rdonly"],
         "read-only memory is written",
         "copy what it holds to the stack, and change the copy",
@@ -268,7 +275,7 @@ const WORDS: &[Words] = &[
     words(
         &["cannot write into packet"],
         "programs of this type may not write to the packet",
-        "use a program type that may, such as tc or XDP, or bpf_skb_store_bytes()",
+        "use a program type that may, such as tc or XDP",
     ),
     words(
         &["misaligned"],
@@ -314,7 +321,13 @@ const WORDS: &[Words] = &[
     words(
         &["32-bit pointer arithmetic prohibited"],
         "a pointer is treated as a 32-bit number",
-        "keep pointers in 64-bit variables",
+        "keep pointers in 64-bit variables, and do not compute with addresses",
+    ),
+    words(
+        &["pkt_end prohibited"],
+        "the end of the packet is computed with",
+        "compare `data_end` as it is, and add to the pointer into the packet instead: \
+         `p + size > data_end`",
     ),
     words(
         &["pointer arithmetic on", "prohibited"],
@@ -334,9 +347,9 @@ const WORDS: &[Words] = &[
     ),
     words(
         &["expected an initialized iter_"],
-        "an iterator is used that was not made",
-        "call the iterator's `new` function first, even when it fails call its `destroy`; \
-         `bpf_for_each()` does both",
+        "an iterator is used that was not made, or was destroyed already",
+        "call the iterator's `new` function first, and `destroy` once, last, also when `new` \
+         failed; `bpf_for_each()` does both",
     ),
     words(
         &["global function calls", "holding a lock"],
@@ -364,13 +377,91 @@ const WORDS: &[Words] = &[
         "r10 cannot be changed: use another register",
     ),
     words(
+        &["At async callback return the register R0 has"],
+        "the callback may return a value that is not allowed",
+        "return 0",
+    ),
+    words(
+        &["store to referenced kptr disallowed"],
+        "a pointer is assigned to a `__kptr` field",
+        "acquire the object, and exchange it for what the field holds: \
+         `old = bpf_kptr_xchg(&v->field, object)`; release `old` where it is not NULL",
+    ),
+    words(
+        &["cannot be accessed directly by load/store"],
+        "a lock, timer or the like in the value is accessed as if it were data",
+        "leave that field to its helpers: set the other fields one by one, without memset() or an \
+         assignment of the whole",
+    ),
+    words(
+        &["without taking a lock"],
+        "a lock is given back that is not held on this path",
+        "call bpf_spin_unlock() only where bpf_spin_lock() was called before, on every path",
+    ),
+    words(
+        &["cannot use bpf_spin_lock yet"],
+        "programs of this type may not use maps whose values have a bpf_spin_lock",
+        "count with atomic operations (`__sync_fetch_and_add()`) or in a per-CPU map, or take the \
+         lock out of the value",
+    ),
+    words(
+        &["no write support to"],
+        "this field of a kernel object may not be written",
+        "only a few fields of a few objects may be, in struct_ops programs: use a helper or kernel \
+         function that changes it",
+    ),
+    words(
+        &["reference type('", "size cannot be determined"],
+        "a parameter of a global function points to something without a size (`void`, or a struct \
+         that is only declared)",
+        "let it point to a type with a size, whose bytes are checked where it is called, or make \
+         the function `static`",
+    ),
+    words(
+        &["doesn't return scalar. Only those are supported."],
+        "a global function returns something else than a number",
+        "make the function `static`, so that it is verified where it is called, or return a number",
+    ),
+    words(
+        &["invalid variable offset"],
+        "a kernel object is read at an offset that is not constant",
+        "copy the array with bpf_probe_read_kernel() (or BPF_CORE_READ_INTO()), and index the copy",
+    ),
+    words(
+        &["BPF_ATOMIC stores into", "is not allowed"],
+        "an atomic operation is done on memory that does not allow it",
+        "use it on map values and variables: read and write packets and contexts without",
+    ),
+    words(
+        &["is an unacquired reference"],
+        "a record is submitted or discarded that is not held: it was given back already, or never \
+         reserved",
+        "submit or discard each reservation once, on every path",
+    ),
+    words(
+        &["cannot restore irq state out of order"],
+        "interrupts are restored in another order than they were disabled",
+        "restore the state that was saved last first",
+    ),
+    words(
+        &["Sleepable programs can only use"],
+        "a program that may sleep uses a map of a type that may not be used there",
+        "use a map of another type, or a section without `.s`",
+    ),
+    words(
+        &["helper call is not allowed in probe"],
+        "this helper may be called only in some places of the kernel, and this program is attached to \
+         another one",
+        "attach the program to a function or LSM hook from which it may be called",
+    ),
+    words(
         &["invalid access to packet"],
         "",
         "leave when `pointer + size > data_end` before this access, on every path to it",
     ),
     words(
         &["Caller passes invalid args into func"],
-        "the global function cannot be called with these arguments",
+        "",
         "pass what its prototype promises: pointers to memory of the declared type",
     ),
 ];

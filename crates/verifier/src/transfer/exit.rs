@@ -17,6 +17,8 @@ use crate::{
 
 /// What loads by the instructions of classic BPF are called.
 pub const PACKET_LOAD: &str = "BPF_LD_[ABS|IND]";
+/// What a tail call is called.
+pub const TAIL_CALL: &str = "tail_call";
 
 /// `exit`
 pub fn exit(env: &mut Env<'_>, st: &mut State) -> Check<Flow> {
@@ -52,7 +54,7 @@ pub fn check_nothing_held(
     locks: bool,
     what: &str,
 ) -> Check {
-    let ends = what != PACKET_LOAD;
+    let ends = ![PACKET_LOAD, TAIL_CALL].contains(&what);
     let old = !env.since(6, 13);
     let inside = |section: &str| {
         let missing = match section {
@@ -113,7 +115,7 @@ fn check_references(env: &Env<'_>, st: &State, throws: bool, what: &str) -> Chec
     if lines.is_empty() {
         return Ok(());
     }
-    if env.since(6, 13) {
+    if env.since(6, 13) || what == TAIL_CALL {
         lines.push_str(&alloc::format!("\n{what} would lead to reference leak"));
     } else if what == PACKET_LOAD {
         lines.push_str("\nBPF_LD_[ABS|IND] cannot be mixed with socket references");

@@ -2,7 +2,7 @@
 
 mod alu;
 mod branch;
-mod exit;
+pub mod exit;
 mod linked;
 mod load_store;
 mod packet_range;

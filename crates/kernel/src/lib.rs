@@ -7,6 +7,7 @@ mod arena;
 mod attach;
 mod bpf;
 mod budget;
+mod caller_ids;
 mod cpu;
 mod engine;
 mod fds;

@@ -2,6 +2,8 @@
 
 use panal_uapi::Errno;
 
+use crate::caller_ids::caller_ids;
+
 /// A thread of some process: whose event it is.
 ///
 /// Hooks implement it for the processes that they watch; [`Caller`] is the thread that runs the
@@ -77,11 +79,11 @@ pub struct Caller;
 
 impl Task for Caller {
     fn tgid(&self) -> u32 {
-        std::process::id()
+        caller_ids().0
     }
 
     fn tid(&self) -> u32 {
-        rustix::thread::gettid().as_raw_nonzero().get() as u32
+        caller_ids().1
     }
 
     fn parent_tgid(&self) -> u32 {

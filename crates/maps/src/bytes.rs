@@ -5,9 +5,14 @@
 //! aligned, as Linux does for map values), so that a race gives mixed bytes and nothing worse.
 
 use std::{
+    cmp::Ordering,
     ptr::NonNull,
     sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
+
+/// The lowest and the highest bit of each byte of a word.
+const LOWEST: u64 = 0x0101_0101_0101_0101;
+const HIGHEST: u64 = LOWEST << 7;
 
 /// # Safety
 /// `p` is mapped for a byte.
@@ -119,13 +124,130 @@ pub unsafe fn write(to: NonNull<u8>, from: &[u8]) {
     }
 }
 
+/// Eight bytes from any place on, the first lowest; `len` of them count.
+///
+/// # Safety
+/// `from` is mapped readable for `len` bytes, 1 to 8, and the aligned words that have them are mapped
+/// whole.
+#[inline(always)]
+unsafe fn word_from(from: *mut u8, len: usize) -> u64 {
+    let over = from as usize % 8;
+    let shift = 8 * over as u32;
+    // SAFETY: aligned, and the words have bytes of the range.
+    unsafe {
+        let first = from.sub(over);
+        let low = u64::from_le(word(first).load(Relaxed)) >> shift;
+        match over + len > 8 {
+            true => low | u64::from_le(word(first.add(8)).load(Relaxed)) << (64 - shift),
+            false => low,
+        }
+    }
+}
+
+/// Writes the first `len` bytes of a word, at most 8, in pieces as large as may be.
+///
+/// # Safety
+/// `to` is mapped writable for `len` bytes and aligned to 8.
+#[inline(always)]
+unsafe fn put_word(to: *mut u8, value: u64, len: usize) {
+    let mut at = 0;
+    // SAFETY: inside the caller's range, and aligned.
+    unsafe {
+        if len >= 8 {
+            return word(to).store(value.to_le(), Relaxed);
+        }
+        if len & 4 != 0 {
+            half(to).store((value as u32).to_le(), Relaxed);
+            at = 4;
+        }
+        while at < len {
+            byte(to.add(at)).store((value >> (8 * at)) as u8, Relaxed);
+            at += 1;
+        }
+    }
+}
+
+/// [`copy`] from any place to an aligned one, by words.
+///
+/// # Safety
+/// As for [`copy`]; `to` is aligned to 8.
+#[inline]
+unsafe fn copy_shifted(from: *mut u8, to: *mut u8, len: usize) {
+    for at in (0..len).step_by(8) {
+        let part = (len - at).min(8);
+        // SAFETY: the caller's promise.
+        unsafe { put_word(to.add(at), word_from(from.add(at), part), part) };
+    }
+}
+
+/// Copies a string within the cage, at most `most` bytes of it: how many bytes it has, its zero
+/// counted; `None` where none of them is zero.
+///
+/// # Safety
+/// As for [`copy`], with `most` for the length.
+#[inline]
+pub unsafe fn copy_string(from: NonNull<u8>, to: NonNull<u8>, most: usize) -> Option<usize> {
+    let (from, to) = (from.as_ptr(), to.as_ptr());
+    if !(to as usize).is_multiple_of(8) {
+        for at in 0..most {
+            // SAFETY: inside the caller's ranges.
+            let value = unsafe { byte(from.add(at)).load(Relaxed) };
+            // SAFETY: as above.
+            unsafe { byte(to.add(at)).store(value, Relaxed) };
+            if value == 0 {
+                return Some(at + 1);
+            }
+        }
+        return None;
+    }
+    for at in (0..most).step_by(8) {
+        let part = (most - at).min(8);
+        // SAFETY: inside the caller's ranges.
+        let value = unsafe { word_from(from.add(at), part) };
+        let zeros = value.wrapping_sub(LOWEST) & !value & HIGHEST;
+        // The lowest mark is right, those above it may not be.
+        let length = zeros.trailing_zeros() as usize / 8 + 1;
+        // SAFETY: as above.
+        unsafe { put_word(to.add(at), value, part.min(length)) };
+        if length <= part {
+            return Some(at + length);
+        }
+    }
+    None
+}
+
+/// The order of two strings of the cage, of which at most `most` bytes count; `None` where these are
+/// equal and none is zero.
+///
+/// # Safety
+/// Both are mapped readable for `most` bytes.
+#[inline]
+pub unsafe fn compare_strings(a: NonNull<u8>, b: NonNull<u8>, most: usize) -> Option<Ordering> {
+    for at in 0..most {
+        // SAFETY: inside the caller's ranges.
+        let (a, b) = unsafe {
+            let (a, b) = (a.add(at).as_ptr(), b.add(at).as_ptr());
+            (byte(a).load(Relaxed), byte(b).load(Relaxed))
+        };
+        if a != b || a == 0 {
+            return Some(a.cmp(&b));
+        }
+    }
+    None
+}
+
 /// Copies within the cage.
 ///
 /// # Safety
-/// `from` is mapped readable and `to` writable for `len` bytes.
+/// `from` is mapped readable and `to` writable for `len` bytes, and so are the aligned words that have
+/// their first and last bytes: where there is memory, there are pages.
 #[inline(always)]
 pub unsafe fn copy(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
     let (from, to) = (from.as_ptr(), to.as_ptr());
+    if !(from as usize).is_multiple_of(4) && (to as usize).is_multiple_of(8) {
+        // SAFETY: the caller's promise.
+        return unsafe { copy_shifted(from, to, len) };
+    }
     // Both ends are aligned as their worse one is.
     let (words, halves) = parts((from as usize | to as usize) as *mut u8, len);
     for i in (0..words).step_by(8) {
@@ -199,6 +321,49 @@ pub unsafe fn equal(at: NonNull<u8>, other: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strings_at_every_alignment_and_length() {
+        for (align, shift) in (0..9).flat_map(|a| (0..9).map(move |s| (a, s))) {
+            for len in 0..20 {
+                let mut memory = [0xffu8; 64];
+                let text: Vec<u8> = (0..len as u8).map(|i| 0x80 >> (i % 8)).collect();
+                memory[align..align + len].copy_from_slice(&text);
+                memory[align + len] = 0;
+                for most in 0..24 {
+                    let mut to = Words([0xee; 64]);
+                    let mut from = Words(memory);
+                    // SAFETY: 64 bytes are there on both sides.
+                    let copied = unsafe {
+                        let from = NonNull::new(from.0.as_mut_ptr().add(align)).unwrap();
+                        let to = NonNull::new(to.0.as_mut_ptr().add(shift)).unwrap();
+                        copy_string(from, to, most)
+                    };
+                    assert_eq!(copied, (most > len).then_some(len + 1));
+                    let written = copied.unwrap_or(most);
+                    let expected = &memory[align..align + written];
+                    assert_eq!(&to.0[shift..shift + written], expected);
+                    assert!(to.0[shift + written..].iter().all(|&b| b == 0xee));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strings_are_compared_up_to_their_zero() {
+        let compare = |a: &[u8], b: &[u8], most| {
+            let of = |bytes: &[u8]| NonNull::new(bytes.as_ptr().cast_mut()).unwrap();
+            // SAFETY: `most` bytes are there, and are only read.
+            unsafe { compare_strings(of(a), of(b), most) }
+        };
+        assert_eq!(compare(b"abc\0zz", b"abc\0yy", 6), Some(Ordering::Equal));
+        assert_eq!(compare(b"abd", b"abc", 3), Some(Ordering::Greater));
+        assert_eq!(compare(b"ab\0", b"abc", 3), Some(Ordering::Less));
+        assert_eq!(compare(b"abd", b"abc", 2), None);
+    }
+
+    #[repr(align(8))]
+    struct Words([u8; 64]);
 
     #[test]
     fn copies_at_every_alignment_and_length() {

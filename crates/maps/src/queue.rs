@@ -9,7 +9,7 @@ use std::{
 use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 
 use crate::{
-    CreateError, Map, MapBase, MapDef,
+    CreateError, Map, MapBase, MapDef, bytes,
     def::{ACCESS_FLAGS, check_flags, check_not_zero},
 };
 
@@ -17,6 +17,8 @@ use crate::{
 struct Ring {
     /// Grows with use up to the capacity.
     bytes: Vec<u8>,
+    /// Values that there is memory for.
+    slots: usize,
     first: usize,
     count: usize,
 }
@@ -53,6 +55,7 @@ impl Queue {
             base: MapBase::new(def.clone()),
             ring: Mutex::new(Ring {
                 bytes: Vec::new(),
+                slots: 0,
                 first: 0,
                 count: 0,
             }),
@@ -75,24 +78,103 @@ impl Queue {
             out.fill(0);
             return Err(Errno::ENOENT);
         }
-        let slots = ring.bytes.len() / self.size;
-        let slot = if self.last_in_first_out {
-            (ring.first + ring.count - 1) % slots
-        } else {
-            ring.first
-        };
-        out.copy_from_slice(&ring.bytes[slot * self.size..(slot + 1) * self.size]);
+        let slot = self.next(&ring);
+        out.copy_from_slice(self.value(&ring, slot));
         if remove {
-            ring.count -= 1;
-            if !self.last_in_first_out {
-                ring.first = (ring.first + 1) % slots;
+            self.remove(&mut ring);
+        }
+        Ok(())
+    }
+
+    /// The slot of the value that goes next; there is one.
+    #[inline]
+    fn next(&self, ring: &Ring) -> usize {
+        match self.last_in_first_out {
+            true => ring.at(ring.count - 1),
+            false => ring.first,
+        }
+    }
+
+    #[inline]
+    fn value<'a>(&self, ring: &'a Ring, slot: usize) -> &'a [u8] {
+        &ring.bytes[slot * self.size..(slot + 1) * self.size]
+    }
+
+    #[inline]
+    fn remove(&self, ring: &mut Ring) {
+        if !self.last_in_first_out {
+            ring.first = ring.at(1);
+        }
+        ring.count -= 1;
+    }
+
+    /// Where the next value is written, with room made for it.
+    #[inline]
+    fn room<'a>(&self, ring: &'a mut Ring, replace: bool) -> Result<&'a mut [u8], Errno> {
+        if ring.count == self.capacity {
+            if !replace {
+                return Err(Errno::E2BIG);
             }
+            // The oldest makes room.
+            ring.first = ring.at(1);
+            ring.count -= 1;
+        }
+        if ring.count == ring.slots {
+            ring.grow(self.size, self.capacity)?;
+        }
+        let slot = ring.at(ring.count);
+        ring.count += 1;
+        Ok(&mut ring.bytes[slot * self.size..(slot + 1) * self.size])
+    }
+
+    /// [`Map::push`] of a value in the cage.
+    ///
+    /// # Safety
+    /// The value is mapped readable for the size of values.
+    pub unsafe fn push_from(&self, value: NonNull<u8>, flags: u64) -> Result<(), Errno> {
+        let replace = flags == update::BPF_EXIST;
+        if flags != update::BPF_ANY && !replace {
+            return Err(Errno::EINVAL);
+        }
+        let mut ring = self.ring();
+        let room = self.room(&mut ring, replace)?;
+        // SAFETY: the caller's promise; the room is of a value's size.
+        unsafe { bytes::read(value, room) };
+        Ok(())
+    }
+
+    /// [`Map::pop`], or [`Map::peek`] where nothing is removed, into the cage.
+    ///
+    /// # Safety
+    /// `to` is mapped writable for the size of values.
+    pub unsafe fn take_to(&self, to: NonNull<u8>, remove: bool) -> Result<(), Errno> {
+        let mut ring = self.ring();
+        if ring.count == 0 {
+            drop(ring);
+            // SAFETY: the caller's promise.
+            unsafe { bytes::zero(to, self.size) };
+            return Err(Errno::ENOENT);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { bytes::write(to, self.value(&ring, self.next(&ring))) };
+        if remove {
+            self.remove(&mut ring);
         }
         Ok(())
     }
 }
 
 impl Ring {
+    /// The slot of the value after the first `n`, at most as many as there are slots.
+    #[inline]
+    fn at(&self, n: usize) -> usize {
+        let slot = self.first + n;
+        match slot >= self.slots {
+            true => slot - self.slots,
+            false => slot,
+        }
+    }
+
     /// Makes room for more values.
     fn grow(&mut self, size: usize, capacity: usize) -> Result<(), Errno> {
         let slots = (2 * self.count).clamp(8.min(capacity), capacity);
@@ -106,6 +188,7 @@ impl Ring {
         bytes.extend_from_slice(front);
         bytes.resize(slots * size, 0);
         self.bytes = bytes;
+        self.slots = slots;
         self.first = 0;
         Ok(())
     }
@@ -134,20 +217,7 @@ impl Map for Queue {
             return Err(Errno::EINVAL);
         }
         let mut ring = self.ring();
-        if ring.count == self.capacity {
-            if !replace {
-                return Err(Errno::E2BIG);
-            }
-            // The oldest makes room.
-            ring.first = (ring.first + 1) % self.capacity;
-            ring.count -= 1;
-        }
-        if ring.count * self.size == ring.bytes.len() {
-            ring.grow(self.size, self.capacity)?;
-        }
-        let slot = (ring.first + ring.count) % (ring.bytes.len() / self.size);
-        ring.bytes[slot * self.size..(slot + 1) * self.size].copy_from_slice(value);
-        ring.count += 1;
+        self.room(&mut ring, replace)?.copy_from_slice(value);
         Ok(())
     }
 

@@ -98,6 +98,7 @@ pub(crate) unsafe fn interpret<G: Guard, O: Observer>(
     let before = unsafe {
         let engine = Engine {
             call: call_back::<G, O>,
+            ready: None,
             state: (&raw mut state).cast(),
         };
         (*run).engine.replace(engine)

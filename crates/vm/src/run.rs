@@ -105,6 +105,67 @@ pub(crate) struct Engine {
         args: [u64; 5],
     ) -> Result<u64, Stop>,
     pub state: *mut c_void,
+    /// Looks a function up once for many calls; `None` where each call does that itself.
+    ///
+    /// # Safety
+    /// As for `call`.
+    pub ready: Option<unsafe fn(run: *mut Run, function: u64) -> Option<ReadyFunction>>,
+}
+
+/// A function of the program as machine code, and where its frame begins.
+#[derive(Clone, Copy)]
+pub(crate) struct ReadyFunction {
+    /// Calls it with a run, a frame and arguments.
+    pub enter: unsafe extern "C" fn(*mut Run, u64, *const [u64; 5], *const u8) -> u64,
+    pub code: *const u8,
+    /// The program's pages.
+    pub machine: *const u8,
+    pub frame: u64,
+    pub slot: u32,
+}
+
+/// What a callback costs of the budget, besides its own loops.
+pub(crate) const CALLBACK_STEPS: i64 = 8;
+
+/// A function of the program that a helper calls again and again before it returns.
+pub struct Callback {
+    run: *mut Run,
+    function: u64,
+    ready: Option<ReadyFunction>,
+}
+
+impl Callback {
+    /// Calls it; `None` when the run was stopped: the helper returns at once, with any value.
+    ///
+    /// # Safety
+    /// The helper has not returned, and the arguments are what the verifier assumed of its callback.
+    #[inline]
+    pub unsafe fn call(&self, args: [u64; 5]) -> Option<u64> {
+        let run = self.run;
+        // SAFETY: the caller's promise: the run is live, and waits for this helper.
+        unsafe {
+            let Some(ready) = &self.ready else {
+                return Run::call_back(run, self.function, args).ok();
+            };
+            // A helper's loop is a loop: its rounds count.
+            if (*run).fuel < CALLBACK_STEPS
+                && let Err(stop) = (*run).refill(CALLBACK_STEPS as u64, ready.slot)
+            {
+                (*run).stop(stop);
+                return None;
+            }
+            (*run).fuel -= CALLBACK_STEPS;
+            (*run).depth += 1;
+            let exit = (*run).exit;
+            let result = (ready.enter)(run, ready.frame, &raw const args, ready.code);
+            // The callback's own functions have moved these.
+            (*run).exit = exit;
+            (*run).machine = ready.machine;
+            (*run).stack_top = ready.frame;
+            (*run).depth -= 1;
+            (!(*run).is_stopped()).then_some(result)
+        }
+    }
 }
 
 /// Steps between two looks at clock and flag. A step takes a nanosecond or less, and a few hundred
@@ -371,6 +432,23 @@ impl Run {
     /// `bpf_throw`: the run ends in order, through the program's exception callback if it has one.
     pub fn throw(&mut self, cookie: u64) {
         self.stop(Stop::Thrown(cookie));
+    }
+
+    /// A function of the program for a helper that calls it again and again.
+    ///
+    /// # Safety
+    /// As for [`Run::call_back`], until the helper returns.
+    pub unsafe fn callback(run: *mut Run, function: u64) -> Callback {
+        // SAFETY: the caller's promise.
+        let ready = unsafe {
+            let engine = (*run).engine;
+            engine.and_then(|engine| engine.ready?(run, function))
+        };
+        Callback {
+            run,
+            function,
+            ready,
+        }
     }
 
     /// Calls a function of the program, for helpers that take callbacks. `function` is the value

@@ -1,6 +1,6 @@
 //! One call of a helper, in safe terms: arguments, memory of the cage, the run's host.
 
-use std::ptr::NonNull;
+use std::{ptr::NonNull, sync::atomic::AtomicU64};
 
 use panal_maps::{Map, bytes};
 use panal_uapi::Errno;
@@ -189,6 +189,37 @@ impl<'c> Call<'c> {
         NonNull::new(address as *mut u8).ok_or(Errno::EFAULT)
     }
 
+    /// The aligned word of eight bytes that an argument points to; `EFAULT` where it points to none.
+    #[inline(always)]
+    pub fn word(&self, n: usize) -> Result<&'c AtomicU64, Errno> {
+        let at = self.inside(self.args[n], 8)?.cast::<u64>();
+        if !at.is_aligned() {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: inside the cage, which outlives the call and is used by atomics alone; aligned.
+        Ok(unsafe { AtomicU64::from_ptr(at.as_ptr()) })
+    }
+
+    /// Copies memory within the cage, at most [`PIECE`] bytes; false, and nothing is done, where one
+    /// end is not in it or there are more.
+    #[inline(always)]
+    pub fn copy_inside(&self, from: u64, to: u64, len: usize) -> bool {
+        let (Ok(source), Ok(target)) = (self.inside(from, len), self.inside(to, len)) else {
+            return false;
+        };
+        if len > PIECE {
+            return false;
+        }
+        // SAFETY: both ends are inside the cage, all of which is mapped.
+        unsafe { bytes::copy(source, target, len) };
+        true
+    }
+
+    /// Bytes of the cage from an address on; 0 outside.
+    pub fn room_from(&self, address: u64) -> u64 {
+        self.size.saturating_sub(address.wrapping_sub(self.base))
+    }
+
     /// Copies memory of the cage; `EFAULT` outside, which the verifier excludes for arguments.
     pub fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Errno> {
         if buffer.is_empty() {
@@ -258,7 +289,7 @@ impl<'c> Call<'c> {
 }
 
 /// Bytes that are copied between two looks at whether the run has to end.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 /// Most bytes that a helper copies or clears at once: more than any argument of a proven
 /// program but values of arrays of that size, and no burden for the host.

@@ -4,7 +4,7 @@
 
 use std::ptr::NonNull;
 
-use panal_maps::{HashKind, HashMap, LpmTrie, Map, RingBuf, bytes, hash_kind as kind};
+use panal_maps::{HashKind, HashMap, LpmTrie, Map, Queue, RingBuf, bytes, hash_kind as kind};
 use panal_uapi::{Errno, helpers::id};
 use panal_vm::{HelperFn, KeyByValue, MapHelper, Run};
 
@@ -35,6 +35,19 @@ pub(crate) fn of(helper: u32, map: &dyn Map) -> Option<MapHelper> {
         return Some(MapHelper {
             function,
             data: std::ptr::from_ref(ring) as u64,
+            by_value: None,
+        });
+    }
+    if let Some(queue) = any.downcast_ref::<Queue>() {
+        let function: HelperFn = match helper {
+            id::BPF_FUNC_map_push_elem => push,
+            id::BPF_FUNC_map_pop_elem => take::<true>,
+            id::BPF_FUNC_map_peek_elem => take::<false>,
+            _ => return None,
+        };
+        return Some(MapHelper {
+            function,
+            data: std::ptr::from_ref(queue) as u64,
             by_value: None,
         });
     }
@@ -96,12 +109,17 @@ fn on_hash(helper: u32, map: &HashMap, size: u32) -> Option<OnHash> {
             };
             Some((function?, by_value, &[2, 3, 4, 5]))
         }
-        id::BPF_FUNC_map_update_elem if map.is_plain() => {
+        id::BPF_FUNC_map_update_elem if map.is_quick() => {
+            let [function, by_value] = match map.kind() {
+                HashKind::Plain => updates::<{ kind::PLAIN }>(size),
+                HashKind::Percpu => updates::<{ kind::PERCPU }>(size),
+                HashKind::Lru => updates::<{ kind::LRU }>(size),
+                HashKind::LruPercpu => updates::<{ kind::LRU_PERCPU }>(size),
+            };
             // The third and fourth argument are value and flags.
-            let by_value = of_size!(size, put_value; 1 2 4 6 8 12 16);
-            Some((of_any_size!(size, put)?, by_value, &[2, 5]))
+            Some((function?, by_value, &[2, 5]))
         }
-        id::BPF_FUNC_map_delete_elem if map.is_plain() => {
+        id::BPF_FUNC_map_delete_elem if map.is_quick() => {
             let by_value = of_size!(size, remove_value; 1 2 4 6 8 12 16 20 24 32);
             Some((of_any_size!(size, remove)?, by_value, &[2, 3, 4, 5]))
         }
@@ -113,6 +131,13 @@ fn lookups<const KIND: u8>(size: u32) -> [Option<HelperFn>; 2] {
     [
         of_any_size!(size, lookup, KIND),
         of_size!(size, lookup_value, KIND; 1 2 4 6 8 12 16 20 24 32),
+    ]
+}
+
+fn updates<const KIND: u8>(size: u32) -> [Option<HelperFn>; 2] {
+    [
+        of_any_size!(size, put, KIND),
+        of_size!(size, put_value, KIND; 1 2 4 6 8 12 16),
     ]
 }
 
@@ -179,9 +204,9 @@ unsafe extern "C" fn lookup_value<const KEY: usize, const KIND: u8>(
 }
 
 /// # Safety
-/// As for [`lookup`], of a map that [`HashMap::is_plain`].
+/// As for [`lookup`], of a map that [`HashMap::is_quick`].
 #[inline(always)]
-unsafe fn store<const KEY: usize>(
+unsafe fn store<const KEY: usize, const KIND: u8>(
     map: u64,
     key: Option<[u8; KEY]>,
     value: u64,
@@ -195,12 +220,12 @@ unsafe fn store<const KEY: usize>(
         return Err(Errno::EFAULT);
     };
     // SAFETY: the caller's promise; the run is on its CPU; the value is in the cage.
-    unsafe { map.put(&key, value, flags, run.cpu) }
+    unsafe { map.put::<KEY, KIND>(&key, value, flags, run.cpu) }
 }
 
 /// # Safety
 /// As for [`store`].
-unsafe extern "C" fn put<const KEY: usize>(
+unsafe extern "C" fn put<const KEY: usize, const KIND: u8>(
     map: u64,
     key: u64,
     value: u64,
@@ -209,13 +234,13 @@ unsafe extern "C" fn put<const KEY: usize>(
     run: *mut Run,
 ) -> u64 {
     // SAFETY: the caller's promise.
-    let result = unsafe { store::<KEY>(map, key_at(&*run, key), value, flags, &*run) };
+    let result = unsafe { store::<KEY, KIND>(map, key_at(&*run, key), value, flags, &*run) };
     result.into_return()
 }
 
 /// # Safety
 /// As for [`put`], with the key's words in place of its address and behind the flags.
-unsafe extern "C" fn put_value<const KEY: usize>(
+unsafe extern "C" fn put_value<const KEY: usize, const KIND: u8>(
     map: u64,
     first: u64,
     value: u64,
@@ -225,7 +250,7 @@ unsafe extern "C" fn put_value<const KEY: usize>(
 ) -> u64 {
     let key = key_of([first, second, 0, 0]);
     // SAFETY: the caller's promise.
-    let result = unsafe { store::<KEY>(map, Some(key), value, flags, &*run) };
+    let result = unsafe { store::<KEY, KIND>(map, Some(key), value, flags, &*run) };
     result.into_return()
 }
 
@@ -262,6 +287,41 @@ unsafe extern "C" fn remove_value<const KEY: usize>(
     let key = key_of::<KEY>([first, second, third, fourth]);
     // SAFETY: the caller's promise; the run is on its CPU.
     let result = unsafe { (*(map as *const HashMap)).remove(&key, (*run).cpu) };
+    result.into_return()
+}
+
+/// # Safety
+/// As for [`lookup`], of a [`Queue`], with a value.
+unsafe extern "C" fn push(map: u64, value: u64, flags: u64, _: u64, _: u64, run: *mut Run) -> u64 {
+    // SAFETY: the caller's promise; the value is in the cage.
+    let result = unsafe {
+        let map = &*(map as *const Queue);
+        match (*run).pointer(value, map.base().def().value_size.into()) {
+            Some(value) => map.push_from(value, flags),
+            None => Err(Errno::EFAULT),
+        }
+    };
+    result.into_return()
+}
+
+/// # Safety
+/// As for [`push`], with room for a value.
+unsafe extern "C" fn take<const REMOVE: bool>(
+    map: u64,
+    to: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise; the room is in the cage.
+    let result = unsafe {
+        let map = &*(map as *const Queue);
+        match (*run).pointer(to, map.base().def().value_size.into()) {
+            Some(to) => map.take_to(to, REMOVE),
+            None => Err(Errno::EFAULT),
+        }
+    };
     result.into_return()
 }
 

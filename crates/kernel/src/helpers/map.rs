@@ -1,8 +1,10 @@
 //! Maps.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use panal_maps::ElementKey;
 use panal_uapi::Errno;
-use panal_vm::Run;
+use panal_vm::{Callback, Run};
 
 use super::call::{Call, implement};
 
@@ -125,12 +127,19 @@ fn map_peek_elem(call: &mut Call<'_>) -> Result<(), Errno> {
     take(call, |map, value| map.peek(value))
 }
 
-/// Calls a function of the program. `None` when the run was stopped in it.
-pub(super) fn call_back(call: &mut Call<'_>, function: u64, args: [u64; 5]) -> Option<u64> {
-    // SAFETY: the run is the one that called, and the verifier checked the function for these
-    // arguments. No other reference to the run or its host is used until it returns: `call` is
-    // borrowed exclusively.
-    unsafe { Run::call_back(call.run(), function, args) }.ok()
+/// A function of the program that a helper calls.
+pub(super) fn callback(call: &mut Call<'_>, function: u64) -> Callback {
+    // SAFETY: the run is the one that called.
+    unsafe { Run::callback(call.run(), function) }
+}
+
+/// Calls it. `None` when the run was stopped in it.
+#[inline]
+pub(super) fn call_back(_: &mut Call<'_>, function: &Callback, args: [u64; 5]) -> Option<u64> {
+    // SAFETY: the helper that asked for the function is still at work, and the verifier checked the
+    // function for these arguments. No other reference to the run or its host is used until it
+    // returns: the call is borrowed exclusively.
+    unsafe { function.call(args) }
 }
 
 fn for_each_map_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
@@ -142,19 +151,21 @@ fn for_each_map_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
     // An index has no place in the cage of its own: it is shown in a word of the run's. Nested calls
     // use the words after it.
     let index_at = call.host().index_word;
+    let shown = call.inside(index_at, 4)?;
+    // SAFETY: inside the cage, which outlives the call and is used by atomics alone; words are aligned.
+    let shown = unsafe { AtomicU32::from_ptr(shown.as_ptr().cast()) };
     call.host().index_word += 8;
+    let function = callback(call, function);
     let visited = map.for_each(cpu, &mut |key, value| {
         let key = match key {
             ElementKey::InCage(key) => key.as_ptr() as u64,
             ElementKey::Index(index) => {
-                if call.write(index_at, &index.to_ne_bytes()).is_err() {
-                    return false;
-                }
+                shown.store(index, Relaxed);
                 index_at
             }
         };
         let args = [handle, key, value.as_ptr() as u64, context, 0];
-        call_back(call, function, args) == Some(0)
+        call_back(call, &function, args) == Some(0)
     });
     call.host().index_word -= 8;
     visited
@@ -171,8 +182,9 @@ fn r#loop(call: &mut Call<'_>) -> Result<u64, Errno> {
     if rounds > LOOPS_MOST {
         return Err(Errno::E2BIG);
     }
+    let function = callback(call, function);
     for round in 0..rounds {
-        match call_back(call, function, [round.into(), context, 0, 0, 0]) {
+        match call_back(call, &function, [round.into(), context, 0, 0, 0]) {
             Some(0) => {}
             _ => return Ok((round + 1).into()),
         }

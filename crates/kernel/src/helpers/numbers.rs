@@ -1,8 +1,9 @@
 //! Numbers and strings: parsing and comparing.
 
+use panal_maps::bytes;
 use panal_uapi::Errno;
 
-use super::call::{Call, implement};
+use super::call::{Call, PIECE, implement};
 
 implement! {
     BPF_FUNC_strtol => strtol;
@@ -86,32 +87,27 @@ fn strtoul(call: &mut Call<'_>) -> Result<u64, Errno> {
     Ok(used as u64)
 }
 
-/// -1, 0 or 1, as the kernel's `strncmp`.
-fn compare(left: &[u8], right: impl Iterator<Item = u8>) -> i64 {
-    for (&l, r) in left.iter().zip(right) {
-        if l != r {
-            return if l < r { -1 } else { 1 };
-        }
-        if l == 0 {
+/// -1, 0 or 1, as the kernel's `strncmp`. The constant string ends somewhere in its map's value:
+/// nothing beyond its zero is looked at.
+fn strncmp(call: &mut Call<'_>) -> Result<u64, Errno> {
+    let (left, size, constant) = (call.arg(0), u64::from(call.arg32(1)), call.arg(2));
+    if size > 0 && !call.is_inside(left, size) {
+        return Err(Errno::EFAULT);
+    }
+    let size = size.min(call.room_from(constant)) as usize;
+    for from in (0..size).step_by(PIECE) {
+        if from > 0 && call.interrupted() {
             break;
         }
-    }
-    0
-}
-
-fn strncmp(call: &mut Call<'_>) -> Result<u64, Errno> {
-    let left = call.read_vec(call.arg(0), call.arg32(1) as usize)?;
-    // The constant string ends somewhere in its map's value: nothing beyond its zero is looked at.
-    let constant = call.arg(2);
-    let right = (0u64..).map_while(|i| {
-        if i % 4096 == 4095 && call.interrupted() {
-            return None;
+        let part = PIECE.min(size - from);
+        let left = call.inside(left + from as u64, part)?;
+        let right = call.inside(constant + from as u64, part)?;
+        // SAFETY: both are inside the cage, all of which is mapped.
+        if let Some(order) = unsafe { bytes::compare_strings(left, right, part) } {
+            return Ok(order as i64 as u64);
         }
-        let mut byte = [0];
-        call.read(constant.wrapping_add(i), &mut byte).ok()?;
-        Some(byte[0])
-    });
-    Ok(compare(&left, right) as u64)
+    }
+    Ok(0)
 }
 
 #[cfg(test)]
@@ -133,12 +129,5 @@ mod tests {
         assert_eq!(parse(b"18446744073709551616", 10), Err(Errno::ERANGE));
         assert_eq!(signed(true, 1 << 63), Ok(i64::MIN));
         assert_eq!(signed(false, 1 << 63), Err(Errno::ERANGE));
-    }
-
-    #[test]
-    fn comparison_ends_at_the_zero_byte() {
-        assert_eq!(compare(b"abc\0zz", b"abc\0yy".iter().copied()), 0);
-        assert_eq!(compare(b"abd", b"abc".iter().copied()), 1);
-        assert_eq!(compare(b"ab\0", b"abc".iter().copied()), -1);
     }
 }

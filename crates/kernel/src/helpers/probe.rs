@@ -3,9 +3,10 @@
 //! Kernel memory is the cage: what programs and hooks put there. User memory is the current task's,
 //! read by the event's source. A read that fails gives `EFAULT` and zeros, never a signal.
 
+use panal_maps::bytes;
 use panal_uapi::Errno;
 
-use super::call::{COPY_MOST, Call, implement};
+use super::call::{COPY_MOST, Call, PIECE, implement};
 use crate::task::read_string_by_pages;
 
 implement! {
@@ -23,9 +24,6 @@ implement! {
 /// Bytes that fit on the host's own stack; larger reads use the heap.
 const SMALL: usize = 512;
 
-/// Bytes that are read at once, so that a run can end in between.
-const PIECE: usize = 64 << 10;
-
 /// Longest string that is looked for.
 const STRING_MOST: usize = 1 << 20;
 
@@ -34,6 +32,32 @@ fn with_buffer<T>(len: usize, act: impl FnOnce(&mut [u8]) -> T) -> T {
         act(&mut [0; SMALL][..len])
     } else {
         act(&mut vec![0; len])
+    }
+}
+
+/// What most reads of kernel memory are: both ends in the cage, and not so much that a run could not
+/// wait for it. False where nothing was done.
+#[inline(always)]
+fn copied_inside(call: &Call<'_>) -> bool {
+    call.copy_inside(call.arg(2), call.arg(0), call.arg32(1) as usize)
+}
+
+/// The same for a string: its length, or that of the destination that it fills.
+fn string_inside(call: &Call<'_>) -> Option<u64> {
+    let (to, size, from) = (call.arg(0), call.arg32(1) as usize, call.arg(2));
+    let most = call.room_from(from).min(size as u64) as usize;
+    if most == 0 || size > PIECE {
+        return None;
+    }
+    let (source, target) = (call.inside(from, most).ok()?, call.inside(to, size).ok()?);
+    // SAFETY: both ends are inside the cage, all of which is mapped.
+    match unsafe { bytes::copy_string(source, target, most) } {
+        Some(length) => Some(length as u64),
+        None if most == size => {
+            call.write(to + size as u64 - 1, &[0]).ok()?;
+            Some(size as u64)
+        }
+        None => None,
     }
 }
 
@@ -130,6 +154,9 @@ fn either_string(call: &mut Call<'_>, from: u64, buffer: &mut [u8]) -> Result<us
 }
 
 fn probe_read(call: &mut Call<'_>) -> Result<(), Errno> {
+    if copied_inside(call) {
+        return Ok(());
+    }
     copy(call, either)
 }
 
@@ -138,6 +165,9 @@ fn probe_read_user(call: &mut Call<'_>) -> Result<(), Errno> {
 }
 
 fn probe_read_kernel(call: &mut Call<'_>) -> Result<(), Errno> {
+    if copied_inside(call) {
+        return Ok(());
+    }
     copy(call, kernel)
 }
 
@@ -162,6 +192,9 @@ fn copy_from_user_task(call: &mut Call<'_>) -> Result<(), Errno> {
 }
 
 fn probe_read_str(call: &mut Call<'_>) -> Result<u64, Errno> {
+    if let Some(length) = string_inside(call) {
+        return Ok(length);
+    }
     copy_string(call, either_string)
 }
 
@@ -170,6 +203,9 @@ fn probe_read_user_str(call: &mut Call<'_>) -> Result<u64, Errno> {
 }
 
 fn probe_read_kernel_str(call: &mut Call<'_>) -> Result<u64, Errno> {
+    if let Some(length) = string_inside(call) {
+        return Ok(length);
+    }
     copy_string(call, |call, from, buffer| {
         let read = kernel_string(call, from, buffer);
         read.map_err(|_| not_kernel_memory(from))

@@ -9,7 +9,7 @@ use panal_vm::Run;
 use super::{
     call::{Call, IntoReturn, implement},
     dynptr::{Dynptr, SIZE as DYNPTR_SIZE},
-    map::call_back,
+    map::{call_back, callback},
 };
 use crate::held::Resource;
 
@@ -133,11 +133,12 @@ fn user_ringbuf_drain(call: &mut Call<'_>) -> Result<u64, Errno> {
     let (function, context, flags) = (call.arg(1), call.arg(2), call.arg(3));
     let dynptr_at = call.host().index_word;
     call.host().index_word += DYNPTR_SIZE as u64;
+    let function = callback(call, function);
     let taken = ring.drain(flags, &mut |sample| {
         if Dynptr::store_local(call, dynptr_at, sample.address, sample.len).is_err() {
             return false;
         }
-        call_back(call, function, [dynptr_at, context, 0, 0, 0]) == Some(0)
+        call_back(call, &function, [dynptr_at, context, 0, 0, 0]) == Some(0)
     });
     call.host().index_word -= DYNPTR_SIZE as u64;
     taken

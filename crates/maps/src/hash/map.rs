@@ -189,14 +189,21 @@ impl HashMap {
         self.table.find(hash, self.same(key.as_slice()))
     }
 
-    /// Takes a free element; an LRU map makes room for it, another answers `E2BIG`.
-    fn take(&self) -> Result<u32, Errno> {
-        if self.recency.is_some() {
-            while self.count.load(Ordering::Relaxed) >= self.base.def().max_entries {
-                if !self.evict() {
-                    break;
-                }
+    /// An LRU map removes elements until one more may be added.
+    #[inline]
+    pub(super) fn make_room(&self) {
+        while self.count.load(Ordering::Relaxed) >= self.base.def().max_entries {
+            if !self.evict() {
+                break;
             }
+        }
+    }
+
+    /// Takes a free element; an LRU map makes room for it, another answers `E2BIG`.
+    #[inline]
+    pub(super) fn take(&self) -> Result<u32, Errno> {
+        if self.recency.is_some() {
+            self.make_room();
         }
         loop {
             match self.pool.take() {

@@ -9,7 +9,7 @@ use std::{
 use panal_uapi::{Errno, kernel::update};
 
 use super::{HashMap, table::Busy};
-use crate::{bytes, zeroed::Zero};
+use crate::{Map, bytes, zeroed::Zero};
 
 /// What lookups depend on, beside the key's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +54,9 @@ impl HashMap {
         }
     }
 
-    /// Whether [`HashMap::put`] and [`HashMap::remove`] may be called.
-    pub fn is_plain(&self) -> bool {
-        self.kind() == HashKind::Plain && self.base.def().fields.is_empty()
+    /// Whether [`HashMap::put`] and [`HashMap::remove`] may be called: values are nothing but bytes.
+    pub fn is_quick(&self) -> bool {
+        self.base.def().fields.is_empty()
     }
 
     /// [`crate::Map::lookup`], compiled for a size of keys and a [`kind`].
@@ -117,10 +117,10 @@ impl HashMap {
     /// [`crate::Map::update`] with the value's bytes still in the cage.
     ///
     /// # Safety
-    /// [`HashMap::is_plain`], and keys have `KEY` bytes; the calling thread holds this CPU of the
-    /// map's host; the value is mapped readable.
+    /// The map is of this kind, [`HashMap::is_quick`], and keys have `KEY` bytes; the calling thread
+    /// holds this CPU of the map's host; the value is mapped readable.
     #[inline(always)]
-    pub unsafe fn put<const KEY: usize>(
+    pub unsafe fn put<const KEY: usize, const KIND: u8>(
         &self,
         key: &[u8; KEY],
         value: NonNull<u8>,
@@ -132,9 +132,18 @@ impl HashMap {
         }
         let hash = self.hasher.hash(key);
         let spare = self.spares.get(cpu as usize).ok_or(Errno::EINVAL)?;
+        if KIND & kind::PERCPU != 0 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.put_own(key, hash, value, flags, cpu) };
+        }
         let new = match spare.0.load(Ordering::Relaxed) {
-            0 => self.pool.take()?,
-            kept => kept - 1,
+            0 => self.take()?,
+            kept => {
+                if KIND & kind::LRU != 0 {
+                    self.make_room();
+                }
+                kept - 1
+            }
         };
         // A reader that still compares this element for its old bucket must see that bucket's new
         // sequence number, when it sees any of the bytes that follow.
@@ -151,6 +160,11 @@ impl HashMap {
         let result = if flags == update::BPF_ANY
             && let Some(old) = locked.exchange(self.same(key), new)
         {
+            if KIND & kind::LRU != 0
+                && let Some(recency) = &self.recency
+            {
+                recency.replace(old, new, hash);
+            }
             kept = old + 1;
             Ok(())
         } else {
@@ -161,6 +175,40 @@ impl HashMap {
         drop(locked);
         spare.0.store(kept, Ordering::Relaxed);
         result
+    }
+
+    /// [`HashMap::put`] where each CPU has a value of its own: an element that is there is changed in
+    /// place, by nobody else.
+    ///
+    /// # Safety
+    /// As for [`HashMap::put`].
+    #[inline(always)]
+    unsafe fn put_own<const KEY: usize>(
+        &self,
+        key: &[u8; KEY],
+        hash: u64,
+        value: NonNull<u8>,
+        flags: u64,
+        cpu: u32,
+    ) -> Result<(), Errno> {
+        let size = self.base.def().value_size as usize;
+        {
+            let locked = self.table.lock(hash);
+            match locked.find(self.same(key)) {
+                Some(_) if flags == update::BPF_NOEXIST => return Err(Errno::EEXIST),
+                Some(old) => {
+                    // SAFETY: elements have values of this size for each CPU.
+                    unsafe { bytes::copy(value, self.pool.plane_value(old, cpu), size) };
+                    return Ok(());
+                }
+                None => {}
+            }
+        }
+        // New ones are rare, and have zeros for all other CPUs.
+        let mut copy = vec![0; size];
+        // SAFETY: the caller's promise.
+        unsafe { bytes::read(value, &mut copy) };
+        self.update(key, &copy, flags, cpu)
     }
 
     /// [`crate::Map::delete`].
@@ -192,6 +240,7 @@ mod tests {
     use super::*;
     use crate::{Cage, Cpus, Map, MapDef, MapHost};
 
+    const PLAIN: u8 = kind::PLAIN;
     const KEYS: u32 = 24;
     const ROUNDS: u32 = if cfg!(miri) { 50 } else { 40_000 };
 
@@ -202,7 +251,7 @@ mod tests {
         let host = MapHost::new(Cage::new(1 << 24).unwrap(), Arc::new(Cpus::new(2)));
         let def = MapDef::new(MapType::Hash, 4, 8, KEYS);
         let map = HashMap::new(&host, &def).unwrap();
-        assert!(map.is_plain());
+        assert!(map.is_quick());
         let value_of =
             |key: u32, round: u32| u64::from(key) << 32 | u64::from(!key ^ (round & 0xff));
         let is_value = |value: u64| {
@@ -225,8 +274,10 @@ mod tests {
                             let (name, cpu) = (key.to_ne_bytes(), on.index());
                             let done = match round % 5 {
                                 0 => map.remove(&name, cpu),
-                                flags @ 1..3 => map.put(&name, value, u64::from(flags), cpu),
-                                _ => map.put(&name, value, 0, cpu),
+                                flags @ 1..3 => {
+                                    map.put::<4, PLAIN>(&name, value, u64::from(flags), cpu)
+                                }
+                                _ => map.put::<4, PLAIN>(&name, value, 0, cpu),
                             };
                             let refused = [Errno::ENOENT, Errno::EEXIST, Errno::E2BIG];
                             assert!(done.is_ok() || refused.contains(&done.unwrap_err()));
@@ -260,12 +311,15 @@ mod tests {
             let name = key.to_ne_bytes();
             // SAFETY: as above.
             unsafe {
-                assert_eq!(map.put(&name, scratch.pointer(), 0, on.index()), Ok(()));
+                assert_eq!(
+                    map.put::<4, PLAIN>(&name, scratch.pointer(), 0, on.index()),
+                    Ok(())
+                );
             }
             assert!(places.insert(map.lookup(&name, 0).unwrap()));
         }
         // SAFETY: as above.
-        let more = unsafe { map.put(&[0xff; 4], scratch.pointer(), 0, on.index()) };
+        let more = unsafe { map.put::<4, PLAIN>(&[0xff; 4], scratch.pointer(), 0, on.index()) };
         assert_eq!(more, Err(Errno::E2BIG));
     }
 }

@@ -68,9 +68,11 @@ impl Recency {
 
     /// An element replaces another: it counts as used.
     pub fn replace(&self, old: u32, new: u32, hash: u64) {
-        self.remove(old);
-        self.add(new, hash);
+        self.hashes[new as usize].store(hash, Ordering::Relaxed);
         self.used[new as usize].store(1, Ordering::Relaxed);
+        let mut queue = self.lock();
+        queue.remove(old);
+        queue.push(new);
     }
 
     /// An element leaves.

@@ -3,7 +3,10 @@
 use core::{ffi::c_void, ptr};
 
 use super::table;
-use crate::{Run, Stop, TailCallFn, run::Engine};
+use crate::{
+    Run, Stop, TailCallFn,
+    run::{CALLBACK_STEPS, Engine, ReadyFunction},
+};
 
 /// The trampoline at the start of every program's code: enters a function of any program.
 type Entry = unsafe extern "C" fn(
@@ -15,9 +18,6 @@ type Entry = unsafe extern "C" fn(
 
 /// How deep helpers may call back into machine code.
 const MAX_DEPTH: u32 = 16;
-
-/// What a callback costs of the budget, besides its own loops.
-const CALLBACK_STEPS: i64 = 8;
 
 /// Runs a function of the compiled program whose pages begin at `base`.
 ///
@@ -60,6 +60,7 @@ pub(crate) unsafe fn enter(
 const ENGINE: Engine = Engine {
     call: call_back,
     state: ptr::null_mut(),
+    ready: Some(ready),
 };
 
 /// A compiled program's main function and a run that has room for it, made ready.
@@ -123,10 +124,35 @@ impl Main {
     }
 }
 
-/// Calls a function of the program for a helper.
+/// Looks up a function that a helper is to call; `None` where it cannot be called: [`call_back`] says
+/// why.
 ///
 /// # Safety
 /// `run` is the run that waits for the helper: its `machine` is the program's code.
+unsafe fn ready(run: *mut Run, function: u64) -> Option<ReadyFunction> {
+    // SAFETY: the caller's promise. The trampoline's type is `Entry`.
+    unsafe {
+        let machine = (*run).machine;
+        let index = u32::try_from(function.checked_sub(1)?).ok()?;
+        let table::Function { code, stack, slot } = table::function(machine, index)?;
+        let frame = (*run).stack_top;
+        if (*run).depth >= MAX_DEPTH || frame.wrapping_sub((*run).stack) < stack {
+            return None;
+        }
+        Some(ReadyFunction {
+            enter: core::mem::transmute::<*const u8, Entry>(table::trampoline(machine)),
+            code,
+            machine,
+            frame,
+            slot,
+        })
+    }
+}
+
+/// Calls a function of the program for a helper, once.
+///
+/// # Safety
+/// As for [`ready`].
 unsafe fn call_back(
     _state: *mut c_void,
     run: *mut Run,

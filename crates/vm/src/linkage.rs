@@ -89,6 +89,12 @@ pub enum Inline {
     Cpu,
     /// Returns this number.
     Constant(u64),
+    /// `bpf_iter_num_new`: eight bytes have the number in front of the next one, and the end.
+    NumbersNew,
+    /// `bpf_iter_num_next`
+    NumbersNext,
+    /// `bpf_iter_num_destroy`
+    NumbersDestroy,
 }
 
 /// Values side by side, by an index of 32 bits.
@@ -109,6 +115,8 @@ pub struct IndexedValues {
 pub struct KfuncLink {
     /// The function.
     pub function: HelperFn,
+    /// What it does, where it need not be called for that.
+    pub inline: Option<Inline>,
 }
 
 /// An arena.

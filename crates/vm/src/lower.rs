@@ -1,6 +1,7 @@
 //! From a proof to an executable: everything that can be resolved once is resolved here.
 
 mod emit;
+mod inline;
 mod instruction;
 mod memory;
 #[cfg(test)]

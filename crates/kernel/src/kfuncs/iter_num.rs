@@ -2,8 +2,11 @@
 //!
 //! The iterator is eight bytes on the program's stack: the current number and the end.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use panal_btf::TypeId;
 use panal_uapi::Errno;
+use panal_vm::Inline;
 
 use super::{Kfunc, int};
 use crate::{
@@ -32,6 +35,16 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
 ];
 
+/// What code does in place of a call.
+pub(super) fn inline(name: &str) -> Option<Inline> {
+    match name {
+        "bpf_iter_num_new" => Some(Inline::NumbersNew),
+        "bpf_iter_num_next" => Some(Inline::NumbersNext),
+        "bpf_iter_num_destroy" => Some(Inline::NumbersDestroy),
+        _ => None,
+    }
+}
+
 /// Most numbers of a loop (`BPF_MAX_LOOPS`).
 const MOST: i64 = 8 * 1024 * 1024;
 
@@ -44,11 +57,18 @@ fn iterator(types: &mut Types) -> TypeId {
     types.pointer(iterator)
 }
 
+/// The number in front of the next one, and the end, as they lie in memory.
+#[inline(always)]
+fn word_of(current: i32, end: i32) -> u64 {
+    let [a, b, c, d] = current.to_ne_bytes();
+    let [e, f, g, h] = end.to_ne_bytes();
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+}
+
+#[inline(always)]
 fn store(call: &Call<'_>, current: i32, end: i32) -> Result<(), Errno> {
-    let mut raw = [0; 8];
-    raw[..4].copy_from_slice(&current.to_ne_bytes());
-    raw[4..].copy_from_slice(&end.to_ne_bytes());
-    call.write(call.arg(0), &raw)
+    call.word(0)?.store(word_of(current, end), Relaxed);
+    Ok(())
 }
 
 fn new(call: &mut Call<'_>) -> Result<(), Errno> {
@@ -74,20 +94,20 @@ fn new_int(call: &mut Call<'_>) -> u64 {
     int(new(call))
 }
 
+#[inline(always)]
 fn next(call: &mut Call<'_>) -> Result<u64, Errno> {
-    let mut raw = [0; 8];
-    call.read(call.arg(0), &mut raw)?;
-    let [a, b, c, d, e, f, g, h] = raw;
+    let word = call.word(0)?;
+    let [a, b, c, d, e, f, g, h] = word.load(Relaxed).to_ne_bytes();
     let (current, end) = (
         i32::from_ne_bytes([a, b, c, d]),
         i32::from_ne_bytes([e, f, g, h]),
     );
     let following = current.wrapping_add(1);
     if following >= end {
-        store(call, 0, 0)?;
+        word.store(0, Relaxed);
         return Ok(0);
     }
-    store(call, following, end)?;
+    word.store(word_of(following, end), Relaxed);
     Ok(call.arg(0))
 }
 

@@ -49,6 +49,7 @@ pub(crate) fn implementation(name: &str) -> Option<KfuncLink> {
     let found = all.find(|kfunc| kfunc.name == name)?;
     Some(KfuncLink {
         function: found.function,
+        inline: iter_num::inline(name),
     })
 }
 

@@ -15,8 +15,22 @@ use crate::{
 
 /// The frame pointer.
 const FRAME: u8 = 10;
+/// Bytes of an adapter's frame.
+const ADAPTER_FRAME: u32 = 16;
 /// No operation: the slot is dead or no instruction begins there.
 const NOWHERE: u32 = u32::MAX;
+
+/// A function for `bpf_loop` that calls a callback of `bpf_for_each_map_elem`, with the elements of an
+/// array.
+pub(super) struct Adapter {
+    /// The call of the helper.
+    pub slot: u32,
+    /// Index of the callback.
+    pub callback: u32,
+    /// What the callback gets as the map.
+    pub map: u64,
+    pub values: IndexedValues,
+}
 
 pub(super) struct Emitter<'a> {
     pub source: &'a Source<'a>,
@@ -33,6 +47,8 @@ pub(super) struct Emitter<'a> {
     pub loops: Vec<(u32, u32)>,
     /// Calls whose key may be passed by value.
     pub keys: Vec<Key>,
+    /// Functions beside the program's own.
+    adapters: Vec<Adapter>,
     /// How the function writes its frame whose index this is.
     written: Option<(usize, Written)>,
     ops: Vec<Op>,
@@ -57,6 +73,7 @@ impl<'a> Emitter<'a> {
             arrays: Vec::new(),
             loops: Vec::new(),
             keys: Vec::new(),
+            adapters: Vec::new(),
             written: None,
             ops: Vec::with_capacity(count + 1),
             slots: Vec::with_capacity(count + 1),
@@ -118,8 +135,41 @@ impl<'a> Emitter<'a> {
 
     pub fn emit(&mut self, mut op: Op) {
         op.tag = self.tag;
+        self.emit_tagged(op);
+    }
+
+    /// The same of an operation that says itself what it accesses.
+    pub fn emit_tagged(&mut self, op: Op) {
         self.ops.push(op);
         self.slots.push(self.slot);
+    }
+
+    /// Adds a function: its index.
+    pub fn adapter(&mut self, adapter: Adapter) -> u32 {
+        self.adapters.push(adapter);
+        (self.functions.len() + self.adapters.len() - 1) as u32
+    }
+
+    /// Writes the adapters behind all functions.
+    fn write_adapters(&mut self, functions: &mut Vec<Function>) {
+        for adapter in core::mem::take(&mut self.adapters) {
+            let callback = functions[adapter.callback as usize];
+            let own = Function {
+                start: self.here(),
+                slot: adapter.slot,
+                frame: ADAPTER_FRAME,
+            };
+            functions.push(own);
+            (self.slot, self.tag) = (adapter.slot, Tag::None);
+            self.round(adapter.map, adapter.values);
+            let next = i64::from(self.here()) + 1;
+            self.emit(Op {
+                imm: u64::from(own.frame) | u64::from(callback.frame) << 32,
+                off: (i64::from(callback.start) - next) as i32,
+                ..Op::new(Code::Local)
+            });
+            self.emit(Op::new(Code::Exit));
+        }
     }
 
     /// The number of the next operation.
@@ -220,6 +270,11 @@ impl<'a> Emitter<'a> {
         let mut functions = core::mem::take(&mut self.functions);
         for function in &mut functions {
             function.start = self.place(i64::from(function.slot), trap);
+        }
+        if !self.adapters.is_empty() {
+            self.write_adapters(&mut functions);
+            self.slot = self.source.instructions.len() as u32;
+            self.emit(Op::new(Code::Trap));
         }
         Ok(Executable {
             name: name_of(self.source),

@@ -6,13 +6,13 @@ use panal_isa::{
 };
 use panal_uapi::helpers::{
     Traits,
-    id::{BPF_FUNC_loop, BPF_FUNC_map_lookup_elem, BPF_FUNC_tail_call},
+    id::{BPF_FUNC_for_each_map_elem, BPF_FUNC_loop, BPF_FUNC_map_lookup_elem, BPF_FUNC_tail_call},
 };
 use panal_verifier::BranchFact;
 
 use super::{LowerError, emit::Emitter, map_of};
 use crate::{
-    Executable, HelperFn, IndexedValues, Inline,
+    Executable, HelperFn, IndexedValues,
     key::Key,
     op::{Code, NO_REGISTER, Op, alu, branch},
 };
@@ -304,6 +304,10 @@ impl Emitter<'_> {
                 let missing = LowerError::Kfunc { slot, id };
                 let btf_id = u32::try_from(id).map_err(|_| missing)?;
                 let link = self.linkage.kfunc(btf_id).ok_or(missing)?;
+                if let Some(inline) = link.inline {
+                    self.written_out(inline);
+                    return Ok(());
+                }
                 self.emit(Op {
                     src: MOST_ARGUMENTS,
                     off: 1,
@@ -336,16 +340,11 @@ impl Emitter<'_> {
 
     /// A helper that needs no call; false if it does.
     fn inline(&mut self, id: u32) -> bool {
-        let op = match self.linkage.inline(id) {
-            Some(Inline::Cpu) => Op::new(Code::Cpu),
-            Some(Inline::Constant(imm)) => Op {
-                imm,
-                ..Op::new(Code::Mov64K)
-            },
-            None => return false,
-        };
-        self.emit(op);
-        true
+        let inline = self.linkage.inline(id);
+        if let Some(inline) = inline {
+            self.written_out(inline);
+        }
+        inline.is_some()
     }
 
     /// A helper on a known map: a lookup without a call where an index is all that is needed, or a
@@ -362,6 +361,13 @@ impl Emitter<'_> {
         {
             self.array_lookup(values, call.key);
             return true;
+        }
+        if id == BPF_FUNC_for_each_map_elem
+            && let Some(callback) = call.callback
+            && let Some(callback) = self.function_at(callback.into())
+            && let Some(bpf_loop) = self.linkage.helper(BPF_FUNC_loop)
+        {
+            return self.each_element(map, callback, bpf_loop);
         }
         let Some(helper) = self.linkage.map_helper(id, map) else {
             return false;

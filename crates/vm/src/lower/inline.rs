@@ -1,0 +1,145 @@
+//! Functions of the kernel that are written out where they are called: operations in their place.
+
+use panal_uapi::Errno;
+
+use super::emit::{Adapter, Emitter};
+use crate::{
+    Executable, HelperFn, IndexedValues, Inline,
+    op::{Code, Op, Tag},
+};
+
+/// Most rounds of a loop (`BPF_MAX_LOOPS`).
+const LOOPS_MOST: u32 = 8 << 20;
+/// A loop over numbers on the stack: the number in front of the next one, then the end.
+const END: i32 = 4;
+/// Where an adapter keeps the index that its callback is shown, from its frame's end.
+const KEY: i32 = -8;
+
+fn on(code: Code, dst: u8, src: u8) -> Op {
+    Op {
+        dst,
+        src,
+        ..Op::new(code)
+    }
+}
+
+fn with(code: Code, dst: u8, imm: u64) -> Op {
+    Op {
+        dst,
+        imm,
+        ..Op::new(code)
+    }
+}
+
+impl Op {
+    fn at(self, off: i32) -> Op {
+        Op { off, ..self }
+    }
+}
+
+impl Emitter<'_> {
+    /// Writes out what needs no call. `r1` to `r5` are given away by the call that it was.
+    pub fn written_out(&mut self, inline: Inline) {
+        match inline {
+            Inline::Cpu => self.emit(Op::new(Code::Cpu)),
+            Inline::Constant(imm) => self.emit(with(Code::Mov64K, 0, imm)),
+            Inline::NumbersNew => self.numbers_new(),
+            Inline::NumbersNext => self.numbers_next(),
+            Inline::NumbersDestroy => self.numbers_end(),
+        }
+    }
+
+    /// The numbers are over, or there are none.
+    fn numbers_end(&mut self) {
+        self.emit_on_stack(with(Code::St32K, 1, 0));
+        self.emit_on_stack(with(Code::St32K, 1, 0).at(END));
+    }
+
+    /// `bpf_iter_num_new(r1, r2, r3)`
+    fn numbers_new(&mut self) {
+        let error = |errno: Errno| u64::from(errno.as_return() as u32);
+        self.emit(on(Code::Sx32To64, 4, 2));
+        self.emit(on(Code::Sx32To64, 5, 3));
+        self.emit(on(Code::Sub64X, 5, 4));
+        self.emit(with(Code::Mov64K, 0, error(Errno::EINVAL)));
+        self.emit(with(Code::JSLt64K, 5, 0).at(8));
+        self.emit(with(Code::Mov64K, 0, error(Errno::E2BIG)));
+        self.emit(with(Code::JSGt64K, 5, LOOPS_MOST.into()).at(6));
+        self.emit(with(Code::Mov64K, 0, 0));
+        // An empty loop may begin at the least number of all: it has nothing before it.
+        self.emit(with(Code::JEq64K, 5, 0).at(4));
+        self.emit(with(Code::Add32K, 2, u32::MAX.into()));
+        self.emit_on_stack(on(Code::St32X, 1, 2));
+        self.emit_on_stack(on(Code::St32X, 1, 3).at(END));
+        self.emit(Op::new(Code::Jump).at(2));
+        self.numbers_end();
+    }
+
+    /// `bpf_iter_num_next(r1)`
+    fn numbers_next(&mut self) {
+        self.emit_on_stack(on(Code::Ld32, 2, 1));
+        self.emit_on_stack(on(Code::Ld32, 3, 1).at(END));
+        self.emit(with(Code::Add32K, 2, 1));
+        self.emit(on(Code::JSGe32X, 2, 3).at(3));
+        self.emit_on_stack(on(Code::St32X, 1, 2));
+        self.emit(on(Code::Mov64X, 0, 1));
+        self.emit(Op::new(Code::Jump).at(3));
+        self.numbers_end();
+        self.emit(with(Code::Mov64K, 0, 0));
+    }
+
+    fn emit_on_stack(&mut self, op: Op) {
+        self.emit_tagged(Op {
+            tag: Tag::Stack,
+            ..op
+        });
+    }
+
+    /// `bpf_for_each_map_elem(r1, r2, r3, r4)` over an array, with a callback that is known:
+    /// `bpf_loop`, whose rounds the code makes, with a function that hands the callback what it wants.
+    /// False where it is something else.
+    pub fn each_element(&mut self, map: u32, callback: u32, bpf_loop: HelperFn) -> bool {
+        let Some(link) = self.linkage.map(map) else {
+            return false;
+        };
+        let Some(values) = link.indexed.filter(|v| v.count <= LOOPS_MOST) else {
+            return false;
+        };
+        let adapter = self.adapter(Adapter {
+            slot: self.slot,
+            callback,
+            map: link.handle,
+            values,
+        });
+        self.emit(with(Code::Mov64K, 1, values.count.into()));
+        self.emit(with(Code::Mov64K, 2, Executable::function_value(adapter)));
+        let here = self.here();
+        self.loops.push((here, adapter));
+        self.emit(Op {
+            src: 4,
+            off: 1,
+            imm: super::instruction::address(bpf_loop),
+            ..Op::new(Code::Helper)
+        });
+        true
+    }
+
+    /// The function of a round: its index and the callback's context in `r1` and `r2`. The call, which
+    /// stands last but one, is the caller's.
+    pub(super) fn round(&mut self, map: u64, values: IndexedValues) {
+        self.emit(on(Code::Mov64X, 4, 2));
+        self.emit_on_stack(on(Code::St32X, 10, 1).at(KEY));
+        self.emit(on(Code::Mov64X, 3, 1));
+        self.emit(with(Code::Mul64K, 3, values.stride.into()));
+        self.emit(with(Code::Mov64K, 2, values.first));
+        self.emit(on(Code::Add64X, 3, 2));
+        if values.plane != 0 {
+            self.emit(on(Code::Cpu, 2, 0));
+            self.emit(with(Code::Mul64K, 2, values.plane.into()));
+            self.emit(on(Code::Add64X, 3, 2));
+        }
+        self.emit(on(Code::Mov64X, 2, 10));
+        self.emit(with(Code::Add64K, 2, i64::from(KEY) as u64));
+        self.emit(with(Code::Mov64K, 1, map));
+    }
+}

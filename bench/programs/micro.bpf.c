@@ -43,6 +43,12 @@ struct {
 } lru SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 64);
+	__type(value, __u64);
+} queue SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 24);
 } ring SEC(".maps");
@@ -153,6 +159,37 @@ int ring_output(struct __sk_buff *skb)
 }
 
 SEC("tc")
+int percpu_hash_update(struct __sk_buff *skb)
+{
+	EACH(__u64 value = 3; sum += bpf_map_update_elem(&percpu_hash, &key, &value, BPF_ANY));
+}
+
+SEC("tc")
+int lru_update(struct __sk_buff *skb)
+{
+	EACH(__u64 value = 3; sum += bpf_map_update_elem(&lru, &key, &value, BPF_ANY));
+}
+
+SEC("tc")
+int push_pop(struct __sk_buff *skb)
+{
+	EACH(__u64 value = i; bpf_map_push_elem(&queue, &value, 0);
+	     bpf_map_pop_elem(&queue, &value); sum += value);
+}
+
+SEC("tc")
+int probe_read(struct __sk_buff *skb)
+{
+	EACH(__u64 value = 0; bpf_probe_read_kernel(&value, sizeof(value), skb); sum += value == 1);
+}
+
+SEC("tc")
+int pid_tgid(struct __sk_buff *skb)
+{
+	EACH(sum += bpf_get_current_pid_tgid() == 0);
+}
+
+SEC("tc")
 int ktime(struct __sk_buff *skb)
 {
 	__u64 begin = bpf_ktime_get_ns();
@@ -178,6 +215,52 @@ int loop(struct __sk_buff *skb)
 	__u64 sum = 0;
 
 	bpf_loop(ROUNDS, add, &sum, 0);
+	return sum & 0x7fffffff;
+}
+
+static long add_element(void *map, __u32 *key, __u64 *value, __u64 *sum)
+{
+	*sum += *value;
+	return 0;
+}
+
+SEC("tc")
+int each_of_array(struct __sk_buff *skb)
+{
+	__u64 sum = 0;
+
+	bpf_for_each_map_elem(&array, add_element, &sum, 0);
+	return sum & 0x7fffffff;
+}
+
+SEC("tc")
+int each_of_hash(struct __sk_buff *skb)
+{
+	__u64 sum = 0;
+
+	bpf_for_each_map_elem(&hash, add_element, &sum, 0);
+	return sum & 0x7fffffff;
+}
+
+struct bpf_iter_num {
+	__u64 opaque;
+};
+
+extern int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __weak __ksym;
+extern int *bpf_iter_num_next(struct bpf_iter_num *it) __weak __ksym;
+extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __weak __ksym;
+
+SEC("tc")
+int numbers(struct __sk_buff *skb)
+{
+	struct bpf_iter_num it;
+	__u64 sum = 0;
+	int *i;
+
+	bpf_iter_num_new(&it, 0, ROUNDS);
+	while ((i = bpf_iter_num_next(&it)))
+		sum += *i;
+	bpf_iter_num_destroy(&it);
 	return sum & 0x7fffffff;
 }
 

@@ -26,7 +26,7 @@ fn put(path: &str, text: &str) -> Result<(), String> {
 }
 
 fn text(results: &Results, effort: Effort) -> String {
-    let Effort { loads, rounds } = effort;
+    let Effort { loads, rounds, .. } = effort;
     let facts: Vec<String> = machine::facts()
         .into_iter()
         .map(|(name, what)| format!("- {name}: {what}\n"))

@@ -16,6 +16,8 @@ pub struct Effort {
     pub loads: usize,
     /// Rounds for each load.
     pub rounds: usize,
+    /// Which of [`ENGINES`] run: a bit for each.
+    pub engines: u32,
 }
 
 /// What one engine did with one program.
@@ -71,7 +73,7 @@ pub fn measure(programs: &[&Program], effort: Effort) -> Vec<Result<Vec<Cell>, S
             let Ok(measurement) = one else { continue };
             let name = measurement.program.name;
             eprint!("\r\x1b[K{load}/{} {name}", effort.loads);
-            if let Err(why) = measurement.pass(effort.rounds) {
+            if let Err(why) = measurement.pass(effort) {
                 *one = Err(why);
             }
         }
@@ -87,10 +89,11 @@ pub fn measure(programs: &[&Program], effort: Effort) -> Vec<Result<Vec<Cell>, S
 
 impl Measurement<'_> {
     /// Loads the program into every engine that can still run it, and does the rounds.
-    fn pass(&mut self, rounds: usize) -> Result<(), String> {
+    fn pass(&mut self, effort: Effort) -> Result<(), String> {
         let mut lanes = Vec::new();
         for (index, entry) in ENGINES.iter().enumerate() {
-            if matches!(self.cells[index], Some(Cell::Missing(_) | Cell::Wrong(_))) {
+            let out = matches!(self.cells[index], Some(Cell::Missing(_) | Cell::Wrong(_)));
+            if out || effort.engines >> index & 1 == 0 {
                 continue;
             }
             match enter(self.program, entry, &mut self.value)? {
@@ -101,7 +104,7 @@ impl Measurement<'_> {
                 Err(cell) => self.cells[index] = Some(cell),
             }
         }
-        for _ in 0..rounds {
+        for _ in 0..effort.rounds {
             let mut left = Vec::new();
             for mut lane in lanes {
                 if self.round(&mut lane)?.is_some() {

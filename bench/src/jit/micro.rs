@@ -31,6 +31,13 @@ const fn of(program: &'static str, name: &'static str) -> Operation {
     }
 }
 
+const fn whole(program: &'static str, name: &'static str) -> Operation {
+    Operation {
+        whole: true,
+        ..of(program, name)
+    }
+}
+
 /// The operations that the bar names.
 pub const CALL: &str = "bpf-to-bpf call";
 pub const ARRAY: &str = "array lookup";
@@ -46,14 +53,19 @@ static OPERATIONS: &[Operation] = &[
     of("lru_hit", "LRU hash lookup, hit"),
     of("hash_update", "hash update"),
     of("hash_insert_delete", "hash insert and delete"),
+    of("percpu_hash_update", "per-CPU hash update"),
+    of("lru_update", "LRU hash update"),
+    of("push_pop", "queue, push and pop"),
     of("ring_submit", "ring buffer, reserve and submit 16 bytes"),
     of("ring_output", "ring buffer, output 64 bytes"),
+    of("probe_read", "bpf_probe_read_kernel, 8 bytes"),
+    of("pid_tgid", "bpf_get_current_pid_tgid"),
     of("ktime", "bpf_ktime_get_ns"),
     of("cpu", "bpf_get_smp_processor_id"),
-    Operation {
-        whole: true,
-        ..of("loop", "bpf_loop, an iteration")
-    },
+    whole("loop", "bpf_loop, an iteration"),
+    whole("numbers", "bpf_for, a number"),
+    whole("each_of_array", "bpf_for_each_map_elem, an array's element"),
+    whole("each_of_hash", "bpf_for_each_map_elem, a hash's element"),
 ];
 
 /// What operations take, in nanoseconds.

@@ -21,18 +21,20 @@ mod results;
 use std::{fs, path::PathBuf};
 
 use compile::Compilers;
+use engines::ENGINES;
 use measure::{Effort, measure};
 use micro::Micro;
 use programs::{EMPTY, PROGRAMS, Program};
 use results::{Results, Row};
 
 const USAGE: &str = "\
-usage: cargo xtask bench jit [PROGRAM...] [micro] [compile] [--rounds N] [--loads N] [--json FILE]
+usage: cargo xtask bench jit [PROGRAM...] [micro] [compile] [--engines NAME,...] [--rounds N] [--loads N] [--json FILE]
 
 Without names everything is measured, and docs/performance.md and its plot are written.
   PROGRAM      only these programs
   micro        single operations: calls, lookups, ring buffers
   compile      the compilers
+  --engines L  only these engines, by the names of the table, between commas
   --rounds N   rounds for each load (40): every engine once, in turn
   --loads N    how often each program is loaded anew (5)
   --json FILE  writes all figures for machines";
@@ -48,7 +50,8 @@ struct Asked {
 
 impl Asked {
     fn is_everything(&self) -> bool {
-        self.programs.len() == PROGRAMS.len() && self.micro && self.compile
+        let all = self.programs.len() == PROGRAMS.len() && self.effort.engines == u32::MAX;
+        all && self.micro && self.compile
     }
 }
 
@@ -60,6 +63,7 @@ fn asked(args: &[String]) -> Result<Asked, String> {
         effort: Effort {
             loads: 5,
             rounds: 40,
+            engines: u32::MAX,
         },
         json: None,
     };
@@ -76,6 +80,7 @@ fn asked(args: &[String]) -> Result<Asked, String> {
             "--loads" => asked.effort.loads = number()?,
             "micro" => asked.micro = true,
             "compile" => asked.compile = true,
+            "--engines" => asked.effort.engines = engines(args.next().ok_or(USAGE)?)?,
             "--json" => asked.json = Some(args.next().ok_or(USAGE)?.into()),
             name => {
                 let found = PROGRAMS.iter().find(|p| p.name == name);
@@ -88,6 +93,18 @@ fn asked(args: &[String]) -> Result<Asked, String> {
         (asked.micro, asked.compile) = (true, true);
     }
     Ok(asked)
+}
+
+/// Names of engines between commas, as a bit for each.
+fn engines(names: &str) -> Result<u32, String> {
+    names.split(',').try_fold(0, |bits, name| {
+        let at = ENGINES.iter().position(|e| e.name == name);
+        let at = at.ok_or_else(|| {
+            let all: Vec<_> = ENGINES.iter().map(|e| e.name).collect();
+            format!("no engine is called {name}; there are: {}", all.join(" "))
+        })?;
+        Ok(bits | 1 << at)
+    })
 }
 
 fn unknown(name: &str) -> String {

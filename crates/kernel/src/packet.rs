@@ -273,24 +273,35 @@ impl Packet {
         self.mac as i64 - self.data as i64
     }
 
+    #[inline]
     fn put(&mut self, at: usize, from: &[u8]) {
         debug_assert!(at + from.len() <= self.buffer.len());
         // SAFETY: callers keep the range inside the buffer.
         unsafe { bytes::write(self.buffer.pointer().add(at), from) }
     }
 
+    #[inline]
     fn take(&self, at: usize, out: &mut [u8]) {
         debug_assert!(at + out.len() <= self.buffer.len());
         // SAFETY: callers keep the range inside the buffer.
         unsafe { bytes::read(self.buffer.pointer().add(at), out) }
     }
 
+    #[inline]
     fn range(&self, offset: i64, len: usize, from: usize) -> Option<usize> {
         let at = usize::try_from((self.data as i64).checked_add(offset)?).ok()?;
         (at >= from && at.checked_add(len)? <= self.end).then_some(at)
     }
 
+    /// Address of bytes of the packet; `None` outside.
+    #[inline]
+    pub fn place(&self, offset: u32, len: usize) -> Option<u64> {
+        let at = self.range(offset.into(), len, self.data)?;
+        (offset <= i32::MAX as u32).then(|| self.buffer.address() + at as u64)
+    }
+
     /// Reads bytes of the packet; `EFAULT` outside.
+    #[inline]
     pub fn read(&self, offset: usize, out: &mut [u8]) -> Result<(), Errno> {
         self.read_signed(offset as i64, out, self.data)
     }
@@ -307,6 +318,7 @@ impl Packet {
     }
 
     /// Writes bytes of the packet; `EFAULT` outside.
+    #[inline]
     pub fn write(&mut self, offset: usize, from: &[u8]) -> Result<(), Errno> {
         let at = self
             .range(offset as i64, from.len(), self.data)

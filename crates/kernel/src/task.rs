@@ -13,6 +13,10 @@ pub trait Task {
     fn tgid(&self) -> u32;
     /// Thread id (`pid` in the kernel's words).
     fn tid(&self) -> u32;
+    /// Both: process id, thread id.
+    fn ids(&self) -> (u32, u32) {
+        (self.tgid(), self.tid())
+    }
     /// Process id of the parent.
     fn parent_tgid(&self) -> u32;
     /// Real user id.
@@ -86,6 +90,10 @@ impl Task for Caller {
         caller_ids().1
     }
 
+    fn ids(&self) -> (u32, u32) {
+        caller_ids()
+    }
+
     fn parent_tgid(&self) -> u32 {
         rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32)
     }
@@ -149,6 +157,10 @@ impl Task for ShownCaller {
 
     fn tid(&self) -> u32 {
         Caller.tid()
+    }
+
+    fn ids(&self) -> (u32, u32) {
+        Caller.ids()
     }
 
     fn parent_tgid(&self) -> u32 {

@@ -98,7 +98,10 @@ impl Map for BloomFilter {
             return Err(Errno::EINVAL);
         }
         for (word, bit) in self.places(value) {
-            word.fetch_or(bit, Ordering::Relaxed);
+            // Most bits are there already.
+            if word.load(Ordering::Relaxed) & bit == 0 {
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
         }
         Ok(())
     }

@@ -86,10 +86,22 @@ pub unsafe fn read_key<const N: usize>(from: NonNull<u8>) -> [u8; N] {
     let mut key = [0; N];
     let at = from.as_ptr();
     if N.is_multiple_of(4) && (at as usize).is_multiple_of(4) {
-        for (i, chunk) in key.chunks_exact_mut(4).enumerate() {
+        // Joined to words here: who compares them must not wait for stores of halves either.
+        let mut words = key.chunks_exact_mut(8);
+        for (i, chunk) in words.by_ref().enumerate() {
             // SAFETY: inside the caller's range, and aligned.
-            let value = unsafe { half(at.add(4 * i)).load(Relaxed) };
-            chunk.copy_from_slice(&value.to_ne_bytes());
+            let (first, second) = unsafe {
+                let at = at.add(8 * i);
+                (half(at).load(Relaxed), half(at.add(4)).load(Relaxed))
+            };
+            let joined = u64::from(first.to_le()) | u64::from(second.to_le()) << 32;
+            chunk.copy_from_slice(&joined.to_le_bytes());
+        }
+        let rest = words.into_remainder();
+        if rest.len() == 4 {
+            // SAFETY: as above.
+            let value = unsafe { half(at.add(N - 4)).load(Relaxed) };
+            rest.copy_from_slice(&value.to_ne_bytes());
         }
     } else {
         // SAFETY: the caller's promise.
@@ -142,6 +154,17 @@ unsafe fn word_from(from: *mut u8, len: usize) -> u64 {
             false => low,
         }
     }
+}
+
+/// Up to eight bytes from any place on, as they lie in memory, with zeros behind them.
+///
+/// # Safety
+/// As for [`copy`]'s source; `len` is 1 to 8.
+#[inline(always)]
+pub unsafe fn read_word(from: NonNull<u8>, len: usize) -> [u8; 8] {
+    // SAFETY: the caller's promise.
+    let word = unsafe { word_from(from.as_ptr(), len) };
+    (word & (u64::MAX >> (64 - 8 * len))).to_le_bytes()
 }
 
 /// Writes the first `len` bytes of a word, at most 8, in pieces as large as may be.

@@ -9,10 +9,14 @@ use std::sync::{
     atomic::{AtomicPtr, Ordering},
 };
 
-use crate::{Block, Cpus, Map, MapHost, OutOfCage, bytes, zeroed::zeroed};
+use crate::{Block, Cpus, DirectValues, Map, MapHost, OutOfCage, bytes, zeroed::zeroed};
 
 /// What a handle leads to.
-struct Entry(Arc<dyn Map>);
+struct Entry {
+    map: Arc<dyn Map>,
+    /// Where lookups need nothing but an index.
+    direct: Option<DirectValues>,
+}
 
 /// All maps of a kernel, by handle.
 pub struct Handles {
@@ -56,7 +60,10 @@ impl Handles {
             bytes::zero(at, Self::HEADER);
             bytes::write(at, header);
         }
-        let entry = Box::into_raw(Box::new(Entry(map)));
+        let entry = Box::into_raw(Box::new(Entry {
+            direct: map.direct_values(),
+            map,
+        }));
         self.entries[index as usize].store(entry, Ordering::Release);
         Some(self.base + offset as u64)
     }
@@ -74,9 +81,27 @@ impl Handles {
     /// the map, or holds the map by other means.
     #[inline]
     pub unsafe fn get(&self, handle: u64) -> Option<&dyn Map> {
+        // SAFETY: the caller's promise.
+        unsafe { self.entry(handle) }.map(|entry| &*entry.map)
+    }
+
+    /// Where the values of a handle's map are, where a lookup is nothing but an index.
+    ///
+    /// # Safety
+    /// As for [`Handles::get`].
+    #[inline]
+    pub unsafe fn direct(&self, handle: u64) -> Option<DirectValues> {
+        // SAFETY: the caller's promise.
+        unsafe { self.entry(handle) }?.direct
+    }
+
+    /// # Safety
+    /// As for [`Handles::get`].
+    #[inline]
+    unsafe fn entry(&self, handle: u64) -> Option<&Entry> {
         let entry = self.entries[self.index(handle)?].load(Ordering::Acquire);
         // SAFETY: null or an entry that is retired, not dropped, when its map goes.
-        unsafe { entry.as_ref() }.map(|entry| &*entry.0)
+        unsafe { entry.as_ref() }
     }
 
     /// Whether a read of `len` bytes lies in one header.
@@ -92,7 +117,7 @@ impl Handles {
         let _still = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = self.entries[self.index(handle)?].load(Ordering::Acquire);
         // SAFETY: as just said.
-        unsafe { entry.as_ref() }.map(|entry| entry.0.clone())
+        unsafe { entry.as_ref() }.map(|entry| entry.map.clone())
     }
 
     /// Takes a handle back; the map dies when its last reader has gone. The handle is given out

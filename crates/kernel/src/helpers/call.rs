@@ -201,13 +201,13 @@ impl<'c> Call<'c> {
     }
 
     /// Copies memory within the cage, at most [`PIECE`] bytes; false, and nothing is done, where one
-    /// end is not in it or there are more.
+    /// end is not in it, the ends overlap, or there are more.
     #[inline(always)]
     pub fn copy_inside(&self, from: u64, to: u64, len: usize) -> bool {
         let (Ok(source), Ok(target)) = (self.inside(from, len), self.inside(to, len)) else {
             return false;
         };
-        if len > PIECE {
+        if len > PIECE || from.abs_diff(to) < len as u64 {
             return false;
         }
         // SAFETY: both ends are inside the cage, all of which is mapped.
@@ -232,6 +232,42 @@ impl<'c> Call<'c> {
             unsafe { bytes::read(from.add(n * PIECE), piece) };
         }
         Ok(())
+    }
+
+    /// The same of a few bytes, whose number is known here.
+    #[inline(always)]
+    pub fn read_array<const N: usize>(&self, address: u64) -> Result<[u8; N], Errno> {
+        let from = self.inside(address, N)?;
+        // SAFETY: inside the cage, all of which is mapped.
+        Ok(unsafe { bytes::read_key(from) })
+    }
+
+    /// Copies memory of the cage, since other threads may write it meanwhile, and uses the copy. Most
+    /// are small: the fewer bytes are cleared first, the better.
+    #[inline]
+    pub fn with_copy<T>(
+        &self,
+        address: u64,
+        len: usize,
+        act: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Errno> {
+        match len {
+            0..=16 => self.with_array::<16, T>(address, len, act),
+            17..=128 => self.with_array::<128, T>(address, len, act),
+            _ => Ok(act(&self.read_vec(address, len)?)),
+        }
+    }
+
+    fn with_array<const N: usize, T>(
+        &self,
+        address: u64,
+        len: usize,
+        act: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Errno> {
+        let mut copy = [0; N];
+        let copy = copy.get_mut(..len).ok_or(Errno::EINVAL)?;
+        self.read(address, copy)?;
+        Ok(act(copy))
     }
 
     /// Copies memory of the cage into a vector; `ENOMEM` when the host has no memory for it.

@@ -1,5 +1,8 @@
 //! Internet checksums (RFC 1071, RFC 1624).
 
+use std::ptr::NonNull;
+
+use panal_maps::bytes;
 use panal_uapi::Errno;
 
 use super::call::{COPY_MOST, Call, implement};
@@ -27,28 +30,39 @@ pub(super) fn add(a: u32, b: u32) -> u32 {
     sum + u32::from(carry)
 }
 
+/// The same of words.
+#[inline(always)]
+fn carried(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + u64::from(carry)
+}
+
 /// A sum begun with a seed, in words of eight bytes and of four as Linux takes them: the same number
 /// has two forms in this arithmetic, and which one comes depends on that.
-fn partial(bytes: &[u8], seed: u32) -> u32 {
-    let carried = |a: u64, b: u64| {
-        let (sum, carry) = a.overflowing_add(b);
-        sum + u64::from(carry)
-    };
-    let (words, rest) = bytes.as_chunks::<8>();
-    let words = words.iter().map(|word| u64::from_ne_bytes(*word));
-    let total = words.fold(seed.into(), carried);
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let total = match rest.split_at_checked(4) {
-        None => carried(total, u64::from_ne_bytes(last)),
-        Some((_, after)) => {
-            let mut end = [0; 4];
-            end[..after.len()].copy_from_slice(after);
-            let [a, b, c, d, ..] = last;
-            let total = carried(total, u32::from_ne_bytes([a, b, c, d]).into());
-            carried(total, u32::from_ne_bytes(end).into())
-        }
-    };
+///
+/// # Safety
+/// `len` bytes of the cage from there on.
+#[inline(always)]
+unsafe fn partial(from: NonNull<u8>, len: usize, seed: u32) -> u32 {
+    let mut total = seed.into();
+    let whole = len & !7;
+    for at in (0..whole).step_by(8) {
+        // SAFETY: the caller's promise.
+        let word = unsafe { bytes::read_word(from.add(at), 8) };
+        total = carried(total, u64::from_ne_bytes(word));
+    }
+    if whole < len {
+        // SAFETY: the caller's promise.
+        let word = unsafe { bytes::read_word(from.add(whole), len - whole) };
+        total = match len & 4 {
+            0 => carried(total, u64::from_ne_bytes(word)),
+            _ => {
+                let [a, b, c, d, e, f, g, h] = word;
+                let total = carried(total, u32::from_ne_bytes([a, b, c, d]).into());
+                carried(total, u32::from_ne_bytes([e, f, g, h]).into())
+            }
+        };
+    }
     add((total >> 32) as u32, total as u32)
 }
 
@@ -59,20 +73,21 @@ pub(super) fn fold(sum: u32) -> u16 {
 }
 
 /// Sum of memory of the cage, piece by piece; pieces are of even length.
+#[inline(always)]
 fn sum_at(call: &Call<'_>, at: u64, len: usize, seed: u32) -> Result<u32, Errno> {
     const PIECE: usize = 4096;
     if len > COPY_MOST {
         return Err(Errno::ENOMEM);
     }
     let mut total = seed;
-    let mut buffer = [0; PIECE];
     for offset in (0..len).step_by(PIECE) {
         if offset > 0 && call.interrupted() {
             return Err(Errno::EINTR);
         }
-        let piece = &mut buffer[..PIECE.min(len - offset)];
-        call.read(at.wrapping_add(offset as u64), piece)?;
-        total = partial(piece, total);
+        let part = PIECE.min(len - offset);
+        let from = call.inside(at.wrapping_add(offset as u64), part)?;
+        // SAFETY: inside the cage, all of which is mapped.
+        total = unsafe { partial(from, part, total) };
     }
     Ok(total)
 }

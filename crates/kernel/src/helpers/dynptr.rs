@@ -58,9 +58,8 @@ pub(crate) struct Dynptr {
 }
 
 impl Dynptr {
+    #[inline]
     pub fn read(call: &Call<'_>, at: u64) -> Result<Self, Errno> {
-        let mut raw = [0; SIZE];
-        call.read(at, &mut raw)?;
         let [
             d0,
             d1,
@@ -78,7 +77,7 @@ impl Dynptr {
             o1,
             o2,
             o3,
-        ] = raw;
+        ] = call.read_array::<SIZE>(at)?;
         let word = u32::from_ne_bytes([s0, s1, s2, s3]);
         Ok(Dynptr {
             data: u64::from_ne_bytes([d0, d1, d2, d3, d4, d5, d6, d7]),
@@ -254,6 +253,11 @@ fn dynptr_read(call: &mut Call<'_>) -> Result<(), Errno> {
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
+    if let Some(from) = dynptr.slice(call, offset, len)
+        && call.copy_inside(from, to, len as usize)
+    {
+        return Ok(());
+    }
     let bytes = dynptr.load(call, offset, len)?;
     call.write(to, &bytes)
 }
@@ -271,6 +275,12 @@ fn dynptr_write(call: &mut Call<'_>) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     dynptr.check(offset, len)?;
+    if flags == 0
+        && let Some(to) = dynptr.slice(call, offset, len)
+        && call.copy_inside(from, to, len as usize)
+    {
+        return Ok(());
+    }
     let bytes = call.read_vec(from, len as usize)?;
     dynptr.store(call, offset, &bytes, flags)
 }

@@ -4,7 +4,9 @@
 
 use std::ptr::NonNull;
 
-use panal_maps::{HashKind, HashMap, LpmTrie, Map, Queue, RingBuf, bytes, hash_kind as kind};
+use panal_maps::{
+    HashKind, HashMap, LpmTrie, Map, ObjectArray, Queue, RingBuf, bytes, hash_kind as kind,
+};
 use panal_uapi::{Errno, helpers::id};
 use panal_vm::{HelperFn, KeyByValue, MapHelper, Run};
 
@@ -49,6 +51,20 @@ pub(crate) fn of(helper: u32, map: &dyn Map) -> Option<MapHelper> {
             function,
             data: std::ptr::from_ref(queue) as u64,
             by_value: None,
+        });
+    }
+    if let Some(maps) = any.downcast_ref::<ObjectArray>() {
+        if helper != id::BPF_FUNC_map_lookup_elem || map.base().def().key_size != 4 {
+            return None;
+        }
+        return Some(MapHelper {
+            function: object,
+            data: std::ptr::from_ref(maps) as u64,
+            by_value: Some(KeyByValue {
+                function: object_value,
+                size: 4,
+                arguments: &[2],
+            }),
         });
     }
     let trie: &LpmTrie = any.downcast_ref()?;
@@ -288,6 +304,32 @@ unsafe extern "C" fn remove_value<const KEY: usize>(
     // SAFETY: the caller's promise; the run is on its CPU.
     let result = unsafe { (*(map as *const HashMap)).remove(&key, (*run).cpu) };
     result.into_return()
+}
+
+/// # Safety
+/// As for [`lookup`], of an [`ObjectArray`].
+unsafe extern "C" fn object(map: u64, key: u64, _: u64, _: u64, _: u64, run: *mut Run) -> u64 {
+    // SAFETY: the caller's promise.
+    match key_at::<4>(unsafe { &*run }, key) {
+        // SAFETY: as above.
+        Some(key) => unsafe { object_value(map, u32::from_ne_bytes(key).into(), 0, 0, 0, run) },
+        None => 0,
+    }
+}
+
+/// # Safety
+/// As for [`object`], with the index in place of its address.
+unsafe extern "C" fn object_value(
+    map: u64,
+    index: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    _: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise; the run is on its CPU, and the address alone is used.
+    let found = unsafe { (*(map as *const ObjectArray)).get_unchecked(index as u32) };
+    found.map_or(0, |object| object.address)
 }
 
 /// # Safety

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use panal_maps::ElementKey;
+use panal_maps::{DirectValues, ElementKey};
 use panal_uapi::Errno;
 use panal_vm::{Callback, Run};
 
@@ -20,46 +20,53 @@ implement! {
     BPF_FUNC_loop => r#loop;
 }
 
-/// Copies memory of the cage, since other threads may write it meanwhile, and uses the copy. Most
-/// keys and values are small: the fewer bytes are cleared first, the better.
-fn with_copy<T>(
+/// A key, compiled for the usual sizes by themselves.
+#[inline(always)]
+fn with_key<T>(
     call: &Call<'_>,
     address: u64,
-    len: usize,
+    size: usize,
     act: impl FnOnce(&[u8]) -> T,
 ) -> Result<T, Errno> {
-    fn copied<const N: usize, T>(
-        call: &Call<'_>,
-        address: u64,
-        len: usize,
-        act: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, Errno> {
-        let mut copy = [0; N];
-        let copy = copy.get_mut(..len).ok_or(Errno::EINVAL)?;
-        call.read(address, copy)?;
-        Ok(act(copy))
-    }
-    match len {
-        0..=16 => copied::<16, T>(call, address, len, act),
-        17..=128 => copied::<128, T>(call, address, len, act),
-        _ => Ok(act(&call.read_vec(address, len)?)),
+    match size {
+        4 => Ok(act(&call.read_array::<4>(address)?)),
+        8 => Ok(act(&call.read_array::<8>(address)?)),
+        16 => Ok(act(&call.read_array::<16>(address)?)),
+        _ => call.with_copy(address, size, act),
     }
 }
 
 fn map_lookup_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
+    // SAFETY: helpers run on a CPU, which the session holds until the run has ended.
+    if let Some(values) = unsafe { call.kernel().handles.direct(call.arg(0)) } {
+        return Ok(element(call, &values));
+    }
     let (map, cpu) = (call.map(0)?, call.cpu());
     let size = map.base().def().key_size as usize;
-    let found = with_copy(call, call.arg(1), size, |key| map.lookup(key, cpu));
+    let found = with_key(call, call.arg(1), size, |key| map.lookup(key, cpu));
     Ok(found
         .ok()
         .flatten()
         .map_or(0, |value| value.as_ptr() as u64))
 }
 
+/// The value of an array that is known by its handle only: an inner map.
+fn element(call: &Call<'_>, values: &DirectValues) -> u64 {
+    let Ok(key) = call.read_array::<4>(call.arg(1)) else {
+        return 0;
+    };
+    let index = u32::from_ne_bytes(key);
+    if index >= values.count {
+        return 0;
+    }
+    let own = u64::from(call.cpu()) * u64::from(values.plane);
+    values.first + own + u64::from(index) * u64::from(values.stride)
+}
+
 fn map_lookup_percpu_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
     let (map, cpu) = (call.map(0)?, call.arg32(2));
     let size = map.base().def().key_size as usize;
-    let found = with_copy(call, call.arg(1), size, |key| map.lookup_percpu(key, cpu));
+    let found = with_key(call, call.arg(1), size, |key| map.lookup_percpu(key, cpu));
     Ok(found
         .ok()
         .flatten()
@@ -70,8 +77,8 @@ fn map_update_elem(call: &mut Call<'_>) -> Result<(), Errno> {
     let (map, cpu, flags) = (call.map(0)?, call.cpu(), call.arg(3));
     let def = map.base().def();
     let (key_size, value_size) = (def.key_size as usize, def.value_size as usize);
-    with_copy(call, call.arg(1), key_size, |key| {
-        with_copy(call, call.arg(2), value_size, |value| {
+    call.with_copy(call.arg(1), key_size, |key| {
+        call.with_copy(call.arg(2), value_size, |value| {
             replacing(call, map, key, || map.update(key, value, flags, cpu))
         })?
     })?
@@ -95,7 +102,7 @@ fn replacing(
 fn map_delete_elem(call: &mut Call<'_>) -> Result<(), Errno> {
     let map = call.map(0)?;
     let size = map.base().def().key_size as usize;
-    with_copy(call, call.arg(1), size, |key| {
+    call.with_copy(call.arg(1), size, |key| {
         replacing(call, map, key, || map.delete(key))
     })?
 }
@@ -103,7 +110,7 @@ fn map_delete_elem(call: &mut Call<'_>) -> Result<(), Errno> {
 fn map_push_elem(call: &mut Call<'_>) -> Result<(), Errno> {
     let (map, flags) = (call.map(0)?, call.arg(2));
     let size = map.base().def().value_size as usize;
-    with_copy(call, call.arg(1), size, |value| map.push(value, flags))?
+    call.with_copy(call.arg(1), size, |value| map.push(value, flags))?
 }
 
 /// Pops or peeks into a copy of the program's buffer, which a bloom filter reads.
@@ -113,11 +120,24 @@ fn take(
 ) -> Result<(), Errno> {
     let map = call.map(0)?;
     let to = call.arg(1);
-    let mut value = call.read_vec(to, map.base().def().value_size as usize)?;
-    let result = take(map, &mut value);
-    call.write(to, &value)?;
+    let size = map.base().def().value_size as usize;
+    let (mut small, mut large);
+    let value = if size <= SMALL {
+        small = [0; SMALL];
+        let value = &mut small[..size];
+        call.read(to, value)?;
+        value
+    } else {
+        large = call.read_vec(to, size)?;
+        &mut large[..]
+    };
+    let result = take(map, value);
+    call.write(to, value)?;
     result
 }
+
+/// Bytes of a value that is copied without memory of its own.
+const SMALL: usize = 64;
 
 fn map_pop_elem(call: &mut Call<'_>) -> Result<(), Errno> {
     take(call, |map, value| map.pop(value))

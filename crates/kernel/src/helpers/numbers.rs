@@ -67,8 +67,8 @@ fn signed(negative: bool, magnitude: u64) -> Result<i64, Errno> {
 /// Linux clears the result before it parses.
 fn parse_argument(call: &mut Call<'_>) -> Result<(usize, bool, u64), Errno> {
     call.zero(call.arg(3), 8)?;
-    let text = call.read_vec(call.arg(0), call.arg(1) as usize)?;
-    parse(&text, call.arg(2))
+    let (text, len, flags) = (call.arg(0), call.arg(1) as usize, call.arg(2));
+    call.with_copy(text, len, |text| parse(text, flags))?
 }
 
 fn strtol(call: &mut Call<'_>) -> Result<u64, Errno> {

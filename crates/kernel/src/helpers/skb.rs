@@ -59,7 +59,12 @@ fn load(
 }
 
 fn skb_load_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
-    let offset = call.arg32(1);
+    let (offset, to, len) = (call.arg32(1), call.arg(2), call.arg32(3) as usize);
+    if let Some(from) = call.packet()?.place(offset, len)
+        && call.copy_inside(from, to, len)
+    {
+        return Ok(());
+    }
     load(call, |packet, buffer| {
         if offset > i32::MAX as u32 {
             return Err(Errno::EFAULT);
@@ -86,6 +91,12 @@ fn skb_load_bytes_relative(call: &mut Call<'_>) -> Result<(), Errno> {
 /// Packets carry no checksum of the device, so there is none to keep right.
 fn skb_store_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     let (offset, from, len, flags) = (call.arg32(1), call.arg(2), call.arg32(3), call.arg(4));
+    if flags == 0
+        && let Some(to) = call.packet()?.place(offset, len as usize)
+        && call.copy_inside(from, to, len as usize)
+    {
+        return Ok(());
+    }
     let bytes = call.read_vec(from, len as usize)?;
     store_bytes(call.packet()?, offset as usize, &bytes, flags)
 }

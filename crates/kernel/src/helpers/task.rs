@@ -21,8 +21,8 @@ implement! {
 }
 
 fn get_current_pid_tgid(call: &mut Call<'_>) -> u64 {
-    let task = call.host().task;
-    u64::from(task.tgid()) << 32 | u64::from(task.tid())
+    let (tgid, tid) = call.host().task.ids();
+    u64::from(tgid) << 32 | u64::from(tid)
 }
 
 fn get_current_uid_gid(call: &mut Call<'_>) -> u64 {

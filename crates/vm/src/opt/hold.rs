@@ -11,8 +11,10 @@ use super::{
 
 /// Constants that a loop holds.
 const HELD_MOST: usize = 5;
-/// The same where it calls functions, which leave few registers.
+/// The same where it calls functions, which leave few registers; and how often such a one is used, other
+/// than by calls, which take longer than to load it.
 const HELD_ACROSS_CALLS: usize = 1;
+const USED_ACROSS_CALLS: u32 = 2;
 
 /// A constant that instructions cannot contain.
 fn wide(func: &Func, value: Value) -> Option<u64> {
@@ -60,11 +62,14 @@ pub fn run(func: &mut Func) {
 }
 
 /// Wide constants of some blocks that are used, how often; near ones count together.
-fn found(func: &Func, blocks: &[Block]) -> Vec<(u64, u32)> {
+fn found(func: &Func, blocks: &[Block], by_calls: bool) -> Vec<(u64, u32)> {
     let mut found: Vec<(u64, u32)> = Vec::new();
     for &block in blocks {
         for &inst in &func.blocks[block.index()].insts {
             let mut node = func.node(inst);
+            if !by_calls && matches!(node, Node::Call(..)) {
+                continue;
+            }
             let (kept, mut near) = (node, None);
             if let Node::Load(place, ..) | Node::Store(place, ..) = node {
                 near = wide(func, place.base);
@@ -96,8 +101,11 @@ fn around(func: &mut Func, graph: &Graph, one: &Loop) {
         let mut insts = func.blocks[block.index()].insts.iter();
         insts.any(|inst| matches!(func.nodes[inst.index()], Node::Call(..)))
     });
-    let mut found = found(func, &one.blocks);
+    let mut found = found(func, &one.blocks, !calls);
     found.sort_by_key(|(_, count)| core::cmp::Reverse(*count));
+    if calls {
+        found.retain(|(_, count)| *count >= USED_ACROSS_CALLS);
+    }
     found.truncate(if calls { HELD_ACROSS_CALLS } else { HELD_MOST });
     for (c, _) in found {
         let held = func.push(before, Node::Held(c));
@@ -108,7 +116,7 @@ fn around(func: &mut Func, graph: &Graph, one: &Loop) {
 }
 
 fn within(func: &mut Func, block: Block) {
-    for (c, count) in found(func, &[block]) {
+    for (c, count) in found(func, &[block], true) {
         if count < 2 {
             continue;
         }

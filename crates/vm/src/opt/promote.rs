@@ -76,7 +76,7 @@ fn exposed(func: &mut Func, graph: &Graph) -> i32 {
 }
 
 /// The place in the frame of an access.
-fn place_of(func: &Func, place: Place) -> Option<i32> {
+pub fn place_of(func: &Func, place: Place) -> Option<i32> {
     match func.node(place.base) {
         Node::Frame(off) => off.checked_add(place.off),
         _ => None,

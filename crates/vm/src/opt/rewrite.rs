@@ -8,8 +8,8 @@ use panal_isa::Width::{self, W64};
 
 use super::{
     graph::Graph,
-    ir::{Bin, Block, Edge, Func, Node, Term, Test, Value},
-    known,
+    ir::{Bin, Block, Edge, Func, Node, Region, Term, Test, Value},
+    known, promote,
 };
 
 /// Simplifies the whole function once.
@@ -17,6 +17,7 @@ pub fn run(func: &mut Func) {
     remove_params(func);
     let graph = Graph::new(func);
     let zeros = known::all(func, &graph);
+    let blocks = func.blocks.len();
     let mut rewriter = Rewriter {
         home: vec![Block::ENTRY; func.nodes.len()],
         func,
@@ -25,6 +26,8 @@ pub fn run(func: &mut Func) {
         values: HashMap::new(),
         decided: HashMap::new(),
         addresses: Vec::new(),
+        stored: Stored::default(),
+        left: vec![Stored::default(); blocks],
         out: Vec::new(),
         at: Block::ENTRY,
     };
@@ -47,14 +50,51 @@ pub struct Rewriter<'f> {
     decided: HashMap<Test, Vec<(Block, bool)>>,
     /// Wide addresses that places count from.
     pub addresses: Vec<u64>,
+    /// What was stored in the frame, here and at the end of blocks.
+    stored: Stored,
+    left: Vec<Stored>,
     out: Vec<Value>,
     at: Block,
+}
+
+/// Places of the frame whose contents are known: offset, bytes, value.
+#[derive(Clone, Default)]
+struct Stored(Vec<(i32, u8, Value)>);
+
+impl Stored {
+    /// Few are looked for after many more stores.
+    const MOST: usize = 16;
+
+    fn get(&self, off: i32, bytes: u8) -> Option<Value> {
+        let found = self.0.iter().find(|s| s.0 == off && s.1 == bytes);
+        found.map(|(_, _, value)| *value)
+    }
+
+    fn put(&mut self, off: i32, bytes: u8, value: Value) {
+        let end = off.saturating_add(bytes.into());
+        self.0
+            .retain(|s| s.0 >= end || s.0.saturating_add(s.1.into()) <= off);
+        if self.0.len() == Self::MOST {
+            self.0.remove(0);
+        }
+        self.0.push((off, bytes, value));
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 impl Rewriter<'_> {
     fn block(&mut self, block: Block) {
         self.at = block;
         self.learn(block);
+        self.stored = match self.graph.preds[block.index()][..] {
+            [pred] if self.graph.number(pred) < self.graph.number(block) => {
+                self.left[pred.index()].clone()
+            }
+            _ => Stored::default(),
+        };
         for param in 0..self.func.blocks[block.index()].params.len() {
             let param = self.func.blocks[block.index()].params[param];
             self.home[param.index()] = block;
@@ -73,6 +113,7 @@ impl Rewriter<'_> {
         let data = &mut self.func.blocks[block.index()];
         data.term = term;
         data.insts = core::mem::take(&mut self.out);
+        self.left[block.index()] = core::mem::take(&mut self.stored);
     }
 
     /// What a branch before this block has decided.
@@ -96,21 +137,55 @@ impl Rewriter<'_> {
                 if let Some(value) = self.known_to(&node) {
                     return self.func.replace(inst, value);
                 }
+                self.note(&node);
                 self.func.nodes[inst.index()] = node;
                 self.zeros[inst.index()] = known::zeros(self.func, &self.zeros, &node);
                 self.home[inst.index()] = self.at;
                 self.out.push(inst);
             }
             None => {
+                self.note(&node);
                 self.home[inst.index()] = self.at;
                 self.out.push(inst);
             }
         }
     }
 
-    /// A load of what is not there to be loaded: none so far.
-    fn known_to(&mut self, _node: &Node) -> Option<Value> {
-        None
+    /// What a load of the frame gives, where that was just stored.
+    fn known_to(&mut self, node: &Node) -> Option<Value> {
+        let Node::Load(place, bytes, signed) = *node else {
+            return None;
+        };
+        let off = promote::place_of(self.func, place)?;
+        let value = self.stored.get(off, bytes)?;
+        let value = self.func.resolve(value);
+        if bytes == 8 {
+            return Some(value);
+        }
+        let bits = 8 * bytes;
+        Some(match signed {
+            true => self.emit(Node::Sext(bits, W64, value)),
+            false => {
+                let mask = self.constant((1 << bits) - 1);
+                self.bin(Bin::And, W64, value, mask)
+            }
+        })
+    }
+
+    /// What an operation leaves of that, and adds to it.
+    fn note(&mut self, node: &Node) {
+        match *node {
+            Node::Load(..) | Node::Acquire(..) | Node::Probe(..) | Node::Charge(..) => {}
+            Node::Store(place, bytes, value) => match promote::place_of(self.func, place) {
+                Some(off) => self.stored.put(off, bytes, value),
+                None if matches!(place.region, Region::Stack | Region::Unknown) => {
+                    self.stored.clear();
+                }
+                None => {}
+            },
+            _ if node.acts() => self.stored.clear(),
+            _ => {}
+        }
     }
 
     /// A value for a pure node: found, simplified, or new at this place.

@@ -23,7 +23,7 @@ Commands:
   examples  make the objects of examples and benchmarks anew; --check: compare with the committed ones
   gallery   write the explanations of the gallery and docs/gallery.md anew
   bench     build and run the benchmarks: ratios against other tools, in one run
-  bench jit [PROGRAM...] [micro] [compile] [--rounds N] [--loads N] [--json FILE]
+  bench jit [PROGRAM...] [micro] [compile] [--engines L] [--rounds N] [--loads N] [--json FILE]
             engines on many programs, beside Linux's JIT, native code and other runtimes; without
             names everything, and docs/performance.md is written
   parity    ask Linux and Panal about the verifier selftests, write docs/parity.md

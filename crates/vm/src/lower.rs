@@ -4,6 +4,7 @@ mod emit;
 mod inline;
 mod instruction;
 mod memory;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -87,6 +88,7 @@ fn helper_name(id: u32) -> String {
 /// What is lowered: a proof, or slots without one.
 struct Source<'a> {
     name: &'a str,
+    slots: &'a [Slot],
     instructions: &'a [Option<Instruction>],
     facts: &'a [Fact],
     /// By slot, in order.
@@ -109,6 +111,7 @@ impl Executable {
         lower(
             &Source {
                 name: proof.name(),
+                slots: proof.slots(),
                 instructions: proof.instructions(),
                 facts: proof.facts(),
                 calls: proof.calls(),
@@ -145,6 +148,7 @@ impl Executable {
         lower(
             &Source {
                 name,
+                slots,
                 instructions: code.by_slot(),
                 facts: &[],
                 calls: &[],
@@ -166,14 +170,31 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
         return Err(LowerError::TooLong(source.instructions.len()));
     }
     let mut emitter = Emitter::new(source, linkage);
-    for (slot, instruction) in source.instructions.iter().enumerate() {
-        let Some(instruction) = instruction else {
-            continue;
-        };
-        emitter.begin(slot as u32);
-        if source.facts.get(slot).is_some_and(|fact| fact.dead) {
-            emitter.dead();
+    let unknown = Fact::default();
+    for (slot, raw) in source.slots.iter().enumerate() {
+        let fact = source.facts.get(slot).unwrap_or(&unknown);
+        let plain = plain::of(raw);
+        if let Some(plain) = plain
+            && !fact.dead
+        {
+            emitter.begin(slot as u32);
+            if emitter.plainly(plain, raw, fact) {
+                continue;
+            }
         } else {
+            // Nothing begins at the second slot of a wide immediate.
+            if let Some(Some(_)) = source.instructions.get(slot) {
+                emitter.begin(slot as u32);
+            } else {
+                continue;
+            }
+            if fact.dead {
+                emitter.dead();
+                continue;
+            }
+        }
+        emitter.learn(fact);
+        if let Some(Some(instruction)) = source.instructions.get(slot) {
             emitter.instruction(instruction)?;
         }
     }

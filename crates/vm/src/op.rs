@@ -175,6 +175,8 @@ pub(crate) const READS_SRC: u8 = 2;
 pub(crate) const WRITES_DST: u8 = 4;
 /// Not only so.
 pub(crate) const OTHERWISE: u8 = 8;
+/// Something else may follow than the next operation, or it calls something.
+pub(crate) const FLOW: u8 = 16;
 
 /// How an operation uses its registers. A table, because what comes next in a program is nothing that
 /// a machine could foresee, and passes ask this of every operation.
@@ -214,9 +216,23 @@ const fn plain(code: u8) -> u8 {
     } else if within(code, Sx8To64, Sx16To32) || within(code, Ld8, ProbeS32) {
         READS_SRC | WRITES_DST
     } else if within(code, JEq64K, JSLe32X) {
-        READS_DST | second(code, JEq64K)
+        READS_DST | second(code, JEq64K) | FLOW
+    } else if within(code, Jump, MayGoto)
+        || within(code, Computed, ArenaPlace)
+        || within(code, Helper, Helper)
+        || within(code, Local, Trap)
+    {
+        OTHERWISE | FLOW
     } else if within(code, LdFrame8, LdFrameS32) {
         WRITES_DST
+    } else if within(code, St8K, St64K) {
+        READS_DST
+    } else if within(code, St8X, St64X) || within(code, StRel8, StRel64) {
+        READS_DST | READS_SRC
+    } else if within(code, StFrame8K, StFrame64K) {
+        0
+    } else if within(code, StFrame8X, StFrame64X) {
+        READS_SRC
     } else {
         OTHERWISE
     }
@@ -270,13 +286,13 @@ impl Code {
 }
 
 /// Picks among the four forms of an operation.
-fn form(forms: [Code; 4], width: Width, imm: bool) -> Code {
-    forms[usize::from(width == Width::W32) * 2 + usize::from(!imm)]
+const fn form(forms: [Code; 4], width: Width, imm: bool) -> Code {
+    forms[matches!(width, Width::W32) as usize * 2 + !imm as usize]
 }
 
 /// The operation of an arithmetic instruction.
 #[rustfmt::skip]
-pub(crate) fn alu(op: AluOp, width: Width, imm: bool) -> Code {
+pub(crate) const fn alu(op: AluOp, width: Width, imm: bool) -> Code {
     use Code::*;
     let forms = match op {
         AluOp::Add => [Add64K, Add64X, Add32K, Add32X],
@@ -299,7 +315,7 @@ pub(crate) fn alu(op: AluOp, width: Width, imm: bool) -> Code {
 
 /// The operation of a conditional jump.
 #[rustfmt::skip]
-pub(crate) fn branch(cond: Condition, width: Width, imm: bool) -> Code {
+pub(crate) const fn branch(cond: Condition, width: Width, imm: bool) -> Code {
     use Code::*;
     let forms = match cond {
         Condition::Eq => [JEq64K, JEq64X, JEq32K, JEq32X],

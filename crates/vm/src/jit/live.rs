@@ -1,11 +1,14 @@
 //! Which registers of the program hold what is still read.
 
 use alloc::{vec, vec::Vec};
+use core::ops::Range;
 
-use super::plan::target;
+use super::plan::{Bits, Head, Uses, target};
 use crate::{
     Executable,
-    op::{Atomic, Code, NO_REGISTER, OTHERWISE, Op, READS_DST, READS_SRC, WRITES_DST, plainly},
+    op::{
+        Atomic, Code, FLOW, NO_REGISTER, OTHERWISE, Op, READS_DST, READS_SRC, WRITES_DST, plainly,
+    },
 };
 
 /// Registers, a bit for each.
@@ -46,9 +49,6 @@ pub fn effects(op: &Op) -> Effects {
         match code {
             Jump | MayGoto | Trap => (0, 0),
             Cpu => (0, dst),
-            St8K | St16K | St32K | St64K => (dst, 0),
-            StFrame8K | StFrame16K | StFrame32K | StFrame64K => (0, 0),
-            StFrame8X | StFrame16X | StFrame32X | StFrame64X => (src, 0),
             Atomic32 | Atomic64 => {
                 let compared = match Atomic::ALL[op.imm as usize % Atomic::ALL.len()] {
                     Atomic::CmpXchg => only(0),
@@ -66,7 +66,7 @@ pub fn effects(op: &Op) -> Effects {
             ArrayLookup => (only(2), GIVEN_AWAY),
             TailCall => (ARGUMENTS, GIVEN_AWAY),
             Exit => (only(0), 0),
-            // Stores of registers, by any way.
+            // A field of the context.
             _ => (dst | src, 0),
         }
     };
@@ -85,10 +85,11 @@ pub fn unproven_reads(op: &Op) -> Set {
 }
 
 /// Whether an operation does nothing but give its register another value.
-pub fn is_pure(code: Code) -> bool {
-    code <= Code::Swap64
-        || (Code::Ld8..=Code::LdFrameS32).contains(&code)
-        || matches!(code, Code::CastKernel | Code::CastUser)
+pub const fn is_pure(code: u8) -> bool {
+    code <= Code::Swap64 as u8
+        || (code >= Code::Ld8 as u8 && code <= Code::LdFrameS32 as u8)
+        || code == Code::CastKernel as u8
+        || code == Code::CastUser as u8
 }
 
 /// Registers that are read again, in front of each operation. Never too few; on ways around loops
@@ -96,53 +97,133 @@ pub fn is_pure(code: Code) -> bool {
 pub struct Live(Vec<Set>);
 
 impl Live {
-    pub fn new(executable: &Executable, caged: bool) -> Live {
-        let ops = &executable.ops;
-        // One more, so that each operation has one behind it.
-        let mut live = vec![ALL; ops.len() + 1];
-        live[ops.len()] = 0;
-        // The first round takes all registers for live where a jump leads back.
-        if pass(executable, caged, &mut live) {
-            pass(executable, caged, &mut live);
-        }
-        Live(live)
-    }
-
     /// In front of an operation.
+    #[inline]
     pub fn before(&self, index: usize) -> Set {
         self.0.get(index).copied().unwrap_or(ALL)
     }
 
     /// Behind the last of operations in order, none of which jumps.
+    #[inline]
     pub fn behind(&self, last: usize) -> Set {
         self.before(last + 1)
     }
 }
 
-/// One round from the end to the start; whether some jump leads back.
-fn pass(executable: &Executable, caged: bool, live: &mut [Set]) -> bool {
-    let mut back = false;
+/// What one look at every operation finds.
+pub struct Survey {
+    pub live: Live,
+    /// Operations that something jumps to.
+    pub reached: Bits,
+    /// Heads of loops, in order.
+    pub heads: Vec<Head>,
+    /// What each function does.
+    pub uses: Vec<Uses>,
+}
+
+/// Looks at all operations, from the end to the start; functions by their first operation, in order.
+pub fn survey(executable: &Executable, caged: bool, starts: &[(usize, usize)]) -> Survey {
+    let ops = &executable.ops;
+    // One more, so that each operation has one behind it.
+    let mut live = vec![ALL; ops.len() + 1];
+    live[ops.len()] = 0;
+    let mut survey = Survey {
+        live: Live(live),
+        reached: Bits::new(ops.len()),
+        heads: Vec::new(),
+        uses: vec![Uses::default(); executable.functions.len()],
+    };
     let mut next = 0;
-    for (index, op) in executable.ops.iter().enumerate().rev() {
-        let code = op.code;
-        if code.jumps() {
-            let target = target(executable, index, op);
-            back |= target <= index;
-            let there = live[target];
-            next = if code == Code::Jump {
-                there
-            } else {
-                next | there
-            };
-        } else if matches!(code, Code::Exit | Code::Trap) {
-            next = 0;
+    let mut end = ops.len();
+    let mut uses = Uses::default();
+    for &(start, function) in starts.iter().rev() {
+        // Several begin at the last operation where no path leads to them.
+        if start < end {
+            uses = Uses::default();
+            next = survey.walk(executable, caged, start..end, next, Some(&mut uses));
+            end = start;
         }
-        let Effects { reads, writes } = effects(op);
-        next = next & !writes | reads;
-        if caged {
-            next |= unproven_reads(op);
-        }
-        live[index] = next;
+        survey.uses[function] = uses;
     }
-    back
+    survey.walk(executable, caged, 0..end, next, Some(&mut uses));
+    // The first walk takes all registers for live where a jump leads back.
+    if let Some(last) = survey.heads.iter().map(|head| head.last).max() {
+        let to = last as usize + 1;
+        let behind = survey.live.before(to);
+        survey.walk(executable, caged, 0..to, behind, None);
+    }
+    survey.heads.sort_unstable_by_key(|head| head.op);
+    survey.heads.dedup_by(|other, head| {
+        let same = other.op == head.op;
+        if same {
+            head.steps = head.steps.min(other.steps);
+            head.last = head.last.max(other.last);
+        }
+        same
+    });
+    survey
+}
+
+impl Survey {
+    /// Walks from the end of a range to its start with what is live behind it; what is live in front
+    /// of it. Everything else is found where `uses` are asked for.
+    fn walk(
+        &mut self,
+        executable: &Executable,
+        caged: bool,
+        range: Range<usize>,
+        mut next: Set,
+        mut uses: Option<&mut Uses>,
+    ) -> Set {
+        let from = range.start;
+        let ops = executable.ops.get(range).unwrap_or_default();
+        let mut written = 0;
+        for (at, op) in ops.iter().enumerate().rev() {
+            let index = from + at;
+            let plain = plainly(op.code);
+            if plain & FLOW != 0 {
+                if op.code.jumps() {
+                    let target = target(executable, index, op);
+                    if uses.is_some() {
+                        self.reached.set(target);
+                        self.note_head(target, index);
+                    }
+                    let there = self.live.0[target];
+                    next = if op.code == Code::Jump {
+                        there
+                    } else {
+                        next | there
+                    };
+                } else if op.code.ends() {
+                    next = 0;
+                }
+                if let Some(uses) = &mut uses {
+                    uses.note(op.code);
+                }
+            }
+            let Effects { reads, writes } = effects(op);
+            written |= writes;
+            next = next & !writes | reads;
+            if caged {
+                next |= unproven_reads(op);
+            }
+            self.live.0[index] = next;
+        }
+        if let Some(uses) = uses {
+            uses.written |= written;
+        }
+        next
+    }
+
+    /// Takes note of a jump back.
+    fn note_head(&mut self, target: usize, index: usize) {
+        if let Some(way) = index.checked_sub(target) {
+            self.heads.push(Head {
+                op: target as u32,
+                steps: way as u32 + 1,
+                last: index as u32,
+                counted: true,
+            });
+        }
+    }
 }

@@ -1,8 +1,16 @@
 //! Executable memory: written once, then sealed. Never writable and executable at once.
+//!
+//! What programs leave is kept, wiped and writable, for the next ones ([`Spare`]): asking the system for
+//! pages, and its zeroing them, takes longer than compiling a small program. Nothing is shared with
+//! another process, so that a fork's code is its own.
 
-use core::{fmt, ptr::NonNull};
+use core::{
+    fmt,
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicPtr, Ordering},
+};
 
-use system::{map, seal, unmap};
+use system::{map, seal, unmap, unseal};
 
 /// Pages of machine code.
 #[derive(Debug)]
@@ -33,20 +41,28 @@ impl fmt::Display for PagesError {
 const PAGE: usize = 4096;
 
 impl Pages {
-    /// Copies code into new pages and makes them executable.
+    /// Copies code into pages and makes them executable.
     pub fn new(code: &[u8]) -> Result<Self, PagesError> {
+        let class = Class::of(code.len());
         let mapped = code.len().max(1).next_multiple_of(PAGE);
-        let start = map(mapped)?;
-        let pages = Pages {
+        let spare = class.and_then(|class| SPARE.take(class));
+        let start = match spare {
+            Some(start) => start,
+            None => map(mapped)?,
+        };
+        let mut pages = Pages {
             address: start,
             mapped,
-            len: code.len(),
+            len: 0,
         };
         // SAFETY: the mapping is ours, writable, and at least as long as the code; the rest is
-        // filled with traps.
+        // filled with traps: that of spare pages is already.
         unsafe {
-            core::ptr::copy_nonoverlapping(code.as_ptr(), start.as_ptr(), code.len());
-            core::ptr::write_bytes(start.as_ptr().add(code.len()), 0xcc, mapped - code.len());
+            ptr::copy_nonoverlapping(code.as_ptr(), start.as_ptr(), code.len());
+            pages.len = code.len();
+            if spare.is_none() {
+                ptr::write_bytes(start.as_ptr().add(code.len()), TRAP, mapped - code.len());
+            }
             flush(start, mapped);
             seal(start, mapped)?;
         }
@@ -74,8 +90,71 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`; nobody runs the code of an executable that is dropped.
-        unsafe { unmap(self.address, self.mapped) };
+        // SAFETY: the mapping is ours; nobody runs the code of an executable that is dropped.
+        unsafe {
+            if let Some(class) = Class::of(self.mapped)
+                && SPARE.has_room(class)
+                && unseal(self.address, self.mapped).is_ok()
+            {
+                ptr::write_bytes(self.address.as_ptr(), TRAP, self.len);
+                if SPARE.give(class, self.address) {
+                    return;
+                }
+            }
+            unmap(self.address, self.mapped);
+        }
+    }
+}
+
+/// What is no code.
+const TRAP: u8 = 0xcc;
+
+/// Sizes that are kept: one page less than it says.
+#[derive(Clone, Copy)]
+struct Class(usize);
+
+impl Class {
+    const COUNT: usize = 8;
+
+    /// What so many bytes fit in.
+    fn of(bytes: usize) -> Option<Class> {
+        let class = bytes.saturating_sub(1) / PAGE;
+        (class < Self::COUNT).then_some(Class(class))
+    }
+}
+
+/// How many of a size are kept: 576 KiB of all sizes at most.
+const KEPT: usize = 4;
+
+/// Pages that nobody uses: writable, full of traps. Null where there are none.
+struct Spare([[AtomicPtr<u8>; KEPT]; Class::COUNT]);
+
+static SPARE: Spare =
+    Spare([const { [const { AtomicPtr::new(ptr::null_mut()) }; KEPT] }; Class::COUNT]);
+
+impl Spare {
+    fn take(&self, class: Class) -> Option<NonNull<u8>> {
+        self.0[class.0].iter().find_map(|place| {
+            // Others' writes to the pages are seen with their address.
+            match place.load(Ordering::Relaxed).is_null() {
+                true => None,
+                false => NonNull::new(place.swap(ptr::null_mut(), Ordering::Acquire)),
+            }
+        })
+    }
+
+    fn has_room(&self, class: Class) -> bool {
+        let mut places = self.0[class.0].iter();
+        places.any(|place| place.load(Ordering::Relaxed).is_null())
+    }
+
+    /// Keeps pages; false where there is no room.
+    fn give(&self, class: Class, pages: NonNull<u8>) -> bool {
+        let (null, pages) = (ptr::null_mut(), pages.as_ptr());
+        self.0[class.0].iter().any(|place| {
+            let given = place.compare_exchange(null, pages, Ordering::Release, Ordering::Relaxed);
+            given.is_ok()
+        })
     }
 }
 
@@ -156,10 +235,20 @@ mod system {
         unsafe { mprotect(start.as_ptr().cast(), len, flags) }.map_err(error("mprotect"))
     }
 
+    /// Makes it writable again, and no longer executable.
+    ///
+    /// # Safety
+    /// `start` is what [`map`] gave for this length; nobody runs it any more.
+    pub unsafe fn unseal(start: NonNull<u8>, len: usize) -> Result<(), PagesError> {
+        let flags = MprotectFlags::READ | MprotectFlags::WRITE;
+        // SAFETY: the caller's promise.
+        unsafe { mprotect(start.as_ptr().cast(), len, flags) }.map_err(error("mprotect"))
+    }
+
     /// Gives it back.
     ///
     /// # Safety
-    /// As for [`seal`], and nobody uses it any more.
+    /// As for [`unseal`], and nobody uses it any more.
     pub unsafe fn unmap(start: NonNull<u8>, len: usize) {
         // SAFETY: the caller's promise.
         let _ = unsafe { munmap(start.as_ptr().cast(), len) };
@@ -182,6 +271,10 @@ mod system {
     }
 
     pub unsafe fn seal(_: NonNull<u8>, _: usize) -> Result<(), PagesError> {
+        Ok(())
+    }
+
+    pub unsafe fn unseal(_: NonNull<u8>, _: usize) -> Result<(), PagesError> {
         Ok(())
     }
 

@@ -3,7 +3,10 @@
 
 use alloc::{vec, vec::Vec};
 
-use super::{Options, live::Live};
+use super::{
+    Options,
+    live::{self, Live},
+};
 use crate::{
     Executable,
     op::{Code, Op},
@@ -58,8 +61,10 @@ impl Starts {
 pub struct Plan {
     pub functions: Vec<FunctionPlan>,
     starts: Starts,
-    /// By operation: what jumps there.
-    reached: Vec<Reached>,
+    /// Operations that something jumps to.
+    reached: Bits,
+    /// Heads of loops, in order.
+    heads: Vec<Head>,
     /// Which registers are read again.
     pub live: Live,
     /// Calls of `bpf_loop` whose rounds are made by the code: operation, index of the function.
@@ -99,20 +104,55 @@ impl FunctionPlan {
     }
 }
 
-/// What jumps to an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reached {
-    /// None: only the operation before it leads there.
-    Through,
-    Forward,
-    /// The head of a loop.
-    Back {
-        /// Operations of the shortest way back.
-        steps: u32,
-        /// The last operation that jumps back.
-        last: u32,
-        counted: bool,
-    },
+/// Numbers of operations, a bit for each.
+pub(super) struct Bits(Vec<u64>);
+
+impl Bits {
+    pub fn new(count: usize) -> Bits {
+        Bits(vec![0; count.div_ceil(64)])
+    }
+
+    pub fn set(&mut self, index: usize) {
+        if let Some(word) = self.0.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
+    }
+
+    fn has(&self, index: usize) -> bool {
+        let word = self.0.get(index / 64);
+        word.is_some_and(|word| word >> (index % 64) & 1 != 0)
+    }
+}
+
+/// The head of a loop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub op: u32,
+    /// Operations of the shortest way back.
+    pub steps: u32,
+    /// The last operation that jumps back.
+    pub last: u32,
+    pub counted: bool,
+}
+
+/// What a function does, as far as its operations say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uses {
+    /// Registers of the program that it writes, a bit for each.
+    pub written: u16,
+    pub may_goto: bool,
+    /// Whether it calls functions of the program, and of the kernel.
+    pub nests: bool,
+    pub leaves: bool,
+}
+
+impl Uses {
+    /// Takes note of an operation that is not only read and written by [`crate::op::plainly`].
+    pub fn note(&mut self, code: Code) {
+        self.may_goto |= code == Code::MayGoto;
+        self.nests |= code == Code::Local;
+        self.leaves |= leaves(code);
+    }
 }
 
 /// Where steps are counted.
@@ -155,13 +195,21 @@ impl Plan {
     pub fn new(executable: &Executable, options: &Options) -> Plan {
         let starts = Starts::of(executable);
         let extents = extents(executable, &starts);
-        let depths = depths(executable, &starts, &extents);
+        let survey = live::survey(executable, options.cage.is_some(), &starts.0);
+        let depths = depths(executable, &starts, &extents, &survey.uses);
         let counting = counting(executable, options);
         let mut plan = Plan {
-            functions: functions(executable, counting, depths.as_deref(), &extents),
+            functions: functions(
+                executable,
+                counting,
+                depths.as_deref(),
+                &extents,
+                &survey.uses,
+            ),
             starts,
-            reached: reached(executable),
-            live: Live::new(executable, options.cage.is_some()),
+            reached: survey.reached,
+            heads: survey.heads,
+            live: survey.live,
             loops: match depths {
                 Some(_) => executable.loops.to_vec(),
                 None => Vec::new(),
@@ -179,20 +227,21 @@ impl Plan {
     }
 
     /// Whether a jump leads to an operation.
+    #[inline]
     pub fn is_target(&self, index: usize) -> bool {
-        self.reached.get(index) != Some(&Reached::Through)
+        self.reached.has(index)
     }
 
     /// Steps that a round of the loop is charged whose head an operation is, where it is counted.
     pub fn charged_at(&self, index: usize) -> Option<u32> {
-        match self.reached.get(index) {
-            Some(Reached::Back {
-                steps,
-                counted: true,
-                ..
-            }) => Some(*steps),
-            _ => None,
+        if !self.counts {
+            return None;
         }
+        let at = self
+            .heads
+            .binary_search_by_key(&(index as u32), |head| head.op);
+        let head = &self.heads[at.ok()?];
+        head.counted.then_some(head.steps)
     }
 
     /// The function whose rounds an operation makes, a call of `bpf_loop`.
@@ -218,14 +267,12 @@ impl Plan {
             }
             outside.push(sum);
         }
-        for (index, reached) in self.reached.iter_mut().enumerate() {
-            if let Reached::Back { last, counted, .. } = reached {
-                *counted = match counting {
-                    Counting::Everywhere => true,
-                    Counting::Nowhere => false,
-                    Counting::Calls => outside[*last as usize + 1] > outside[index],
-                };
-            }
+        for head in &mut self.heads {
+            head.counted = match counting {
+                Counting::Everywhere => true,
+                Counting::Nowhere => false,
+                Counting::Calls => outside[head.last as usize + 1] > outside[head.op as usize],
+            };
         }
     }
 }
@@ -249,36 +296,6 @@ fn counting(executable: &Executable, options: &Options) -> Counting {
     }
 }
 
-/// Finds what jumps to each operation.
-fn reached(executable: &Executable) -> Vec<Reached> {
-    let mut reached = vec![Reached::Through; executable.ops.len()];
-    for (index, op) in executable.ops.iter().enumerate() {
-        if !op.code.jumps() {
-            continue;
-        }
-        let target = target(executable, index, op);
-        let Some(now) = reached.get_mut(target) else {
-            continue;
-        };
-        *now = match (index.checked_sub(target), *now) {
-            (None, Reached::Through) => Reached::Forward,
-            (None, now) => now,
-            (Some(way), now) => {
-                let steps = match now {
-                    Reached::Back { steps, .. } => steps.min(way as u32 + 1),
-                    _ => way as u32 + 1,
-                };
-                Reached::Back {
-                    steps,
-                    last: index as u32,
-                    counted: true,
-                }
-            }
-        };
-    }
-    reached
-}
-
 /// Each function's operations: from its start to the next one's.
 fn extents(executable: &Executable, Starts(sorted): &Starts) -> Vec<(usize, usize)> {
     let starts = executable.functions.iter().map(|f| f.start as usize);
@@ -291,48 +308,43 @@ fn extents(executable: &Executable, Starts(sorted): &Starts) -> Vec<(usize, usiz
         .collect()
 }
 
-/// Finds each function's operations and what it uses.
+/// What is known of each function.
 fn functions(
     executable: &Executable,
     counting: Counting,
     depths: Option<&[u32]>,
     extents: &[(usize, usize)],
+    uses: &[Uses],
 ) -> Vec<FunctionPlan> {
-    let mut called = vec![false; executable.ops.len()];
-    for (index, op) in executable.ops.iter().enumerate() {
+    let calls = executable.functions.len() > 1 && counting != Counting::Nowhere;
+    let mut called = Bits::new(if calls { executable.ops.len() } else { 0 });
+    let ops = if calls { &executable.ops[..] } else { &[] };
+    for (index, op) in ops.iter().enumerate() {
         if op.code == Code::Local {
-            called[target(executable, index, op)] = true;
+            called.set(target(executable, index, op));
         }
     }
-    let functions = executable.functions.iter().zip(extents);
+    let functions = executable.functions.iter().zip(extents).zip(uses);
     functions
         .enumerate()
-        .map(|(number, (function, &(start, end)))| {
-            let ops = executable.ops.get(start..end).unwrap_or_default();
-            let (mut written, mut may_goto, mut nests, mut outside) = (0, false, false, false);
-            for op in ops {
-                written |= op.written().map_or(0, |register| 1 << (register & 15));
-                may_goto |= op.code == Code::MayGoto;
-                nests |= op.code == Code::Local;
-                outside |= leaves(op.code);
-            }
+        .map(|(number, ((function, &(start, end)), uses))| {
             let counts = match counting {
                 Counting::Everywhere => true,
-                Counting::Calls => outside,
+                Counting::Calls => uses.leaves,
                 Counting::Nowhere => false,
             };
             let depth = depths.and_then(|d| d.get(number)).copied();
             FunctionPlan {
                 frame: function.frame as i32,
                 depth: depth.unwrap_or(function.frame),
-                written,
-                may_goto,
-                steps: match called.get(start) {
-                    Some(true) if counts => ops.len().min(CALL_STEPS_MOST) as u32,
+                written: uses.written,
+                may_goto: uses.may_goto,
+                steps: match called.has(start) {
+                    true if counts => (end - start).min(CALL_STEPS_MOST) as u32,
                     _ => 0,
                 },
-                nests,
-                links: nests || outside,
+                nests: uses.nests,
+                links: uses.nests || uses.leaves,
                 start,
                 end,
             }
@@ -346,6 +358,7 @@ fn depths(
     executable: &Executable,
     starts: &Starts,
     extents: &[(usize, usize)],
+    uses: &[Uses],
 ) -> Option<Vec<u32>> {
     let callees = |number: usize| {
         let (start, end) = extents[number];
@@ -360,7 +373,7 @@ fn depths(
     let count = executable.functions.len();
     let own = |number: usize| executable.functions[number].frame;
     let mut depths: Vec<u32> = (0..count).map(own).collect();
-    if count == 1 && callees(0).next().is_none() && executable.loops.is_empty() {
+    if count == 1 && executable.loops.is_empty() && !uses.iter().any(|uses| uses.nests) {
         return Some(depths);
     }
     let rounds = executable.loops.iter().map(|(at, callee)| {

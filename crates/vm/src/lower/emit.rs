@@ -10,11 +10,11 @@ use crate::{
     Executable, IndexedValues, Linkage,
     executable::Function,
     key::{Key, Written},
-    op::{Code, Op, Tag},
+    op::{Code, OTHERWISE, Op, Tag, WRITES_DST, plainly},
 };
 
 /// The frame pointer.
-const FRAME: u8 = 10;
+pub(super) const FRAME: u8 = 10;
 /// Bytes of an adapter's frame.
 const ADAPTER_FRAME: u32 = 16;
 /// No operation: the slot is dead or no instruction begins there.
@@ -39,7 +39,9 @@ pub(super) struct Emitter<'a> {
     pub slot: u32,
     fact: Fact,
     tag: Tag,
-    /// Index of the first function that begins at the slot or behind it.
+    /// Bytes of the function's frame.
+    pub frame: i32,
+    /// Index of the first function that begins behind the slot.
     next: usize,
     pub functions: Vec<Function>,
     pub arrays: Vec<IndexedValues>,
@@ -68,6 +70,7 @@ impl<'a> Emitter<'a> {
             slot: 0,
             fact: Fact::default(),
             tag: Tag::None,
+            frame: 0,
             next: 0,
             functions: functions(source),
             arrays: Vec::new(),
@@ -78,32 +81,40 @@ impl<'a> Emitter<'a> {
             ops: Vec::with_capacity(count + 1),
             slots: Vec::with_capacity(count + 1),
             places: vec![NOWHERE; count],
-            jumps: Vec::new(),
+            jumps: Vec::with_capacity(count / 8),
         }
     }
 
     /// The instruction at this slot comes next; slots come in order.
+    #[inline]
     pub fn begin(&mut self, slot: u32) {
-        let is_before = |f: &Function| f.slot < slot;
-        while self.functions.get(self.next).is_some_and(is_before) {
-            self.next += 1;
-        }
-        // A function has no other way in than its start: nothing falls into it.
-        if slot != 0
-            && self
-                .functions
-                .get(self.next)
-                .is_some_and(|f| f.slot == slot)
+        while let Some(&function) = self.functions.get(self.next)
+            && function.slot <= slot
         {
-            self.wall();
+            self.frame = function.frame as i32;
+            self.next += 1;
+            // A function has no other way in than its start: nothing falls into it.
+            if function.slot == slot && slot != 0 {
+                self.wall();
+            }
         }
         self.slot = slot;
-        let facts = self.source.facts.get(slot as usize);
-        self.fact = facts.copied().unwrap_or_default();
-        self.tag = tag(&self.fact);
         if let Some(place) = self.places.get_mut(slot as usize) {
             *place = self.ops.len() as u32;
         }
+    }
+
+    /// Takes note of what is known of the instruction.
+    pub fn learn(&mut self, fact: &Fact) {
+        self.fact = *fact;
+        self.tag = tag(fact);
+    }
+
+    /// An operation on memory that the proof names, if any.
+    #[inline]
+    pub fn emit_known(&mut self, op: Op, fact: &Fact) {
+        self.tag = tag(fact);
+        self.emit(op);
     }
 
     /// What is known of the instruction.
@@ -133,12 +144,14 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    #[inline]
     pub fn emit(&mut self, mut op: Op) {
         op.tag = self.tag;
         self.emit_tagged(op);
     }
 
     /// The same of an operation that says itself what it accesses.
+    #[inline]
     pub fn emit_tagged(&mut self, op: Op) {
         self.ops.push(op);
         self.slots.push(self.slot);
@@ -179,9 +192,15 @@ impl<'a> Emitter<'a> {
 
     /// An operation that leads `offset` slots from the following instruction.
     pub fn emit_jump(&mut self, op: Op, offset: i64) {
-        self.jumps
-            .push((self.ops.len() as u32, i64::from(self.slot) + 1 + offset));
         self.emit(op);
+        self.note_jump(offset);
+    }
+
+    /// The last operation is such a one.
+    #[inline]
+    pub fn note_jump(&mut self, offset: i64) {
+        let at = self.ops.len() as u32 - 1;
+        self.jumps.push((at, i64::from(self.slot) + 1 + offset));
     }
 
     /// Index of the function that a slot belongs to.
@@ -244,8 +263,10 @@ impl<'a> Emitter<'a> {
     /// # Errors
     /// An operation writes the frame pointer, which no proven program does: the engines rely on it.
     pub fn finish(mut self) -> Result<Executable, LowerError> {
-        let names = |op: &Op| op.dst == FRAME || op.src == FRAME;
-        let writes = |op: &Op| names(op) && op.written() == Some(FRAME);
+        let writes = |op: &Op| match plainly(op.code) {
+            plain if plain & OTHERWISE == 0 => op.dst == FRAME && plain & WRITES_DST != 0,
+            _ => op.written() == Some(FRAME),
+        };
         if let Some(at) = self.ops.iter().position(writes) {
             return Err(LowerError::Unresolved {
                 slot: self.slots[at],
@@ -258,7 +279,8 @@ impl<'a> Emitter<'a> {
         self.emit(Op::new(Code::Trap));
         for (at, target) in core::mem::take(&mut self.jumps) {
             let from = self.slots[at as usize].into();
-            let inside = self.function_of(from) == self.function_of(target);
+            let inside =
+                self.functions.len() == 1 || self.function_of(from) == self.function_of(target);
             // Into another function one calls: its own frame is not there for a jump.
             let target = match inside || self.ops[at as usize].code == Code::Local {
                 true => self.place(target, trap),
@@ -293,6 +315,7 @@ impl<'a> Emitter<'a> {
 }
 
 /// What an instruction accesses, where no two kinds overlap.
+#[inline]
 fn tag(fact: &Fact) -> Tag {
     match fact.access.map(|access| access.region) {
         Some(Region::Stack) => Tag::Stack,

@@ -5,7 +5,7 @@ use panal_verifier::Region;
 
 use super::{
     LowerError,
-    emit::Emitter,
+    emit::{Emitter, FRAME},
     instruction::{address, number},
 };
 use crate::{
@@ -23,7 +23,7 @@ struct Load {
     off: i32,
 }
 
-fn load_code(size: Size, signed: bool) -> Code {
+pub(super) const fn load_code(size: Size, signed: bool) -> Code {
     match (size, signed) {
         (Size::B, false) => Code::Ld8,
         (Size::H, false) => Code::Ld16,
@@ -47,7 +47,7 @@ fn probe_code(size: Size, signed: bool) -> Code {
     }
 }
 
-fn frame_load_code(size: Size, signed: bool) -> Code {
+pub(super) const fn frame_load_code(size: Size, signed: bool) -> Code {
     match (size, signed) {
         (Size::B, false) => Code::LdFrame8,
         (Size::H, false) => Code::LdFrame16,
@@ -59,7 +59,7 @@ fn frame_load_code(size: Size, signed: bool) -> Code {
     }
 }
 
-fn store_code(size: Size, imm: bool, frame: bool) -> Code {
+pub(super) const fn store_code(size: Size, imm: bool, frame: bool) -> Code {
     match (size, imm, frame) {
         (Size::B, true, false) => Code::St8K,
         (Size::H, true, false) => Code::St16K,
@@ -155,8 +155,13 @@ impl Emitter<'_> {
 
     /// Whether an access is to this function's own frame, in range.
     fn in_frame(&self, base: Reg, offset: i16, size: Size) -> bool {
-        let (offset, size) = (i32::from(offset), size.bytes() as i32);
-        base.number() == 10 && offset >= -(self.function().frame as i32) && offset + size <= 0
+        self.is_in_own_frame(base.number(), offset.into(), size.bytes() as i32)
+    }
+
+    /// The same, of bytes.
+    #[inline]
+    pub fn is_in_own_frame(&self, base: u8, offset: i32, bytes: i32) -> bool {
+        base == FRAME && offset >= -self.frame && offset + bytes <= 0
     }
 
     /// An arena pointer becomes an address in the cage first.

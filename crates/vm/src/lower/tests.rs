@@ -116,13 +116,15 @@ impl Bench {
         facts: &[(usize, Fact)],
         calls: &[(u32, CallFact)],
     ) -> Result<Executable, LowerError> {
-        let code = Code::decode(&assemble(text, &mut ()).unwrap().slots).unwrap();
+        let slots = assemble(text, &mut ()).unwrap().slots;
+        let code = Code::decode(&slots).unwrap();
         let mut all = vec![Fact::default(); code.len()];
         for (slot, fact) in facts {
             all[*slot] = *fact;
         }
         let source = Source {
             name: "test",
+            slots: &slots,
             instructions: code.by_slot(),
             facts: &all,
             calls,

@@ -54,10 +54,31 @@ const CONDITIONS: [Cc; 11] = [
 /// Which of them tests bits.
 const SET: usize = 2;
 
+/// The arithmetic that an operation is, if the machine has an instruction of just that: the code's
+/// forms are four.
+#[inline]
+pub fn alu_of(code: Code) -> Option<Alu> {
+    static OF: [Option<Alu>; 64] = {
+        let mut of = [None; 64];
+        of[Code::Add64K as usize / 4] = Some(Alu::Add);
+        of[Code::Sub64K as usize / 4] = Some(Alu::Sub);
+        of[Code::Or64K as usize / 4] = Some(Alu::Or);
+        of[Code::And64K as usize / 4] = Some(Alu::And);
+        of[Code::Xor64K as usize / 4] = Some(Alu::Xor);
+        of
+    };
+    OF[code as usize / 4]
+}
+
 impl Round<'_> {
     /// Writes an arithmetic operation; false if it is none.
     pub fn arithmetic(&mut self, op: &Op) -> bool {
         let dst = gpr(op.dst);
+        if let Some(alu) = alu_of(op.code) {
+            let (_, w, second) = form(Code::Add64K, op);
+            self.alu(w, alu, dst, second);
+            return true;
+        }
         match op.code {
             code if (Code::Add64K..=Code::Mov32X).contains(&code) => self.binary(op),
             Code::Neg64 => self.x.neg(W::Q, dst),
@@ -93,13 +114,8 @@ impl Round<'_> {
         let (operation, w, second) = form(Code::Add64K, op);
         let dst = gpr(op.dst);
         match operation {
-            0 => self.alu(w, Alu::Add, dst, second),
-            1 => self.alu(w, Alu::Sub, dst, second),
             2 => self.multiply(w, dst, second),
             3..=6 => self.divide(w, dst, second, operation < 5, operation.is_multiple_of(2)),
-            7 => self.alu(w, Alu::Or, dst, second),
-            8 => self.alu(w, Alu::And, dst, second),
-            9 => self.alu(w, Alu::Xor, dst, second),
             10 => self.shift(w, Shift::Shl, dst, second),
             11 => self.shift(w, Shift::Shr, dst, second),
             12 => self.shift(w, Shift::Sar, dst, second),

@@ -15,7 +15,7 @@ use crate::{
     Executable,
     jit::{
         cage::Known,
-        live::{is_pure, only},
+        live::only,
         plan::{self, Compiled, FunctionPlan, Plan},
     },
     op::{Code, Op},
@@ -55,14 +55,18 @@ pub struct Round<'e> {
     pub x: X86,
     pub function: FunctionPlan,
     pub plan: &'e Plan,
-    /// Where operations lie: so far in this round.
+    /// Where operations lie that are written; of all others how much those before them take at most,
+    /// in all likelihood, where that is known.
     at: Vec<u32>,
     functions: Vec<u32>,
-    jumps: Vec<(Fixup, Target)>,
+    jumps: Vec<(Fixup, u32)>,
+    /// Jumps to code behind the last operation.
+    exits: Vec<(Fixup, Target)>,
     calls: Vec<(Fixup, usize)>,
     distances: Distances<'e>,
-    /// The operation that is being written.
+    /// The operation that is being written, and what [`Round::at`] had for it.
     current: usize,
+    expected: u32,
     /// What is known of the registers in front of the operation.
     pub known: Known,
     /// What was not written down yet.
@@ -91,8 +95,7 @@ pub fn compile_within(
 ) -> Result<Vec<u8>, JitError> {
     let plan = Plan::new(executable, &options);
     let new = |distances| round(most, executable, options, &plan, distances);
-    let sizes = estimates(executable, &options);
-    if let Ok(done) = new(Distances::Estimated(&sizes)) {
+    if let Ok(done) = new(Distances::Estimated) {
         return Ok(done.bytes);
     }
     let first = new(Distances::Unknown)?;
@@ -104,12 +107,146 @@ pub fn compile_within(
 const BYTES_EACH: usize = 6;
 const ROOM: usize = 512;
 
+/// What may become of an operation, by its code. A table, because what comes next in a program is
+/// nothing that a machine could foresee.
+pub mod class {
+    use crate::{jit::live::is_pure, op::Code};
+
+    /// It does nothing but give its register another value.
+    pub const PURE: u8 = 1;
+    /// Rows that have a template of their own may begin with it.
+    pub const ROW: u8 = 2;
+    /// It may be a sum that is not written down at once.
+    pub const SUM: u8 = 4;
+    /// Its second operand may be a register that was copied.
+    pub const BY_REGISTER: u8 = 8;
+    /// A plain access, by a register that may be a sum.
+    pub const ACCESS: u8 = 16;
+    /// An access of any kind.
+    pub const MEMORY: u8 = 32;
+    /// It copies a register.
+    pub const COPY: u8 = 64;
+
+    /// What comes second in rows: a branch on zero, a shift, a mask or a sum, arithmetic.
+    const ZERO: u8 = 1;
+    const SHIFT: u8 = 2;
+    const MORE: u8 = 4;
+    const ALU: u8 = 8;
+
+    /// What a row may go on with that begins with an operation.
+    #[inline]
+    pub fn first(code: Code) -> u8 {
+        static FIRSTS: [u8; 256] = {
+            use Code::*;
+            paint(&[
+                (Add64K, Sub32X, ZERO),
+                (Or64K, Xor32X, ZERO),
+                (Lsh64K, Lsh64K, SHIFT),
+                (Lsh32K, Lsh32K, SHIFT),
+                (Mov64X, Mov64X, SHIFT | MORE),
+                (Mov32X, Mov32X, SHIFT | MORE),
+                (Ld8, Ld64, ALU),
+                (LdFrame8, LdFrame64, ALU),
+            ])
+        };
+        FIRSTS[code as usize]
+    }
+
+    /// What an operation is as the second of a row.
+    #[inline]
+    pub fn second(code: Code) -> u8 {
+        static SECONDS: [u8; 256] = {
+            use Code::*;
+            paint(&[
+                (JEq64K, JNe32X, ZERO),
+                (JEq64K, JSLe32X, ALU),
+                (Lsh64K, Arsh32X, SHIFT),
+                (Add64K, Add32X, ALU | MORE),
+                (Sub64K, Sub32X, ALU),
+                (Mul64K, Mul32X, ALU | MORE),
+                (Or64K, Or32X, ALU),
+                (And64K, And32X, ALU | MORE),
+                (Xor64K, Xor32X, ALU),
+            ])
+        };
+        SECONDS[code as usize]
+    }
+
+    /// A table by code, from what ranges of codes have.
+    const fn paint(of: &[(Code, Code, u8)]) -> [u8; 256] {
+        let mut table = [0; 256];
+        let mut row = 0;
+        while row < of.len() {
+            let (from, to, class) = of[row];
+            let mut code = from as usize;
+            while code <= to as usize {
+                table[code] |= class;
+                code += 1;
+            }
+            row += 1;
+        }
+        table
+    }
+
+    #[inline]
+    pub fn of(code: Code) -> u8 {
+        static CLASSES: [u8; 256] = table();
+        CLASSES[code as usize]
+    }
+
+    const fn table() -> [u8; 256] {
+        use Code::*;
+        let mut table = paint(&[
+            (Add64K, Sub32X, ROW),
+            (Or64K, Xor32X, ROW),
+            (Lsh64K, Lsh64K, ROW | SUM),
+            (Lsh32K, Lsh32K, ROW),
+            (Mov64X, Mov64X, ROW | SUM | COPY),
+            (Mov32X, Mov32X, ROW | COPY),
+            (Mov64K, Mov64K, SUM),
+            (Add64K, Add64X, SUM),
+            (Sub64K, Sub64K, SUM),
+            (Ld8, Ld64, ROW),
+            (LdFrame8, LdFrame64, ROW),
+            (Ld8, LdS32, ACCESS),
+            (St8K, St64X, ACCESS),
+            (St8X, St64X, BY_REGISTER),
+            (StFrame8X, StFrame64X, BY_REGISTER),
+            (ArrayLookup, ArrayLookup, ACCESS),
+            (Ld8, StRel64, MEMORY),
+            (ArrayLookup, Cpu, MEMORY),
+        ]);
+        let mut code = 0;
+        // Forms come in the order 64K, 64X, 32K, 32X.
+        while code <= Mov32X as usize {
+            if code % 2 == 1 {
+                table[code] |= BY_REGISTER;
+            }
+            code += 1;
+        }
+        code = JEq64K as usize;
+        while code <= JSLe32X as usize {
+            let second = (code - JEq64K as usize) % 2;
+            table[code] |= if second == 1 { ROW | BY_REGISTER } else { ROW };
+            code += 1;
+        }
+        code = 0;
+        while code <= Trap as usize {
+            if is_pure(code as u8) {
+                table[code] |= PURE;
+            }
+            code += 1;
+        }
+        table
+    }
+}
+
 /// What is known of the code in front of a jump.
 #[derive(Clone, Copy)]
 enum Distances<'e> {
     Unknown,
-    /// Bytes that the operations before each one take at most, in all likelihood.
-    Estimated(&'e [u32]),
+    /// What [`estimates`] says.
+    Estimated,
     /// What the round before has found.
     Before(&'e Compiled),
 }
@@ -172,12 +309,17 @@ fn round<'e>(
         x: X86::with_room(executable.ops.len() * BYTES_EACH + ROOM),
         function: plan.functions.first().cloned().ok_or(JitError::TooLarge)?,
         plan,
-        at: vec![0; executable.ops.len() + 1],
+        at: match distances {
+            Distances::Estimated => estimates(executable, &options),
+            _ => vec![0; executable.ops.len() + 1],
+        },
         functions: Vec::with_capacity(plan.functions.len()),
-        jumps: Vec::new(),
+        jumps: Vec::with_capacity(executable.ops.len() / 8),
+        exits: Vec::new(),
         calls: Vec::new(),
         distances,
         current: 0,
+        expected: 0,
         known: Known::nothing(),
         lazy: Lazy::default(),
         leave: 0,
@@ -202,8 +344,11 @@ fn round<'e>(
                 round.known = Known::nothing();
                 round.settle_all();
             }
+            round.expected = round.at[index];
             round.at[index] = round.x.here() as u32;
-            round.charge(index);
+            if plan.counts {
+                round.charge(index);
+            }
             let taken = round.operation(index);
             if let Some(cage) = options.cage {
                 for op in &executable.ops[index..index + taken] {
@@ -223,32 +368,83 @@ impl Round<'_> {
     /// Writes the operation at an index; how many operations were taken.
     fn operation(&mut self, index: usize) -> usize {
         let op = self.op(index);
-        if self.is_dead(index, &op) {
+        let class = class::of(op.code);
+        if class & class::PURE != 0 && self.is_dead(index, &op) {
             return 1;
         }
-        if let Some(taken) = self.fused(index) {
+        // For those that are frequent, code of their own: one jump that is not foreseen, not many.
+        macro_rules! by_class {
+            ($($frequent:literal)*) => {
+                match class {
+                    $($frequent => self.write(index, &op, $frequent),)*
+                    _ => self.write(index, &op, class),
+                }
+            };
+        }
+        by_class!(1 2 3 5 7 9 10 11 15 32 35 40 48 51 56 79)
+    }
+
+    #[inline(always)]
+    fn write(&mut self, index: usize, op: &Op, class: u8) -> usize {
+        let op = *op;
+        if class & class::ROW != 0
+            && self.may_be_row(index, &op, class)
+            && let Some(taken) = self.fused(index, &op)
+        {
             return taken;
         }
-        if self.postpone(&op) {
+        if class & class::SUM != 0 && self.postpone(&op, class & class::COPY != 0) {
             return 1;
         }
-        let op = self.with_copied(&op);
-        if self.access(index, &op) {
+        if self.lazy.is_empty() {
+            self.template(index, &op, class);
             return 1;
         }
-        self.settle_for(&op);
-        if !(self.arithmetic(&op) || self.memory(&op) || self.branch(index, &op)) {
-            self.control(index, &op);
+        let op = match class & class::BY_REGISTER {
+            0 => op,
+            _ => self.with_copied(&op),
+        };
+        if class & class::ACCESS == 0 || !self.access(index, &op) {
+            self.settle_for(&op);
+            self.template(index, &op, class);
         }
         1
+    }
+
+    /// Whether an operation and the next one may be the first of a row: seldom not, where it says so.
+    #[inline(always)]
+    fn may_be_row(&self, index: usize, op: &Op, class: u8) -> bool {
+        if class & (class::PURE | class::MEMORY) == 0 {
+            return true;
+        }
+        let Some(next) = self.executable.ops.get(index + 1) else {
+            return false;
+        };
+        let registers = next.dst == op.dst
+            || (class & class::COPY != 0 && next.dst == op.src)
+            || (class & class::MEMORY != 0 && next.src == op.dst);
+        registers & (class::first(op.code) & class::second(next.code) != 0)
+    }
+
+    /// Writes an operation by itself.
+    #[inline(always)]
+    fn template(&mut self, index: usize, op: &Op, class: u8) {
+        let done = if class & class::MEMORY != 0 {
+            self.memory(op)
+        } else if class & class::PURE != 0 {
+            self.arithmetic(op)
+        } else {
+            self.branch(index, op)
+        };
+        if !done {
+            self.control(index, op);
+        }
     }
 
     /// Whether nobody reads what an operation computes. In a cage an access that is at fault is told
     /// of even so.
     fn is_dead(&self, index: usize, op: &Op) -> bool {
-        self.options.cage.is_none()
-            && is_pure(op.code)
-            && self.plan.live.behind(index) & only(op.dst) == 0
+        self.options.cage.is_none() && self.plan.live.behind(index) & only(op.dst) == 0
     }
 
     /// The operation at an index.
@@ -273,18 +469,17 @@ impl Round<'_> {
 
     /// Whether a jump from here fits in a byte, by what the round before has found. A jump back
     /// knows its distance already.
-    fn short(&self, target: Target) -> bool {
+    fn short(&self, op: usize) -> bool {
         const LONGEST: i64 = 6;
         let here = self.x.here() as i64;
-        let Target::Op(op) = target else { return false };
         let to = self.at[op];
-        if to != 0 {
-            return here + LONGEST - i64::from(to) <= 128;
+        if op <= self.current {
+            return to != 0 && here + LONGEST - i64::from(to) <= 128;
         }
         match self.distances {
             Distances::Unknown => false,
             // Some bytes for what is pending, and for counting at the target.
-            Distances::Estimated(sizes) => sizes[op] - sizes[self.current] <= 112,
+            Distances::Estimated => to.wrapping_sub(self.expected) <= 112,
             // Code only shrinks between the rounds, so distances do too. From the operation's start
             // it is a little farther than from the jump.
             Distances::Before(before) => {
@@ -296,21 +491,37 @@ impl Round<'_> {
 
     /// A jump.
     pub fn jump(&mut self, target: Target) {
-        let short = self.short(target);
-        let fixup = self.x.jmp(short);
-        self.jumps.push((fixup, target));
+        match target {
+            Target::Op(op) => {
+                let short = self.short(op);
+                let fixup = self.x.jmp(short);
+                self.jumps.push((fixup, op as u32));
+            }
+            _ => {
+                let fixup = self.x.jmp(false);
+                self.exits.push((fixup, target));
+            }
+        }
     }
 
     /// A conditional jump.
     pub fn jump_if(&mut self, cc: Cc, target: Target) {
-        let short = self.short(target);
-        let fixup = self.x.jcc(cc, short);
-        self.jumps.push((fixup, target));
+        match target {
+            Target::Op(op) => {
+                let short = self.short(op);
+                let fixup = self.x.jcc(cc, short);
+                self.jumps.push((fixup, op as u32));
+            }
+            _ => {
+                let fixup = self.x.jcc(cc, false);
+                self.exits.push((fixup, target));
+            }
+        }
     }
 
     /// A jump that is written already, to code behind the last operation.
     pub fn later(&mut self, fixup: Fixup, target: Target) {
-        self.jumps.push((fixup, target));
+        self.exits.push((fixup, target));
     }
 
     /// A call of the function that begins at an operation.
@@ -321,27 +532,29 @@ impl Round<'_> {
 
     /// Writes the exits and fills in all distances.
     fn finish(mut self, most: usize) -> Result<Compiled, JitError> {
-        let jumps = core::mem::take(&mut self.jumps);
-        for (fixup, target) in jumps {
+        for (fixup, target) in core::mem::take(&mut self.exits) {
+            let here = self.x.here();
             let to = match target {
                 Target::Op(op) => self.at[op] as usize,
                 Target::Stop(kind, op) => {
-                    let here = self.x.here();
                     self.stop_stub(kind, op);
                     here
                 }
                 Target::Fault(fault, op) => {
-                    let here = self.x.here();
                     self.fault_stub(&fault, op);
                     here
                 }
                 Target::Refill(op, resume) => {
-                    let here = self.x.here();
                     self.refill_stub(op, resume);
                     here
                 }
             };
             if !self.x.fix(fixup, to) {
+                return Err(JitError::TooLarge);
+            }
+        }
+        for (fixup, op) in core::mem::take(&mut self.jumps) {
+            if !self.x.fix(fixup, self.at[op as usize] as usize) {
                 return Err(JitError::TooLarge);
             }
         }

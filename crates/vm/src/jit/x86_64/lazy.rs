@@ -16,40 +16,57 @@ use crate::{
 };
 
 /// A sum: an address that is known or a register, a register that is shifted, a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sum {
     known: Option<u64>,
-    base: Option<u8>,
-    index: Option<(u8, u8)>,
     disp: i32,
+    /// [`NONE`] where there is none.
+    base: u8,
+    index: u8,
+    /// By how much the index is shifted.
+    by: u8,
+}
+
+/// No register: its bit in a set is no register's.
+const NONE: u8 = 15;
+
+/// Zero.
+const NOTHING: Sum = Sum {
+    known: None,
+    disp: 0,
+    base: NONE,
+    index: NONE,
+    by: 0,
+};
+
+impl Default for Sum {
+    fn default() -> Sum {
+        NOTHING
+    }
 }
 
 impl Sum {
-    fn of(register: u8) -> Sum {
+    const fn of(register: u8) -> Sum {
         Sum {
-            base: Some(register),
-            ..Sum::default()
+            base: register,
+            ..NOTHING
         }
     }
 
     /// Registers that it is made of.
+    #[inline]
     fn parts(&self) -> Set {
-        self.base.map_or(0, only) | self.index.map_or(0, |(index, _)| only(index))
+        (only(self.base) | only(self.index)) & !only(NONE)
     }
 
     /// The one register that it is, unchanged.
+    #[inline]
     fn copied(&self) -> Option<u8> {
-        match *self {
-            Sum {
-                known: None,
-                base,
-                index: None,
-                disp: 0,
-            } => base,
-            _ => None,
-        }
+        let plain = self.known.is_none() && self.index == NONE && self.disp == 0;
+        (plain && self.base != NONE).then_some(self.base)
     }
 
+    #[inline]
     fn plus(self, by: i64) -> Option<Sum> {
         let sum = i64::from(self.disp).checked_add(by)?;
         match self.known {
@@ -67,8 +84,9 @@ impl Sum {
     fn shifted(self, by: u8) -> Option<Sum> {
         let register = self.copied()?;
         Some(Sum {
-            index: Some((register, by)),
-            ..Sum::default()
+            index: register,
+            by,
+            ..NOTHING
         })
     }
 
@@ -78,18 +96,22 @@ impl Sum {
             (Some(_), Some(_)) => return None,
             (known, None) | (None, known) => known,
         };
-        let mut sum = Sum {
-            known,
-            ..Sum::default()
-        };
+        let mut sum = Sum { known, ..NOTHING };
+        let mut left = [
+            (self.base, 0),
+            (other.base, 0),
+            (self.index, self.by),
+            (other.index, other.by),
+        ];
         // A known address takes the base's place.
-        let bases = [self.base, other.base].into_iter().flatten();
-        let indices = [self.index, other.index].into_iter().flatten();
-        for (register, by) in bases.map(|base| (base, 0)).chain(indices) {
-            if by == 0 && sum.base.is_none() && known.is_none() {
-                sum.base = Some(register);
-            } else if sum.index.is_none() {
-                sum.index = Some((register, by));
+        for (register, by) in &mut left {
+            if *register == NONE {
+                continue;
+            }
+            if *by == 0 && sum.base == NONE && known.is_none() {
+                sum.base = *register;
+            } else if sum.index == NONE {
+                (sum.index, sum.by) = (*register, *by);
             } else {
                 return None;
             }
@@ -102,22 +124,30 @@ impl Sum {
 #[derive(Clone, Default)]
 pub struct Lazy {
     pending: Set,
+    /// Registers that something pending is made of, and perhaps more.
+    parts: Set,
     sums: [Sum; 12],
 }
 
 impl Lazy {
+    #[inline]
     fn get(&self, register: u8) -> Option<Sum> {
         let is_pending = self.pending & only(register) != 0;
         is_pending.then(|| self.sums[usize::from(register) % self.sums.len()])
     }
 
     /// The sum that a register stands for.
+    #[inline]
     fn value(&self, register: u8) -> Sum {
         self.get(register).unwrap_or(Sum::of(register))
     }
 
     /// A pending register, other than this one and those left out, that is made of it.
+    #[inline]
     fn dependent(&self, register: u8, left_out: Set) -> Option<u8> {
+        if self.parts & only(register) == 0 {
+            return None;
+        }
         let mut others = self.pending & !only(register) & !left_out;
         while others != 0 {
             let other = others.trailing_zeros() as u8;
@@ -128,12 +158,30 @@ impl Lazy {
         }
         None
     }
+
+    #[inline]
+    fn put(&mut self, register: u8, sum: Sum) {
+        self.pending |= only(register);
+        self.parts |= sum.parts();
+        let register = usize::from(register) % self.sums.len();
+        self.sums[register] = sum;
+    }
+
+    /// Whether nothing is.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.pending == 0
+    }
 }
 
 impl Round<'_> {
     /// In front of an operation: what is read no more is forgotten.
+    #[inline]
     pub fn forget_dead(&mut self, index: usize) {
         self.lazy.pending &= self.plan.live.before(index);
+        if self.lazy.pending == 0 {
+            self.lazy.parts = 0;
+        }
     }
 
     /// Writes down all that is pending: in front of what jumps lead to.
@@ -167,7 +215,7 @@ impl Round<'_> {
             return;
         }
         self.lazy.pending &= !registers;
-        let mut left = registers;
+        let mut left = registers & self.lazy.parts;
         while left != 0 {
             self.free(left.trailing_zeros() as u8);
             left &= left - 1;
@@ -177,7 +225,7 @@ impl Round<'_> {
     /// The same for an operation that reads this register first, by [`Round::place_of`].
     pub fn overwrite_beside(&mut self, registers: Set, read: u8) {
         self.lazy.pending &= !registers | only(read);
-        let mut left = registers;
+        let mut left = registers & self.lazy.parts;
         while left != 0 {
             let register = left.trailing_zeros() as u8;
             while let Some(other) = self.lazy.dependent(register, only(read)) {
@@ -205,97 +253,74 @@ impl Round<'_> {
         let sum = self.lazy.value(register);
         self.lazy.pending &= !only(register);
         let dst = gpr(register);
-        match sum {
-            Sum {
-                known: Some(known),
-                index: None,
-                ..
-            } => self.x.mov_imm(dst, known),
-            Sum {
-                known: Some(known),
-                index: Some((index, 0)),
-                ..
-            } if index != register => {
-                self.x.mov_imm(dst, known);
-                self.x.alu(W::Q, Alu::Add, dst, gpr(index));
-            }
-            Sum {
-                known: Some(known), ..
-            } => {
-                self.x.mov_imm(TEMP, known);
-                let place = operand(&sum, TEMP, 0);
-                self.x.lea(W::Q, dst, place);
-            }
-            Sum {
-                base: Some(base),
-                index: None,
-                disp,
-                ..
-            } if base == register || disp == 0 => {
-                if base != register {
-                    self.x.mov(W::Q, dst, gpr(base));
-                } else if disp != 0 {
-                    self.x.alu_imm(W::Q, Alu::Add, dst, disp);
+        let Sum {
+            base,
+            index,
+            by,
+            disp,
+            ..
+        } = sum;
+        match sum.known {
+            None if index == NONE && base != NONE => match disp {
+                _ if base != register && disp != 0 => {
+                    let place = operand(&sum, gpr(base), disp);
+                    self.x.lea(W::Q, dst, place);
                 }
-            }
-            Sum {
-                base: Some(base),
-                index: Some((index, 0)),
-                disp: 0,
-                ..
-            } if base == register || index == register => {
-                let other = if base == register { index } else { base };
-                self.x.alu(W::Q, Alu::Add, dst, gpr(other));
-            }
-            Sum {
-                base: None,
-                index: Some((index, by)),
-                disp: 0,
-                ..
-            } => {
-                if index != register {
-                    self.x.mov(W::Q, dst, gpr(index));
-                }
-                self.x.shift_imm(W::Q, Shift::Shl, dst, by);
-            }
-            Sum {
-                base: None,
-                index: Some((index, by)),
-                disp,
-                ..
-            } => {
+                _ if base != register => self.x.mov(W::Q, dst, gpr(base)),
+                0 => {}
+                _ => self.x.alu_imm(W::Q, Alu::Add, dst, disp),
+            },
+            None if index == NONE => self.x.mov_imm(dst, i64::from(disp) as u64),
+            None if base == NONE => {
                 // Without a base the operand would need a longer form.
                 if index != register {
                     self.x.mov(W::Q, dst, gpr(index));
                 }
                 self.x.shift_imm(W::Q, Shift::Shl, dst, by);
-                self.x.alu_imm(W::Q, Alu::Add, dst, disp);
+                if disp != 0 {
+                    self.x.alu_imm(W::Q, Alu::Add, dst, disp);
+                }
             }
-            Sum {
-                base: Some(base), ..
-            } => {
-                let place = operand(&sum, gpr(base), sum.disp);
+            None if by == 0 && disp == 0 && (base == register || index == register) => {
+                let other = if base == register { index } else { base };
+                self.x.alu(W::Q, Alu::Add, dst, gpr(other));
+            }
+            None => {
+                let place = operand(&sum, gpr(base), disp);
                 self.x.lea(W::Q, dst, place);
             }
-            Sum {
-                base: None,
-                index: None,
-                disp,
-                ..
-            } => self.x.mov_imm(dst, i64::from(disp) as u64),
+            Some(known) if index == NONE => self.x.mov_imm(dst, known),
+            Some(known) if by == 0 && index != register => {
+                self.x.mov_imm(dst, known);
+                self.x.alu(W::Q, Alu::Add, dst, gpr(index));
+            }
+            Some(known) => {
+                self.x.mov_imm(TEMP, known);
+                let place = operand(&sum, TEMP, 0);
+                self.x.lea(W::Q, dst, place);
+            }
         }
     }
 
-    /// Takes note of a sum instead of writing it down; false if the operation is none, or has no
-    /// room in an operand.
-    pub fn postpone(&mut self, op: &Op) -> bool {
+    /// Takes note of a sum (`class::SUM`) instead of writing it down; false if it is none after all,
+    /// or has no room in an operand. `copies`: it is a copy of a register.
+    #[inline]
+    pub fn postpone(&mut self, op: &Op, copies: bool) -> bool {
+        if copies {
+            if op.dst == op.src {
+                return false;
+            }
+            self.free(op.dst);
+            let sum = self.lazy.value(op.src);
+            self.lazy.put(op.dst, sum);
+            return true;
+        }
         let is_sum = match op.code {
-            Code::Mov64X | Code::Add64X => op.dst != op.src,
-            Code::Add64K | Code::Sub64K => true,
+            Code::Add64X => op.dst != op.src,
             Code::Lsh64K => (1..=3).contains(&op.imm),
             // A comparison needs the temporary that such an operand would be in.
             Code::Mov64K => self.options.cage.is_none() && i32::try_from(op.imm as i64).is_err(),
-            _ => false,
+            _ => true,
         };
         if !is_sum {
             return false;
@@ -303,7 +328,6 @@ impl Round<'_> {
         self.free(op.dst);
         let own = self.lazy.value(op.dst);
         let sum = match op.code {
-            Code::Mov64X => Some(self.lazy.value(op.src)),
             Code::Mov64K => Some(Sum {
                 known: Some(op.imm),
                 ..Sum::default()
@@ -316,31 +340,16 @@ impl Round<'_> {
         let Some(sum) = sum else {
             return false;
         };
-        self.lazy.pending |= only(op.dst);
-        self.lazy.sums[usize::from(op.dst) % self.lazy.sums.len()] = sum;
+        self.lazy.put(op.dst, sum);
         true
     }
 
-    /// The operation with the register that its second operand is a pending copy of.
+    /// The operation (`class::BY_REGISTER`) with the register that its second operand is a pending
+    /// copy of.
     pub fn with_copied(&self, op: &Op) -> Op {
-        let by_register = (op.code <= Code::Mov32X && op.code as u8 % 2 == 1)
-            || (op.code.is_branch() && (op.code as u8 - Code::JEq64K as u8) % 2 == 1)
-            || matches!(
-                op.code,
-                Code::St8X
-                    | Code::St16X
-                    | Code::St32X
-                    | Code::St64X
-                    | Code::StFrame8X
-                    | Code::StFrame16X
-                    | Code::StFrame32X
-                    | Code::StFrame64X
-            );
         match self.lazy.get(op.src).and_then(|sum| sum.copied()) {
             // What the copied register is pending for itself is not what was copied.
-            Some(src) if by_register && op.src != op.dst && self.lazy.get(src).is_none() => {
-                Op { src, ..*op }
-            }
+            Some(src) if op.src != op.dst && self.lazy.get(src).is_none() => Op { src, ..*op },
             _ => *op,
         }
     }
@@ -369,21 +378,22 @@ impl Round<'_> {
                 self.x.mov_imm(TEMP, known);
                 operand(&sum, TEMP, off)
             }
-            (None, Some(part)) => operand(&sum, gpr(part), disp),
-            (None, None) => {
+            (None, NONE) => {
                 self.settle(only(base));
                 at(gpr(base), off)
             }
+            (None, part) => operand(&sum, gpr(part), disp),
         }
     }
 }
 
 /// `[base + index of the sum + disp]`
 fn operand(sum: &Sum, base: Gpr, disp: i32) -> Mem {
+    let index = (sum.index != NONE).then(|| gpr(sum.index));
     Mem {
         base,
-        index: sum.index.map(|(index, _)| gpr(index)),
-        scale: sum.index.map_or(0, |(_, by)| by),
+        index,
+        scale: sum.by,
         disp,
     }
 }

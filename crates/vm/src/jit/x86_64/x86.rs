@@ -141,6 +141,159 @@ pub const fn at(base: Gpr, disp: i32) -> Mem {
     }
 }
 
+/// An opcode of one to three bytes, the first lowest.
+#[derive(Clone, Copy)]
+struct Opcode {
+    bytes: u32,
+    len: u32,
+}
+
+const fn one(a: u8) -> Opcode {
+    Opcode {
+        bytes: a as u32,
+        len: 1,
+    }
+}
+
+const fn two(a: u8, b: u8) -> Opcode {
+    Opcode {
+        bytes: a as u32 | (b as u32) << 8,
+        len: 2,
+    }
+}
+
+/// An instruction as it is put together, without branches: which bytes one has is nothing that could
+/// be foreseen. What lies above the lengths does not count.
+#[derive(Clone, Copy)]
+struct Instruction {
+    /// Prefixes, opcode, ModRM, SIB.
+    head: u64,
+    head_len: u32,
+    /// Displacement and immediate.
+    tail: u64,
+    tail_len: u32,
+}
+
+/// No instruction is longer: two words.
+const LONGEST: usize = 16;
+
+impl Instruction {
+    /// Up to the opcode. REX where it is needed; `byte` forces it, so that `sil` and its like can be
+    /// named. `reg`, `index` and `base` are the fourth bits of registers.
+    #[inline]
+    fn new(w: W, opcode: Opcode, [reg, index, base]: [u8; 3], byte: bool) -> Instruction {
+        let rex = 0x40 | u8::from(w == W::Q) << 3 | reg << 2 | index << 1 | base;
+        let has = u32::from(rex != 0x40 || byte);
+        Instruction {
+            head: (u64::from(rex) | u64::from(opcode.bytes) << 8) >> (8 - 8 * has),
+            head_len: has + opcode.len,
+            tail: 0,
+            tail_len: 0,
+        }
+    }
+
+    /// Without operands that need REX.
+    #[inline]
+    fn plain(opcode: Opcode) -> Instruction {
+        Instruction::new(W::D, opcode, [0; 3], false)
+    }
+
+    /// Another prefix in front.
+    #[inline]
+    fn behind(self, prefix: u8) -> Instruction {
+        Instruction {
+            head: self.head << 8 | u64::from(prefix),
+            head_len: self.head_len + 1,
+            ..self
+        }
+    }
+
+    #[inline]
+    fn byte(self, byte: u8) -> Instruction {
+        Instruction {
+            head: self.head | u64::from(byte) << (8 * self.head_len),
+            head_len: self.head_len + 1,
+            ..self
+        }
+    }
+
+    /// ModRM with a register.
+    #[inline]
+    fn register(self, reg: u8, rm: Gpr) -> Instruction {
+        self.byte(0xc0 | (reg & 7) << 3 | rm.low())
+    }
+
+    /// ModRM, SIB and displacement of a memory operand.
+    #[inline]
+    fn memory(self, reg: u8, mem: Mem) -> Instruction {
+        let base = mem.base.low();
+        // rbp and r13 as base need a displacement.
+        let has = mem.disp != 0 || base == 5;
+        let wide = i8::try_from(mem.disp).is_err();
+        let mode = u8::from(has) + u8::from(wide);
+        let sib = mem.index.is_some() || base == 4;
+        let rm = if sib { 4 } else { base };
+        let index = mem.index.map_or(4, Gpr::low);
+        let with = self
+            .byte(mode << 6 | (reg & 7) << 3 | rm)
+            .byte(mem.scale << 6 | index << 3 | base);
+        // Taken back where there is none: what follows goes over it.
+        let none = u32::from(!sib);
+        let kept = u64::MAX >> (64 - 8 * (with.head_len - none));
+        Instruction {
+            head: with.head & kept,
+            head_len: with.head_len - none,
+            tail: u64::from(mem.disp as u32) & (0xffff_ffff * u64::from(wide) | 0xff),
+            tail_len: u32::from(has) + 3 * u32::from(wide),
+        }
+    }
+
+    /// An immediate of so many bytes, at most four.
+    #[inline]
+    fn imm(self, imm: i32, bytes: u32) -> Instruction {
+        Instruction {
+            tail: self.tail | u64::from(imm as u32) << (8 * self.tail_len),
+            tail_len: self.tail_len + bytes,
+            ..self
+        }
+    }
+}
+
+/// An instruction with an operand in memory; `reg` is a register's number or an opcode extension.
+#[inline]
+fn with_memory(w: W, opcode: Opcode, reg: u8, mem: Mem, byte: bool) -> Instruction {
+    let index = mem.index.map_or(0, Gpr::high);
+    Instruction::new(w, opcode, [reg >> 3, index, mem.base.high()], byte).memory(reg, mem)
+}
+
+/// An instruction whose register is the opcode's low bits.
+#[inline]
+fn with_low(w: W, opcode: u8, reg: Gpr) -> Instruction {
+    Instruction::new(w, one(opcode | reg.low()), [0, 0, reg.high()], false)
+}
+
+/// The opcode of arithmetic with an immediate, and the immediate's bytes.
+#[inline]
+fn sized(small: bool) -> (u8, u32) {
+    if small { (0x83, 1) } else { (0x81, 4) }
+}
+
+/// The same of products.
+#[inline]
+fn product(small: bool) -> (u8, u32) {
+    if small { (0x6b, 1) } else { (0x69, 4) }
+}
+
+/// An instruction of three registers (BMI2). VEX: inverted R, X, B, the opcode's map (0F38 is 2,
+/// 0F3A is 3); W, the inverted second register, `pp` the prefix that it stands for.
+fn vex(w: W, map: u8, pp: u8, second: u8, opcode: u8, reg: Gpr, rm: Gpr) -> Instruction {
+    Instruction::plain(one(0xc4))
+        .byte((reg.high() ^ 1) << 7 | 1 << 6 | (rm.high() ^ 1) << 5 | map)
+        .byte(u8::from(w == W::Q) << 7 | (second ^ 15) << 3 | pp)
+        .byte(opcode)
+        .register(reg.low(), rm)
+}
+
 /// Code that grows.
 #[derive(Default)]
 pub struct Code {
@@ -156,78 +309,63 @@ impl Code {
     }
 
     /// Where the next byte goes.
+    #[inline]
     pub fn here(&self) -> usize {
         self.bytes.len()
     }
 
-    fn byte(&mut self, byte: u8) {
-        self.bytes.push(byte);
-    }
-
-    fn imm32(&mut self, imm: i32) {
-        self.bytes.extend_from_slice(&imm.to_le_bytes());
-    }
-
-    /// REX, if it is needed. `byte` forces it, so that `sil` and its like can be named.
-    fn rex(&mut self, w: W, reg: u8, index: u8, base: u8, byte: bool) {
-        let rex = 0x40 | u8::from(w == W::Q) << 3 | reg << 2 | index << 1 | base;
-        if rex != 0x40 || byte {
-            self.byte(rex);
+    #[inline]
+    fn put(&mut self, instruction: Instruction) {
+        let Instruction {
+            head,
+            head_len,
+            tail,
+            tail_len,
+        } = instruction;
+        debug_assert!(head_len <= 8 && tail_len <= 8);
+        let (head_len, tail_len) = (head_len.min(8) as usize, tail_len.min(8) as usize);
+        self.bytes.reserve(LONGEST);
+        let len = self.bytes.len();
+        // SAFETY: there is room for 16 bytes. A word is written at the end, another one at most eight
+        // bytes behind it: all bytes up to the new length are.
+        unsafe {
+            let end = self.bytes.as_mut_ptr().add(len);
+            end.cast::<[u8; 8]>().write(head.to_le_bytes());
+            end.add(head_len)
+                .cast::<[u8; 8]>()
+                .write(tail.to_le_bytes());
+            self.bytes.set_len(len + head_len + tail_len);
         }
     }
 
     /// An instruction whose operands are two registers.
-    fn rr(&mut self, w: W, opcode: &[u8], reg: Gpr, rm: Gpr) {
-        self.rex(w, reg.high(), 0, rm.high(), false);
-        self.bytes.extend_from_slice(opcode);
-        self.byte(0xc0 | reg.low() << 3 | rm.low());
+    #[inline]
+    fn rr(&mut self, w: W, opcode: Opcode, reg: Gpr, rm: Gpr) {
+        let instruction = Instruction::new(w, opcode, [reg.high(), 0, rm.high()], false);
+        self.put(instruction.register(reg.low(), rm));
     }
 
     /// An instruction with an opcode extension and a register.
+    #[inline]
     fn ext(&mut self, w: W, opcode: u8, extension: u8, rm: Gpr) {
-        self.rex(w, 0, 0, rm.high(), false);
-        self.byte(opcode);
-        self.byte(0xc0 | extension << 3 | rm.low());
+        self.ext_imm(w, opcode, extension, rm, 0, 0);
     }
 
-    /// ModRM, SIB and displacement of a memory operand.
-    fn address(&mut self, reg: u8, mem: Mem) {
-        let small = i8::try_from(mem.disp).is_ok();
-        // rbp and r13 as base need a displacement.
-        let mode = match mem.disp {
-            0 if mem.base.low() != 5 => 0,
-            _ if small => 1,
-            _ => 2,
-        };
-        if mem.index.is_some() || mem.base.low() == 4 {
-            self.byte(mode << 6 | reg << 3 | 4);
-            let index = mem.index.map_or(4, Gpr::low);
-            self.byte(mem.scale << 6 | index << 3 | mem.base.low());
-        } else {
-            self.byte(mode << 6 | reg << 3 | mem.base.low());
-        }
-        match mode {
-            1 => self.byte(mem.disp as u8),
-            2 => self.imm32(mem.disp),
-            _ => {}
-        }
+    /// The same with an immediate of so many bytes.
+    #[inline]
+    fn ext_imm(&mut self, w: W, opcode: u8, extension: u8, rm: Gpr, imm: i32, bytes: u32) {
+        let instruction = Instruction::new(w, one(opcode), [0, 0, rm.high()], false);
+        self.put(instruction.register(extension, rm).imm(imm, bytes));
     }
 
-    fn rm(&mut self, w: W, opcode: &[u8], reg: Gpr, mem: Mem, byte: bool) {
-        self.ext_rm(w, opcode, reg as u8, mem, byte);
-    }
-
-    /// `reg` is a register's number or an opcode extension.
-    fn ext_rm(&mut self, w: W, opcode: &[u8], reg: u8, mem: Mem, byte: bool) {
-        let index = mem.index.map_or(0, Gpr::high);
-        self.rex(w, reg >> 3, index, mem.base.high(), byte);
-        self.bytes.extend_from_slice(opcode);
-        self.address(reg & 7, mem);
+    #[inline]
+    fn rm(&mut self, w: W, opcode: Opcode, reg: Gpr, mem: Mem, byte: bool) {
+        self.put(with_memory(w, opcode, reg as u8, mem, byte));
     }
 
     /// `dst = src`
     pub fn mov(&mut self, w: W, dst: Gpr, src: Gpr) {
-        self.rr(w, &[0x89], src, dst);
+        self.rr(w, one(0x89), src, dst);
     }
 
     /// `dst = imm`, in the shortest form. Clobbers the flags.
@@ -235,81 +373,64 @@ impl Code {
         if imm == 0 {
             self.alu(W::D, Alu::Xor, dst, dst);
         } else if let Ok(imm) = u32::try_from(imm) {
-            self.rex(W::D, 0, 0, dst.high(), false);
-            self.byte(0xb8 | dst.low());
-            self.imm32(imm as i32);
+            self.put(with_low(W::D, 0xb8, dst).imm(imm as i32, 4));
         } else if let Ok(imm) = i32::try_from(imm as i64) {
-            self.ext(W::Q, 0xc7, 0, dst);
-            self.imm32(imm);
+            self.ext_imm(W::Q, 0xc7, 0, dst, imm, 4);
         } else {
-            self.rex(W::Q, 0, 0, dst.high(), false);
-            self.byte(0xb8 | dst.low());
-            self.bytes.extend_from_slice(&imm.to_le_bytes());
+            self.put(Instruction {
+                tail: imm,
+                tail_len: 8,
+                ..with_low(W::Q, 0xb8, dst)
+            });
         }
     }
 
     /// `dst = 0`, which keeps the flags.
     pub fn mov_zero(&mut self, dst: Gpr) {
-        self.rex(W::D, 0, 0, dst.high(), false);
-        self.byte(0xb8 | dst.low());
-        self.imm32(0);
+        self.put(with_low(W::D, 0xb8, dst).imm(0, 4));
     }
 
     /// `dst op= src`
     pub fn alu(&mut self, w: W, op: Alu, dst: Gpr, src: Gpr) {
-        self.rr(w, &[(op as u8) << 3 | 1], src, dst);
+        self.rr(w, one((op as u8) << 3 | 1), src, dst);
     }
 
     /// `dst op= imm`
     pub fn alu_imm(&mut self, w: W, op: Alu, dst: Gpr, imm: i32) {
-        if i8::try_from(imm).is_ok() {
-            self.ext(w, 0x83, op as u8, dst);
-            self.byte(imm as u8);
-        } else if dst == Gpr::Rax {
-            self.rex(w, 0, 0, 0, false);
-            self.byte((op as u8) << 3 | 5);
-            self.imm32(imm);
-        } else {
-            self.ext(w, 0x81, op as u8, dst);
-            self.imm32(imm);
+        let small = i8::try_from(imm).is_ok();
+        if dst == Gpr::Rax && !small {
+            let opcode = one((op as u8) << 3 | 5);
+            return self.put(Instruction::new(w, opcode, [0; 3], false).imm(imm, 4));
         }
+        let (opcode, bytes) = sized(small);
+        self.ext_imm(w, opcode, op as u8, dst, imm, bytes);
     }
 
     /// `dst op= [mem]`
     pub fn alu_load(&mut self, w: W, op: Alu, dst: Gpr, mem: Mem) {
-        self.rm(w, &[(op as u8) << 3 | 3], dst, mem, false);
+        self.rm(w, one((op as u8) << 3 | 3), dst, mem, false);
     }
 
     /// `[mem] op= src`, of `bytes` bytes
     pub fn alu_store(&mut self, bytes: u8, op: Alu, mem: Mem, src: Gpr) {
         let opcode = (op as u8) << 3;
         match bytes {
-            1 => self.rm(W::D, &[opcode], src, mem, true),
-            2 => {
-                self.byte(0x66);
-                self.rm(W::D, &[opcode | 1], src, mem, false);
-            }
-            4 => self.rm(W::D, &[opcode | 1], src, mem, false),
-            _ => self.rm(W::Q, &[opcode | 1], src, mem, false),
+            1 => self.rm(W::D, one(opcode), src, mem, true),
+            2 => self.put(with_memory(W::D, one(opcode | 1), src as u8, mem, false).behind(0x66)),
+            4 => self.rm(W::D, one(opcode | 1), src, mem, false),
+            _ => self.rm(W::Q, one(opcode | 1), src, mem, false),
         }
     }
 
     /// `[mem] op= imm`, of `bytes` bytes
     pub fn alu_store_imm(&mut self, bytes: u8, op: Alu, mem: Mem, imm: i32) {
+        let reg = op as u8;
         match bytes {
-            1 => {
-                self.ext_rm(W::D, &[0x80], op as u8, mem, false);
-                self.byte(imm as u8);
-            }
-            2 if i8::try_from(imm).is_ok() => {
-                self.byte(0x66);
-                self.ext_rm(W::D, &[0x83], op as u8, mem, false);
-                self.byte(imm as u8);
-            }
+            1 => self.put(with_memory(W::D, one(0x80), reg, mem, false).imm(imm, 1)),
             2 => {
-                self.byte(0x66);
-                self.ext_rm(W::D, &[0x81], op as u8, mem, false);
-                self.bytes.extend_from_slice(&(imm as i16).to_le_bytes());
+                let (opcode, bytes) = sized(i8::try_from(imm).is_ok());
+                let instruction = with_memory(W::D, one(opcode), reg, mem, false);
+                self.put(instruction.imm(imm, bytes.min(2)).behind(0x66));
             }
             4 => self.alu_mem_imm(W::D, op, mem, imm),
             _ => self.alu_mem_imm(W::Q, op, mem, imm),
@@ -318,69 +439,56 @@ impl Code {
 
     /// `dst = src` if the condition holds
     pub fn cmov(&mut self, w: W, cc: Cc, dst: Gpr, src: Gpr) {
-        self.rr(w, &[0x0f, 0x40 | cc as u8], dst, src);
+        self.rr(w, two(0x0f, 0x40 | cc as u8), dst, src);
     }
 
     /// `dst = 1` if the condition holds, else 0: the low byte alone
     pub fn set(&mut self, cc: Cc, dst: Gpr) {
-        self.rex(W::D, 0, 0, dst.high(), true);
-        self.bytes.extend_from_slice(&[0x0f, 0x90 | cc as u8]);
-        self.byte(0xc0 | dst.low());
+        let opcode = two(0x0f, 0x90 | cc as u8);
+        let instruction = Instruction::new(W::D, opcode, [0, 0, dst.high()], true);
+        self.put(instruction.register(0, dst));
     }
 
     /// `dst += imm + carry`
     pub fn adc_imm(&mut self, w: W, dst: Gpr, imm: i8) {
-        self.ext(w, 0x83, 2, dst);
-        self.byte(imm as u8);
+        self.ext_imm(w, 0x83, 2, dst, imm.into(), 1);
     }
 
     /// `dst -= imm + carry`
     pub fn sbb_imm(&mut self, w: W, dst: Gpr, imm: i8) {
-        self.ext(w, 0x83, 3, dst);
-        self.byte(imm as u8);
+        self.ext_imm(w, 0x83, 3, dst, imm.into(), 1);
     }
 
     /// `[mem] op= imm`
     pub fn alu_mem_imm(&mut self, w: W, op: Alu, mem: Mem, imm: i32) {
-        if i8::try_from(imm).is_ok() {
-            self.ext_rm(w, &[0x83], op as u8, mem, false);
-            self.byte(imm as u8);
-        } else {
-            self.ext_rm(w, &[0x81], op as u8, mem, false);
-            self.imm32(imm);
-        }
+        let (opcode, bytes) = sized(i8::try_from(imm).is_ok());
+        self.put(with_memory(w, one(opcode), op as u8, mem, false).imm(imm, bytes));
     }
 
     /// Flags of `a & b`
     pub fn test(&mut self, w: W, a: Gpr, b: Gpr) {
-        self.rr(w, &[0x85], b, a);
+        self.rr(w, one(0x85), b, a);
     }
 
     /// Flags of `a & imm`
     pub fn test_imm(&mut self, w: W, a: Gpr, imm: i32) {
-        self.ext(w, 0xf7, 0, a);
-        self.imm32(imm);
+        self.ext_imm(w, 0xf7, 0, a, imm, 4);
     }
 
     /// `dst *= src`
     pub fn imul(&mut self, w: W, dst: Gpr, src: Gpr) {
-        self.rr(w, &[0x0f, 0xaf], dst, src);
+        self.rr(w, two(0x0f, 0xaf), dst, src);
     }
 
     /// `dst *= [mem]`
     pub fn imul_load(&mut self, w: W, dst: Gpr, mem: Mem) {
-        self.rm(w, &[0x0f, 0xaf], dst, mem, false);
+        self.rm(w, two(0x0f, 0xaf), dst, mem, false);
     }
 
     /// `dst = [mem] * imm`
     pub fn imul_load_imm(&mut self, w: W, dst: Gpr, mem: Mem, imm: i32) {
-        if i8::try_from(imm).is_ok() {
-            self.rm(w, &[0x6b], dst, mem, false);
-            self.byte(imm as u8);
-        } else {
-            self.rm(w, &[0x69], dst, mem, false);
-            self.imm32(imm);
-        }
+        let (opcode, bytes) = product(i8::try_from(imm).is_ok());
+        self.put(with_memory(w, one(opcode), dst as u8, mem, false).imm(imm, bytes));
     }
 
     /// `rdx:rax = rax * src`
@@ -390,13 +498,9 @@ impl Code {
 
     /// `dst = src * imm`
     pub fn imul_imm(&mut self, w: W, dst: Gpr, src: Gpr, imm: i32) {
-        if i8::try_from(imm).is_ok() {
-            self.rr(w, &[0x6b], dst, src);
-            self.byte(imm as u8);
-        } else {
-            self.rr(w, &[0x69], dst, src);
-            self.imm32(imm);
-        }
+        let (opcode, bytes) = product(i8::try_from(imm).is_ok());
+        let instruction = Instruction::new(w, one(opcode), [dst.high(), 0, src.high()], false);
+        self.put(instruction.register(dst.low(), src).imm(imm, bytes));
     }
 
     /// `rax, rdx = rdx:rax / divisor`
@@ -411,8 +515,7 @@ impl Code {
 
     /// `rdx` = sign of `rax`
     pub fn sign_to_rdx(&mut self, w: W) {
-        self.rex(w, 0, 0, 0, false);
-        self.byte(0x99);
+        self.put(Instruction::new(w, one(0x99), [0; 3], false));
     }
 
     /// `dst = -dst`
@@ -422,12 +525,9 @@ impl Code {
 
     /// `dst shift= imm`
     pub fn shift_imm(&mut self, w: W, shift: Shift, dst: Gpr, imm: u8) {
-        if imm == 1 {
-            self.ext(w, 0xd1, shift as u8, dst);
-        } else {
-            self.ext(w, 0xc1, shift as u8, dst);
-            self.byte(imm);
-        }
+        let single = imm == 1;
+        let opcode = if single { 0xd1 } else { 0xc1 };
+        self.ext_imm(w, opcode, shift as u8, dst, imm.into(), (!single).into());
     }
 
     /// `dst shift= cl`
@@ -442,18 +542,12 @@ impl Code {
             Shift::Shr => 3,
             Shift::Sar => 2,
         };
-        // VEX: inverted R, X, B, map 0F38; W, inverted count, L = 0.
-        self.byte(0xc4);
-        self.byte((dst.high() ^ 1) << 7 | 1 << 6 | (src.high() ^ 1) << 5 | 2);
-        self.byte(u8::from(w == W::Q) << 7 | (count as u8 ^ 15) << 3 | pp);
-        self.byte(0xf7);
-        self.byte(0xc0 | dst.low() << 3 | src.low());
+        self.put(vex(w, 2, pp, count as u8, 0xf7, dst, src));
     }
 
     /// `dst = rotate_left(dst, imm)`
     pub fn rol(&mut self, w: W, dst: Gpr, imm: u8) {
-        self.ext(w, 0xc1, 0, dst);
-        self.byte(imm);
+        self.ext_imm(w, 0xc1, 0, dst, imm.into(), 1);
     }
 
     /// `dst = rotate_left(dst, cl)`
@@ -463,165 +557,135 @@ impl Code {
 
     /// `high, low = rdx * src` (BMI2); the upper half where both are one register
     pub fn mulx(&mut self, w: W, high: Gpr, low: Gpr, src: Gpr) {
-        // VEX: inverted R, X, B, map 0F38; W, inverted low, pp = F2.
-        self.byte(0xc4);
-        self.byte((high.high() ^ 1) << 7 | 1 << 6 | (src.high() ^ 1) << 5 | 2);
-        self.byte(u8::from(w == W::Q) << 7 | (low as u8 ^ 15) << 3 | 3);
-        self.byte(0xf6);
-        self.byte(0xc0 | high.low() << 3 | src.low());
+        self.put(vex(w, 2, 3, low as u8, 0xf6, high, src));
     }
 
     /// `dst = rotate_right(src, imm)` (BMI2)
     pub fn rorx(&mut self, w: W, dst: Gpr, src: Gpr, imm: u8) {
-        // VEX: inverted R, X, B, map 0F3A; W, no second source, pp = F2.
-        self.byte(0xc4);
-        self.byte((dst.high() ^ 1) << 7 | 1 << 6 | (src.high() ^ 1) << 5 | 3);
-        self.byte(u8::from(w == W::Q) << 7 | 15 << 3 | 3);
-        self.byte(0xf0);
-        self.byte(0xc0 | dst.low() << 3 | src.low());
-        self.byte(imm);
+        self.put(vex(w, 3, 3, 0, 0xf0, dst, src).imm(imm.into(), 1));
     }
 
     /// Swaps the two low bytes.
     pub fn swap16(&mut self, dst: Gpr) {
-        self.byte(0x66);
-        self.rol(W::D, dst, 8);
+        let instruction = Instruction::new(W::D, one(0xc1), [0, 0, dst.high()], false);
+        self.put(instruction.register(0, dst).imm(8, 1).behind(0x66));
     }
 
     /// Reverses the bytes.
     pub fn bswap(&mut self, w: W, dst: Gpr) {
-        self.rex(w, 0, 0, dst.high(), false);
-        self.byte(0x0f);
-        self.byte(0xc8 | dst.low());
+        let opcode = two(0x0f, 0xc8 | dst.low());
+        self.put(Instruction::new(w, opcode, [0, 0, dst.high()], false));
     }
 
     /// `dst = zero_extend(low 8 or 16 bits of src)`
     pub fn movzx(&mut self, bits: u8, dst: Gpr, src: Gpr) {
-        self.rex(W::D, dst.high(), 0, src.high(), bits == 8);
-        self.byte(0x0f);
-        self.byte(if bits == 8 { 0xb6 } else { 0xb7 });
-        self.byte(0xc0 | dst.low() << 3 | src.low());
+        let opcode = two(0x0f, if bits == 8 { 0xb6 } else { 0xb7 });
+        let registers = [dst.high(), 0, src.high()];
+        let instruction = Instruction::new(W::D, opcode, registers, bits == 8);
+        self.put(instruction.register(dst.low(), src));
     }
 
     /// `dst = sign_extend(low 8, 16 or 32 bits of src)` to the width
     pub fn movsx(&mut self, w: W, bits: u8, dst: Gpr, src: Gpr) {
-        self.rex(w, dst.high(), 0, src.high(), bits == 8);
-        match bits {
-            8 => self.bytes.extend_from_slice(&[0x0f, 0xbe]),
-            16 => self.bytes.extend_from_slice(&[0x0f, 0xbf]),
-            _ => self.byte(0x63),
-        }
-        self.byte(0xc0 | dst.low() << 3 | src.low());
+        let opcode = match bits {
+            8 => two(0x0f, 0xbe),
+            16 => two(0x0f, 0xbf),
+            _ => one(0x63),
+        };
+        let registers = [dst.high(), 0, src.high()];
+        let instruction = Instruction::new(w, opcode, registers, bits == 8);
+        self.put(instruction.register(dst.low(), src));
     }
 
     /// `dst = address of mem`
     pub fn lea(&mut self, w: W, dst: Gpr, mem: Mem) {
-        self.rm(w, &[0x8d], dst, mem, false);
+        self.rm(w, one(0x8d), dst, mem, false);
     }
 
     /// `dst = address of the byte at this offset of the code`
     pub fn lea_code(&mut self, dst: Gpr, offset: usize) {
-        self.rex(W::Q, dst.high(), 0, 0, false);
-        self.byte(0x8d);
-        self.byte(dst.low() << 3 | 5);
-        let distance = offset as i64 - (self.here() as i64 + 4);
-        self.imm32(distance as i32);
+        // REX, opcode, ModRM, distance.
+        let distance = offset as i64 - (self.here() as i64 + 7);
+        let instruction = Instruction::new(W::Q, one(0x8d), [dst.high(), 0, 0], false);
+        self.put(instruction.byte(dst.low() << 3 | 5).imm(distance as i32, 4));
     }
 
     /// Loads `bytes` bytes, zero-extended to 64 bits.
     pub fn load(&mut self, bytes: u8, dst: Gpr, mem: Mem) {
         match bytes {
-            1 => self.rm(W::D, &[0x0f, 0xb6], dst, mem, false),
-            2 => self.rm(W::D, &[0x0f, 0xb7], dst, mem, false),
-            4 => self.rm(W::D, &[0x8b], dst, mem, false),
-            _ => self.rm(W::Q, &[0x8b], dst, mem, false),
+            1 => self.rm(W::D, two(0x0f, 0xb6), dst, mem, false),
+            2 => self.rm(W::D, two(0x0f, 0xb7), dst, mem, false),
+            4 => self.rm(W::D, one(0x8b), dst, mem, false),
+            _ => self.rm(W::Q, one(0x8b), dst, mem, false),
         }
     }
 
     /// Loads 1, 2 or 4 bytes, sign-extended to 64 bits.
     pub fn load_signed(&mut self, bytes: u8, dst: Gpr, mem: Mem) {
         match bytes {
-            1 => self.rm(W::Q, &[0x0f, 0xbe], dst, mem, false),
-            2 => self.rm(W::Q, &[0x0f, 0xbf], dst, mem, false),
-            _ => self.rm(W::Q, &[0x63], dst, mem, false),
+            1 => self.rm(W::Q, two(0x0f, 0xbe), dst, mem, false),
+            2 => self.rm(W::Q, two(0x0f, 0xbf), dst, mem, false),
+            _ => self.rm(W::Q, one(0x63), dst, mem, false),
         }
     }
 
     /// Stores the low `bytes` bytes.
     pub fn store(&mut self, bytes: u8, mem: Mem, src: Gpr) {
         match bytes {
-            1 => self.rm(W::D, &[0x88], src, mem, true),
-            2 => {
-                self.byte(0x66);
-                self.rm(W::D, &[0x89], src, mem, false);
-            }
-            4 => self.rm(W::D, &[0x89], src, mem, false),
-            _ => self.rm(W::Q, &[0x89], src, mem, false),
+            1 => self.rm(W::D, one(0x88), src, mem, true),
+            2 => self.put(with_memory(W::D, one(0x89), src as u8, mem, false).behind(0x66)),
+            4 => self.rm(W::D, one(0x89), src, mem, false),
+            _ => self.rm(W::Q, one(0x89), src, mem, false),
         }
     }
 
     /// Stores an immediate of `bytes` bytes; eight are sign-extended from 32 bits.
     pub fn store_imm(&mut self, bytes: u8, mem: Mem, imm: i32) {
         match bytes {
-            1 => {
-                self.ext_rm(W::D, &[0xc6], 0, mem, false);
-                self.byte(imm as u8);
-            }
+            1 => self.put(with_memory(W::D, one(0xc6), 0, mem, false).imm(imm, 1)),
             2 => {
-                self.byte(0x66);
-                self.ext_rm(W::D, &[0xc7], 0, mem, false);
-                self.bytes.extend_from_slice(&(imm as i16).to_le_bytes());
+                let instruction = with_memory(W::D, one(0xc7), 0, mem, false);
+                self.put(instruction.imm(imm, 2).behind(0x66));
             }
-            4 => {
-                self.ext_rm(W::D, &[0xc7], 0, mem, false);
-                self.imm32(imm);
-            }
-            _ => {
-                self.ext_rm(W::Q, &[0xc7], 0, mem, false);
-                self.imm32(imm);
-            }
+            4 => self.put(with_memory(W::D, one(0xc7), 0, mem, false).imm(imm, 4)),
+            _ => self.put(with_memory(W::Q, one(0xc7), 0, mem, false).imm(imm, 4)),
         }
     }
 
     /// `lock [mem] op= src`
     pub fn lock_alu(&mut self, w: W, op: Alu, mem: Mem, src: Gpr) {
-        self.byte(0xf0);
-        self.rm(w, &[(op as u8) << 3 | 1], src, mem, false);
+        let opcode = one((op as u8) << 3 | 1);
+        self.put(with_memory(w, opcode, src as u8, mem, false).behind(0xf0));
     }
 
     /// `lock xadd [mem], reg`
     pub fn lock_xadd(&mut self, w: W, mem: Mem, reg: Gpr) {
-        self.byte(0xf0);
-        self.rm(w, &[0x0f, 0xc1], reg, mem, false);
+        self.put(with_memory(w, two(0x0f, 0xc1), reg as u8, mem, false).behind(0xf0));
     }
 
     /// `xchg [mem], reg`, locked by nature
     pub fn xchg_mem(&mut self, w: W, mem: Mem, reg: Gpr) {
-        self.rm(w, &[0x87], reg, mem, false);
+        self.rm(w, one(0x87), reg, mem, false);
     }
 
     /// `lock cmpxchg [mem], src`, against `rax`
     pub fn lock_cmpxchg(&mut self, w: W, mem: Mem, src: Gpr) {
-        self.byte(0xf0);
-        self.rm(w, &[0x0f, 0xb1], src, mem, false);
+        self.put(with_memory(w, two(0x0f, 0xb1), src as u8, mem, false).behind(0xf0));
     }
 
     /// `push reg`
     pub fn push(&mut self, reg: Gpr) {
-        self.rex(W::D, 0, 0, reg.high(), false);
-        self.byte(0x50 | reg.low());
+        self.put(with_low(W::D, 0x50, reg));
     }
 
     /// `pop reg`
     pub fn pop(&mut self, reg: Gpr) {
-        self.rex(W::D, 0, 0, reg.high(), false);
-        self.byte(0x58 | reg.low());
+        self.put(with_low(W::D, 0x58, reg));
     }
 
     /// `push imm`, sign-extended
     pub fn push_imm(&mut self, imm: i32) {
-        self.byte(0x68);
-        self.imm32(imm);
+        self.put(Instruction::plain(one(0x68)).imm(imm, 4));
     }
 
     /// Instructions that do nothing up to a multiple of `to`, at most 16.
@@ -658,47 +722,37 @@ impl Code {
 
     /// `ret`
     pub fn ret(&mut self) {
-        self.byte(0xc3);
+        self.put(Instruction::plain(one(0xc3)));
     }
 
     /// `jmp` with a distance of 8 or 32 bits, still to be filled in; where it stands.
     pub fn jmp(&mut self, short: bool) -> Fixup {
-        if short {
-            self.byte(0xeb);
-        } else {
-            self.byte(0xe9);
-        }
-        self.distance(short)
+        let opcode = if short { 0xeb } else { 0xe9 };
+        self.leading(Instruction::plain(one(opcode)), short)
     }
 
     /// `jcc`, likewise.
     pub fn jcc(&mut self, cc: Cc, short: bool) -> Fixup {
-        if short {
-            self.byte(0x70 | cc as u8);
-        } else {
-            self.byte(0x0f);
-            self.byte(0x80 | cc as u8);
-        }
-        self.distance(short)
+        let opcode = match short {
+            true => one(0x70 | cc as u8),
+            false => two(0x0f, 0x80 | cc as u8),
+        };
+        self.leading(Instruction::plain(opcode), short)
     }
 
     /// `call` with a distance of 32 bits.
     pub fn call_near(&mut self) -> Fixup {
-        self.byte(0xe8);
-        self.distance(false)
+        self.leading(Instruction::plain(one(0xe8)), false)
     }
 
-    fn distance(&mut self, short: bool) -> Fixup {
-        let fixup = Fixup {
-            at: self.here(),
+    /// An instruction with a distance behind it, still to be filled in.
+    #[inline]
+    fn leading(&mut self, instruction: Instruction, short: bool) -> Fixup {
+        self.put(instruction.imm(0, if short { 1 } else { 4 }));
+        Fixup {
+            at: self.here() - if short { 1 } else { 4 },
             short,
-        };
-        if short {
-            self.byte(0);
-        } else {
-            self.imm32(0);
         }
-        fixup
     }
 
     /// Makes a jump lead to `target`; false when it is too far for its form.

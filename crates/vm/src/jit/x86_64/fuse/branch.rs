@@ -1,26 +1,20 @@
 //! Branches with what is in front of them, or what they go over.
 
 use super::{
-    super::compile::{TEMP2, Target},
+    super::{
+        alu::alu_of,
+        compile::{TEMP2, Target},
+    },
     *,
 };
 
 /// An operation that sets the flags by its result: which, at what width, and whether by a number.
 pub(super) fn on_flags(code: Code) -> Option<(Alu, W, bool)> {
-    let forms = [
-        (Code::Add64K, Alu::Add),
-        (Code::Sub64K, Alu::Sub),
-        (Code::Or64K, Alu::Or),
-        (Code::And64K, Alu::And),
-        (Code::Xor64K, Alu::Xor),
-    ];
-    forms.into_iter().find_map(|(first, alu)| {
-        let form = (code as u8)
-            .checked_sub(first as u8)
-            .filter(|form| *form < 4)?;
-        let w = if form < 2 { W::Q } else { W::D };
-        Some((alu, w, form.is_multiple_of(2)))
-    })
+    let alu = alu_of(code)?;
+    // Forms come in the order 64K, 64X, 32K, 32X.
+    let form = code as u8 % 4;
+    let w = if form < 2 { W::Q } else { W::D };
+    Some((alu, w, form.is_multiple_of(2)))
 }
 
 impl Round<'_> {

@@ -7,6 +7,9 @@ impl Round<'_> {
     pub(super) fn copied(&mut self, index: usize, first: &Op) -> Option<usize> {
         let w = copy(first)?;
         let second = self.next(index, 1)?;
+        if second.dst != first.dst && shift(&second).is_none() {
+            return None;
+        }
         if let Some(taken) = self
             .rotation(index, w)
             .or_else(|| self.rotation_of_copies(index, w))

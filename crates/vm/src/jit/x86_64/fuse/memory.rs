@@ -37,6 +37,9 @@ impl Round<'_> {
     /// Rows that begin with a load. In a cage its place is compared, which is the store's, too.
     pub(super) fn loaded(&mut self, index: usize, first: &Op) -> Option<usize> {
         let second = self.next(index, 1)?;
+        if second.dst != first.dst && second.src != first.dst {
+            return None;
+        }
         let (bytes, frame) = load(first.code)?;
         self.changed_in_place(index, first, &second)
             .or_else(|| self.operand_in_memory(index, first, &second, (bytes, frame)))

@@ -43,6 +43,12 @@ fn shift(op: &Op) -> Option<(W, Shift, u8)> {
     (count != 0).then_some((w, shift, count))
 }
 
+/// Whether a branch goes by a register being zero.
+fn compares_with_zero(branch: &Op) -> bool {
+    let equal = (Code::JEq64K..=Code::JNe32X).contains(&branch.code);
+    equal && branch.imm == 0
+}
+
 fn indexed(base: Gpr, index: Gpr, disp: i32) -> Mem {
     Mem {
         base,
@@ -60,21 +66,20 @@ impl Round<'_> {
     }
 
     /// Writes a row of operations that have a common form; how many, or `None`.
-    pub fn fused(&mut self, index: usize) -> Option<usize> {
-        let first = self.op(index);
+    pub fn fused(&mut self, index: usize, first: &Op) -> Option<usize> {
         match first.code {
-            Code::Mov64X | Code::Mov32X if first.dst != first.src => self.copied(index, &first),
+            Code::Mov64X | Code::Mov32X if first.dst != first.src => self.copied(index, first),
             Code::Lsh64K | Code::Lsh32K => self.extension(index, None),
-            Code::And64K | Code::And32K | Code::And64X | Code::And32X => self
-                .test_bits(index, None)
-                .or_else(|| self.counted(index, &first)),
-            Code::Add64K | Code::Add64X | Code::Add32K | Code::Add32X => {
-                self.counted(index, &first)
+            code if code <= Code::Xor32X => {
+                // The row is one with a branch on zero.
+                let branch = self.next(index, 1)?;
+                if branch.dst != first.dst || !compares_with_zero(&branch) {
+                    return None;
+                }
+                let bits = (Code::And64K..=Code::And32X).contains(&code);
+                let tested = bits.then(|| self.test_bits(index, None)).flatten();
+                tested.or_else(|| self.counted(index, first))
             }
-            Code::Sub64K | Code::Sub64X | Code::Sub32K | Code::Sub32X => {
-                self.counted(index, &first)
-            }
-            Code::Or64K | Code::Or64X | Code::Or32K | Code::Or32X => self.counted(index, &first),
             Code::Ld8
             | Code::Ld16
             | Code::Ld32
@@ -82,8 +87,8 @@ impl Round<'_> {
             | Code::LdFrame8
             | Code::LdFrame16
             | Code::LdFrame32
-            | Code::LdFrame64 => self.loaded(index, &first),
-            code if code.is_branch() => self.over_one(index, &first),
+            | Code::LdFrame64 => self.loaded(index, first),
+            code if code.is_branch() => self.over_one(index, first),
             _ => None,
         }
     }

@@ -4,6 +4,8 @@
 
 pub(crate) mod aarch64;
 mod cage;
+#[cfg(target_arch = "x86_64")]
+mod carry;
 // Some of what these find is for x86-64's templates alone.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod live;

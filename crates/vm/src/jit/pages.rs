@@ -280,3 +280,20 @@ mod system {
 
     pub unsafe fn unmap(_: NonNull<u8>, _: usize) {}
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_a_program_that_is_gone_have_nothing_of_it() {
+        for round in 0..8 {
+            drop(Pages::new(&[0x90; 4000]).unwrap());
+            let pages = Pages::new(&[0xc3]).unwrap();
+            // SAFETY: the whole page is mapped and readable.
+            let page = unsafe { core::slice::from_raw_parts(pages.address(0), PAGE) };
+            assert_eq!(page[0], 0xc3);
+            assert!(page[1..].iter().all(|byte| *byte == TRAP), "{round}");
+        }
+    }
+}

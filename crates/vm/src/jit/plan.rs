@@ -232,6 +232,16 @@ impl Plan {
         self.reached.has(index)
     }
 
+    /// The innermost loop around an operation: its head, and the last operation that jumps back.
+    pub fn loop_around(&self, index: usize) -> Option<(usize, usize)> {
+        /// Loops within each other that are looked at.
+        const NESTED: usize = 8;
+        let before = self.heads.partition_point(|head| head.op as usize <= index);
+        let mut nearest = self.heads[..before].iter().rev().take(NESTED);
+        let around = nearest.find(|head| head.last as usize >= index)?;
+        Some((around.op as usize, around.last as usize))
+    }
+
     /// Steps that a round of the loop is charged whose head an operation is, where it is counted.
     pub fn charged_at(&self, index: usize) -> Option<u32> {
         if !self.counts {

@@ -1,4 +1,6 @@
-//! Code that would be too large is given up.
+//! Code that would be too large is given up; numbers that end slow chains are branched to.
+
+extern crate std;
 
 use alloc::{string::String, vec::Vec};
 
@@ -57,4 +59,38 @@ fn aarch64_code_stays_in_reach_of_its_branches() {
 fn x86_64_code_stays_in_reach_of_its_jumps() {
     let program = program();
     check(|most| super::x86_64::compile_within(most, &program, options()));
+}
+
+/// Whether a loop has a conditional move for the number that a round may end with.
+#[cfg(target_arch = "x86_64")]
+fn has_conditional_move(body: &str) -> bool {
+    let text = std::format!(
+        "r6 = 100\nr7 = r1\nr0 = 0\nagain:\nr3 = r6\nr3 &= 7\n{body}\n\
+         if r3 != 0 goto on\nr0 = 9\non:\nr6 += -1\nif r6 != 0 goto again\nexit"
+    );
+    let slots = assemble(&text, &mut ()).unwrap().slots;
+    // SAFETY: it is not run.
+    let mut executable = unsafe { Executable::from_unproven("test", &slots, &Nothing) }.unwrap();
+    // SAFETY: as above.
+    unsafe { executable.trust() };
+    let code = super::x86_64::compile(&executable, options()).unwrap();
+    // cmove r64, r9: REX.WB, 0F 44, ModRM with rax and r9.
+    code.windows(4)
+        .any(|bytes| bytes == [0x49, 0x0f, 0x44, 0xc1])
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn numbers_are_moved_conditionally_but_onto_slow_chains() {
+    for (body, moved) in [
+        ("r0 += 1", true),
+        ("r0 = r3\nr0 *= 10", true),
+        ("r0 *= 10\nr0 += r3", false),
+        // By way of another register, and through memory.
+        ("r4 = r0\nr4 *= 10\nr0 = r4", false),
+        ("r0 += r7\nr0 = *(u64 *)(r0 + 0)", false),
+        ("r0 /= r6", false),
+    ] {
+        assert_eq!(has_conditional_move(body), moved, "{body}");
+    }
 }

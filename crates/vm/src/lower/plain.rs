@@ -201,3 +201,102 @@ fn in_frame(code: Code) -> Code {
     };
     IN_FRAME[code as usize]
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{vec, vec::Vec};
+
+    use panal_isa::Code as Program;
+    use panal_verifier::Access;
+
+    use super::{super::Source, *};
+    use crate::Linkage;
+
+    struct Nothing;
+
+    impl Linkage for Nothing {}
+
+    /// What the emitter has written after a step on a slot; `None` where it took nothing.
+    fn lowered(
+        slot: Slot,
+        step: impl FnOnce(&mut Emitter<'_>, &Program) -> bool,
+    ) -> Option<Vec<Op>> {
+        let slots = [slot];
+        let program = Program::decode(&slots).ok()?;
+        let source = Source {
+            name: "test",
+            slots: &slots,
+            instructions: program.by_slot(),
+            facts: &[],
+            calls: &[],
+            functions: vec![(0, 64)],
+            exception: None,
+            proven: false,
+            longest_run: None,
+        };
+        let mut emitter = Emitter::new(&source, &Nothing);
+        emitter.begin(0);
+        if !step(&mut emitter, &program) {
+            return None;
+        }
+        Some(emitter.finish().ok()?.ops.into_vec())
+    }
+
+    /// By the table and by the instruction, as it is decoded.
+    fn both(slot: Slot, fact: &Fact) -> Option<[Option<Vec<Op>>; 2]> {
+        let plain = of(&slot)?;
+        let by_table = lowered(slot, |emitter, _| emitter.plainly(plain, &slot, fact));
+        by_table.as_ref()?;
+        let by_instruction = lowered(slot, |emitter, program| {
+            emitter.learn(fact);
+            let instruction = program.by_slot()[0].as_ref();
+            instruction.is_some_and(|i| emitter.instruction(i).is_ok())
+        });
+        Some([by_table, by_instruction])
+    }
+
+    #[test]
+    fn the_table_lowers_what_the_instruction_says() {
+        let region = |region| Fact {
+            access: Some(Access {
+                region,
+                offset: None,
+            }),
+            ..Fact::default()
+        };
+        let facts = [
+            Fact::default(),
+            region(Region::Stack),
+            region(Region::Packet),
+            region(Region::Memory),
+            Fact {
+                branch: BranchFact::Never,
+                ..Fact::default()
+            },
+            Fact {
+                narrow: true,
+                ..Fact::default()
+            },
+        ];
+        let mut taken = 0;
+        for opcode in 0..=u8::MAX {
+            for registers in [0x00, 0x07, 0x31, 0xa2, 0x0a, 0x45] {
+                for (offset, imm) in [(0, 0), (-8, 77), (-1, -5), (-80, 0), (0, 0x7fff_ffff)] {
+                    for fact in &facts {
+                        let slot = Slot {
+                            opcode,
+                            registers,
+                            offset,
+                            imm,
+                        };
+                        if let Some([by_table, by_instruction]) = both(slot, fact) {
+                            assert_eq!(by_table, by_instruction, "{slot:?} {fact:?}");
+                            taken += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(taken > 1000, "{taken}");
+    }
+}

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    graph::Graph,
+    carry::ends_slow_chain,
+    graph::{Graph, Loop},
     ir::{Bin, Block, Edge, Func, Node, Term, Test, Value},
 };
 
@@ -27,9 +28,10 @@ struct Fork {
 pub fn run(func: &mut Func) -> bool {
     let mut found = false;
     let graph = Graph::new(func);
+    let loops = graph.loops();
     // Inner ones first: what they leave may be the side of an outer one.
     for &block in graph.order.iter().rev() {
-        while let Some(fork) = fork(func, &graph, block) {
+        while let Some(fork) = fork(func, &graph, &loops, block) {
             join(func, block, fork);
             found = true;
         }
@@ -49,7 +51,7 @@ fn side(func: &Func, graph: &Graph, edge: &Edge) -> Option<(Vec<Value>, Edge)> {
     }
 }
 
-fn fork(func: &Func, graph: &Graph, block: Block) -> Option<Fork> {
+fn fork(func: &Func, graph: &Graph, loops: &[Loop], block: Block) -> Option<Fork> {
     let Term::If(test, then, other) = &func.blocks[block.index()].term else {
         return None;
     };
@@ -84,6 +86,14 @@ fn fork(func: &Func, graph: &Graph, block: Block) -> Option<Fork> {
     let choices = one.args.iter().zip(&two.args);
     let choices = choices.filter(|(a, b)| a != b).count();
     if cost > NODES_MOST || choices > CHOICES_MOST {
+        return None;
+    }
+    let to = one.to;
+    let mut sides = one.args.iter().zip(&two.args).enumerate();
+    let slow = |(index, (a, b)): (usize, (&Value, &Value))| {
+        a != b && ends_slow_chain(func, graph, loops, block, (to, index), [*a, *b])
+    };
+    if sides.any(slow) {
         return None;
     }
     Some(Fork {

@@ -7,7 +7,7 @@
 //! | `rewrite`, `fold`, `known` | simplification, common values, decided branches, known bits |
 //! | `promote` | places of the frame to values |
 //! | `widen` | neighbouring bytes read at once |
-//! | `branchless` | small branches to choices |
+//! | `branchless`, `carry` | small branches to choices, but on slow chains from round to round |
 //! | `unroll` | several rounds of counted loops at once |
 //! | `chain` | rows of sums and products from one round of a loop to the next |
 //! | `hold`, `sink` | wide constants in registers; counters' steps behind what reads the old number |
@@ -21,6 +21,7 @@
 mod allocate;
 mod branchless;
 mod build;
+mod carry;
 mod chain;
 mod cut;
 mod early;

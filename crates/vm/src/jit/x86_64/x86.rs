@@ -243,7 +243,7 @@ impl Instruction {
         Instruction {
             head: with.head & kept,
             head_len: with.head_len - none,
-            tail: u64::from(mem.disp as u32) & (0xffff_ffff * u64::from(wide) | 0xff),
+            tail: u64::from(mem.disp as u32) & ((0xffff_ffff * u64::from(wide)) | 0xff),
             tail_len: u32::from(has) + 3 * u32::from(wide),
         }
     }

@@ -7,6 +7,7 @@ use super::{
     },
     *,
 };
+use crate::jit::carry::ends_slow_chain;
 
 /// An operation that sets the flags by its result: which, at what width, and whether by a number.
 pub(super) fn on_flags(code: Code) -> Option<(Alu, W, bool)> {
@@ -129,6 +130,9 @@ impl Round<'_> {
             // Of a register it would make what follows wait for both sides, where a branch that is
             // foreseen waits for none (a heap of 64 numbers took 1.3 times as long).
             Code::Mov64K | Code::Mov32K => {
+                if ends_slow_chain(&self.executable.ops, self.plan, index, inner.dst) {
+                    return None;
+                }
                 self.settle_all();
                 let imm = match inner.code {
                     Code::Mov32K => u64::from(inner.imm as u32),

@@ -12,7 +12,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
 };
 
 use common::{panal, root};
@@ -52,6 +56,27 @@ fn cases() -> Vec<Case> {
     names.into_iter().map(case).collect()
 }
 
+/// Asks about each case as it stands and mended, several at once: Linux takes its time to free what
+/// it verified.
+fn side_by_side<T: Send>(cases: &[Case], ask: impl Fn(&Case, bool) -> T + Sync) -> Vec<T> {
+    const AT_ONCE: usize = 8;
+    let next = AtomicUsize::new(0);
+    let answers = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Relaxed)) {
+                    for mended in [false, true] {
+                        let answer = ask(case, mended);
+                        answers.lock().expect("no panic").push(answer);
+                    }
+                }
+            });
+        }
+    });
+    answers.into_inner().expect("no panic")
+}
+
 /// Why cases cannot be compiled here.
 fn cannot_compile() -> Option<String> {
     let clang = Command::new(CLANG).arg("--version").output();
@@ -85,7 +110,7 @@ impl Case {
         // Its name is in the texts.
         let object = folder.join(format!("{}.bpf.o", self.name));
         // Another test may be reading the object.
-        let own = folder.join(format!("{}.{:?}", self.name, std::thread::current().id()));
+        let own = folder.join(format!("{}.{:?}", self.name, thread::current().id()));
         let output = Command::new(CLANG)
             .current_dir(root())
             .args(["-O2", "-g", "-target", "bpf", "-mcpu=v3"])
@@ -198,22 +223,18 @@ fn linux_refuses_the_mistakes_and_takes_the_mended_programs() {
         println!("skipped: {why}");
         return;
     }
-    for case in cases() {
-        for (mended, wanted) in [(false, 1), (true, 0)] {
-            let object = case.compile(mended);
-            let run = panal(&["verify", "--kernel", "linux", &object]);
-            if run.code == Some(2) {
-                println!("skipped: {}: {}{}", case.name, run.stdout, run.stderr);
-                continue;
-            }
-            assert_eq!(
-                run.code,
-                Some(wanted),
-                "{} (mended: {mended}): {}",
-                case.name,
-                run.stdout
-            );
+    let verdicts = side_by_side(&cases(), |case, mended| {
+        let run = panal(&["verify", "--kernel", "linux", &case.compile(mended)]);
+        (case.name.clone(), mended, run)
+    });
+    for (name, mended, run) in verdicts {
+        if run.code == Some(2) {
+            println!("skipped: {name}: {}{}", run.stdout, run.stderr);
+            continue;
         }
+        let wanted = if mended { 0 } else { 1 };
+        let said = &run.stdout;
+        assert_eq!(run.code, Some(wanted), "{name} (mended: {mended}): {said}");
     }
 }
 
@@ -299,7 +320,7 @@ fn change(source: &str) -> String {
 fn log_lines(log: &str) -> Vec<String> {
     let inside = |line: &str| {
         let line = line.trim_start_matches(|c: char| "(),".contains(c) || c.is_ascii_digit());
-        line.starts_with(" live stack") || line.starts_with(" frame ") || line.starts_with("SCC ")
+        line.starts_with(" live stack") || line.starts_with(" frame ")
     };
     log.lines()
         .map(str::trim_end)
@@ -346,20 +367,31 @@ fn the_log_is_linux_s_line_by_line() {
         println!("skipped: the log is compared with that of Linux {HOST}");
         return;
     }
-    let (mut same, mut all) = (0, 0);
-    let mut worst: Vec<(f64, String)> = Vec::new();
     // A log of a hundred thousand lines says no more than one of a hundred.
-    for case in cases().iter().filter(|case| case.name != "loop_too_long") {
-        for mended in [false, true] {
-            let object = case.compile(mended);
+    let mut cases = cases();
+    cases.retain(|case| case.name != "loop_too_long");
+    let compared = side_by_side(&cases, |case, mended| {
+        let object = case.compile(mended);
+        let level = |level: &str| {
             let ask = |more: &[&str]| {
-                let arguments = [&["verify", "--json", "--log=2"], more, &[&object]].concat();
+                let level = format!("--log={level}");
+                let arguments = [&["verify", "--json", &level], more, &[&object]].concat();
                 let answer = panal(&arguments).json().remove(0);
                 Some(log_lines(answer["log"].as_str()?))
             };
-            let linux = ask(&["--kernel", "linux"]).filter(|lines| !lines.is_empty());
-            let (Some(ours), Some(theirs)) = (ask(&["--profile", "host"]), linux) else {
-                println!("skipped: {} has no log", case.name);
+            let linux = ask(&["--kernel", "linux"]).filter(|lines| !lines.is_empty())?;
+            Some((ask(&["--profile", "host"])?, linux))
+        };
+        // Of what is accepted, level 1 tells nothing.
+        let path = (!mended).then(|| level("1"));
+        (case.name.clone(), [path, Some(level("2"))])
+    });
+    let (mut same, mut all) = (0, 0);
+    let mut worst: Vec<(f64, String)> = Vec::new();
+    for (name, levels) in compared {
+        for logs in levels.into_iter().flatten() {
+            let Some((ours, theirs)) = logs else {
+                println!("skipped: {name} has no log");
                 continue;
             };
             if ours.len().max(theirs.len()) > 2000 {
@@ -368,7 +400,7 @@ fn the_log_is_linux_s_line_by_line() {
             let (common, longest) = (common_lines(&ours, &theirs), ours.len().max(theirs.len()));
             same += common;
             all += longest;
-            worst.push((common as f64 / longest as f64, case.name.clone()));
+            worst.push((common as f64 / longest as f64, name.clone()));
         }
     }
     if all == 0 {
@@ -378,5 +410,5 @@ fn the_log_is_linux_s_line_by_line() {
     worst.sort_by(|a, b| a.0.total_cmp(&b.0));
     worst.truncate(5);
     println!("{same} of {all} lines are Linux's; worst: {worst:?}");
-    assert!(same * 100 >= all * 97, "{same} of {all} lines: {worst:?}");
+    assert!(same * 100 >= all * 99, "{same} of {all} lines: {worst:?}");
 }

@@ -247,6 +247,8 @@ pub struct Touched {
     pub regs: u16,
     /// Stack slots.
     pub slots: u64,
+    /// The newest instruction calls a kernel function.
+    pub by_kfunc: bool,
     /// The frame before the newest instruction: what it changed on the stack counts, too.
     pub before: Option<(usize, alloc::rc::Rc<crate::state::Frame>)>,
 }
@@ -257,6 +259,7 @@ impl Touched {
         *self = Touched {
             regs: u16::MAX,
             slots: u64::MAX,
+            by_kfunc: false,
             before: None,
         };
     }

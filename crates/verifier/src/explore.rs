@@ -133,6 +133,8 @@ pub struct Pending {
 pub struct LoopKey {
     /// Slots of calls, outermost first.
     pub calls: [u32; 8],
+    /// How many.
+    pub depth: u8,
     /// Number of the component.
     pub component: u32,
 }
@@ -140,6 +142,8 @@ pub struct LoopKey {
 /// A loop under way, on one chain of calls.
 #[derive(Debug, Default)]
 pub struct LoopVisit {
+    /// Which.
+    pub key: LoopKey,
     /// The saved state through which it was entered.
     pub entry: Option<StateId>,
     /// A helper that calls back is all of it.

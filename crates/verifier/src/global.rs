@@ -2,7 +2,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use panal_btf::{Kind, KindTag, TypeId};
+use panal_btf::{Btf, Kind, KindTag, TypeId};
 use panal_isa::Reg;
 
 use crate::{
@@ -103,8 +103,7 @@ fn arguments(env: &Env<'_>, subprog: u32) -> Check<Vec<Argument>> {
     let Some(prototype) = types.btf.prototype(func) else {
         return Err(reject!(Types, EINVAL, "Invalid type of func {name}"));
     };
-    let ret = types.btf.resolve(prototype.ret).1;
-    if !matches!(ret.kind, Kind::Int { .. } | Kind::Enum { .. }) {
+    if !gives_number(types.btf, prototype.ret) {
         return Err(reject!(
             Types,
             EINVAL,
@@ -125,6 +124,22 @@ fn arguments(env: &Env<'_>, subprog: u32) -> Check<Vec<Argument>> {
         .enumerate()
         .map(|(index, param)| argument(env, index, param.ty, tags(env, func, index)?, name))
         .collect()
+}
+
+fn gives_number(btf: &Btf, ret: TypeId) -> bool {
+    matches!(
+        btf.resolve(ret).1.kind,
+        Kind::Int { .. } | Kind::Enum { .. }
+    )
+}
+
+/// Whether a function returns a number, as far as its type is known.
+pub fn returns_number(env: &Env<'_>, subprog: usize) -> bool {
+    let returns = env.request.types.and_then(|types| {
+        let func = env.program.subprograms.get(subprog)?.ty?;
+        Some(gives_number(types.btf, types.btf.prototype(func)?.ret))
+    });
+    returns.unwrap_or(true)
 }
 
 fn argument(

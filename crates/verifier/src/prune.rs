@@ -175,6 +175,7 @@ fn hit(env: &mut Env<'_>, id: StateId, st: &mut State, cover: Cover) -> Check {
             target: id,
             provisional: cover == Cover::Provisional,
         });
+        crate::report::log_loop(env, "backedge", visit);
     }
     Ok(())
 }
@@ -223,11 +224,16 @@ fn visit_of_loop(env: &mut Env<'_>, st: &State, id: StateId) -> Option<u32> {
     let visit = *search.loop_at.entry(key).or_insert(next);
     if visit == next {
         search.loops.push(LoopVisit {
+            key,
             by_callback,
             ..LoopVisit::default()
         });
     }
-    search.loops[visit as usize].entry.get_or_insert(id);
+    let entry = &mut search.loops[visit as usize].entry;
+    if entry.is_none() {
+        *entry = Some(id);
+        crate::report::log_loop(env, "enter", visit);
+    }
     Some(visit)
 }
 
@@ -282,6 +288,7 @@ fn loop_key(env: &Env<'_>, st: &State, slot: usize) -> Option<(LoopKey, bool)> {
         let aux = env.aux.get(at)?;
         if aux.scc != 0 {
             key.component = aux.scc;
+            key.depth = level as u8;
             return Some((key, aux.loops_by_callback));
         }
         *key.calls.get_mut(level)? = at as u32;
@@ -318,6 +325,8 @@ fn leave_loop(env: &mut Env<'_>, id: StateId) -> Check<Left> {
         return Ok(Left::Done);
     }
     let edges = core::mem::take(&mut visit.back_edges);
+    crate::report::log_loop(env, "exit", number);
+    let visit = &env.search.loops[number as usize];
     let settled = match visit.by_callback {
         false => carry_precision(env, &edges)?,
         // Linux's log has nothing of it.

@@ -8,25 +8,40 @@ use crate::{
     Outcome, Proof, Request, Subprogram, cfg,
     env::Env,
     error::{Check, reject},
-    explore, liveness, precision, privilege,
+    explore, global, liveness, precision, privilege,
     program::Program,
     report, stack_depth, subprograms, transfer,
 };
 
 /// Proves a program safe, or explains why not.
 pub fn verify(request: &Request<'_>) -> Outcome {
+    let mut functions = String::new();
+    let mut decoded = false;
     let prepared = check_type(request)
         .and_then(|()| privilege::check_load(request))
-        .and_then(|()| Program::new(request))
-        .and_then(|program| Env::new(request, program));
+        .and_then(|()| {
+            decoded = true;
+            Program::new(request)
+        })
+        .and_then(|program| {
+            if request.log_level & 2 != 0 {
+                functions = report::functions(&program);
+            }
+            Env::new(request, program)
+        });
     let mut env = match prepared {
         Ok(env) => env,
         Err(reject) => {
             let body = reject.into_body();
-            let log = if request.log_level == 0 {
-                String::new()
-            } else {
-                alloc::format!("{}\n", body.linux)
+            let limit = request.profile.limits.processed;
+            let log = match (request.log_level, decoded) {
+                (0, _) => String::new(),
+                (_, false) => alloc::format!("{}\n", body.linux),
+                (_, true) => alloc::format!(
+                    "{functions}{}\n{}",
+                    body.linux,
+                    report::figures(limit, &Default::default())
+                ),
             };
             return Outcome {
                 result: Err(Box::new(report::of_program(request, body))),
@@ -96,6 +111,12 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
     env.liveness = liveness::StackLiveness::new(&env.program);
     check_results(env)?;
     report::log_program(env);
+    if env.since(6, 8) && !global::returns_number(env, 0) {
+        let name = &env.program.subprograms[0].name;
+        env.log.write(format_args!(
+            "Global function {name}() doesn't return scalar. Only those are supported.\n"
+        ));
+    }
     search(env, 0)?;
     if let Some(handler) = env.program.exception_handler {
         search(env, handler)?;
@@ -161,7 +182,10 @@ fn search(env: &mut Env<'_>, subprog: u32) -> Check {
     if let Some(recorder) = &mut env.recorder {
         recorder.start();
     }
-    explore::run(env, state, start)
+    explore::run(env, state, start)?;
+    // At level 1 nothing is told of what was found safe.
+    env.log.back_to(0);
+    Ok(())
 }
 
 /// Global functions that something calls, each on its own; they may call others.

@@ -317,6 +317,13 @@ fn pointer(env: &mut Env<'_>, hook: &Hook<'_>, number: usize, target: TypeId) ->
     if hook.whose == BtfRef::Target {
         return of_program(env, hook, underneath.name.as_ref());
     }
+    if env.log.on() {
+        let (name, ty) = (hook.name, &underneath.name);
+        let (kind, id) = (underneath.kind.tag().name(), id.0);
+        env.log.write(format_args!(
+            "func '{name}' arg{number} has btf_id {id} type {kind} '{ty}'\n"
+        ));
+    }
     let mut value = object.with_flags(flags);
     if flags.contains(PtrFlags::MAYBE_NULL) {
         value = value.with_id(env.new_id());

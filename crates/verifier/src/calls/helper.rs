@@ -245,8 +245,8 @@ fn special(env: &mut Env<'_>, st: &mut State, call: &mut Call) -> Check {
     };
     match call.helper.id {
         BPF_FUNC_tail_call => {
-            exit::check_nothing_held(env, st, false, true, exit::TAIL_CALL)?;
             fact.key = maps::tail_call_key(env, st, call)?;
+            exit::check_nothing_held(env, st, false, true, exit::TAIL_CALL)?;
         }
         BPF_FUNC_get_local_storage if !st.reg(Reg::R2).is_null() => {
             return Err(reject!(

@@ -15,6 +15,7 @@ use panal_uapi::{
 
 use super::{
     advice::{self, Case},
+    log::log_here,
     origin::{self, Cause, Goal, Memory, Origin},
     record::{self, Recorded},
     state_text,
@@ -35,6 +36,9 @@ const STEPS: usize = 1000;
 /// Says of a rejection where, why and what to do.
 pub fn explain(env: &mut Env<'_>, reject: Reject) -> Rejection {
     let body = reject.into_body();
+    if body.class == Class::InfiniteLoop {
+        log_here(env);
+    }
     env.log.always(format_args!("{}\n", body.linux));
     let processed = env.search.processed;
     // The second walk has states of its own: these are not asked any more.

@@ -13,7 +13,8 @@ use super::state_text::{Wanted, frame_text, state_text};
 use crate::{
     env::{Env, Touched},
     explore::StateId,
-    state::{Frame, RegKind, State, slot_index},
+    program::Program,
+    state::{Frame, RegKind, SlotType, State, slot_index},
 };
 
 /// The instruction that comes now. What the one before it had to do with is printed beside that.
@@ -74,15 +75,21 @@ fn instruction_text(env: &Env<'_>, slot: usize, instruction: &Instruction) -> St
     shown.text(Some(slot), style).to_string()
 }
 
+/// Where functions begin.
+pub fn functions(program: &Program) -> String {
+    let starts = program.subprograms.iter().map(|sub| sub.start).enumerate();
+    starts
+        .map(|(index, start)| alloc::format!("func#{index} @{start}\n"))
+        .collect()
+}
+
 /// What is said at level 2 before the search: where functions begin, which registers live.
 pub fn log_program(env: &mut Env<'_>) {
     if !env.log.level2() {
         return;
     }
-    for index in 0..env.program.subprograms.len() {
-        let start = env.program.subprograms[index].start;
-        env.log.write(format_args!("func#{index} @{start}\n"));
-    }
+    let functions = functions(&env.program);
+    env.log.write(format_args!("{functions}"));
     if !env.since(6, 16) {
         return;
     }
@@ -155,7 +162,14 @@ fn touch_changed(env: &mut Env<'_>, st: &State) {
                 .get(index)
                 .map(|slot| (slot.types, slot.reg.kind))
         };
-        if types(&before) != types(now) {
+        let (was, is) = (types(&before), types(now));
+        // What a kernel function fills is not told, only what it makes there.
+        let told = !env.log.touched.by_kfunc
+            || [was, is]
+                .iter()
+                .flatten()
+                .any(|(types, _)| is_object(types));
+        if was != is && told {
             env.log.touched.slots |= 1 << index;
         }
     }
@@ -168,7 +182,7 @@ fn touch(env: &mut Env<'_>, st: &State, instruction: &Instruction) {
         Operand::Reg(reg) => bit(*reg),
         Operand::Imm(_) => 0,
     };
-    let mut slot = None;
+    let (mut slot, mut by_kfunc, mut objects) = (None, false, 0);
     let regs = match instruction {
         Instruction::Alu { dst, src, .. } => bit(*dst) | operand(src),
         Instruction::Branch { dst, src, .. } => bit(*dst) | operand(src),
@@ -198,13 +212,25 @@ fn touch(env: &mut Env<'_>, st: &State, instruction: &Instruction) {
         }
         Instruction::PacketLoad { .. } => bit(Reg::R0) | bit(Reg::R6),
         // What calls take is gone afterwards.
-        Instruction::Call(CallTarget::Local(_)) => 0,
-        Instruction::Call(_) => 0b11_1111,
+        Instruction::Call(CallTarget::Local(_)) => {
+            let callee = env.program.callee(env.slot);
+            let callee = callee.and_then(|sub| env.program.subprograms.get(sub as usize));
+            // What a global function fills is not told, as of a kernel function.
+            by_kfunc = callee.is_some_and(|sub| sub.global);
+            if by_kfunc { 0b11_1111 } else { 0 }
+        }
+        Instruction::Call(target) => {
+            by_kfunc = matches!(target, CallTarget::Kfunc { .. });
+            objects = objects_passed(st);
+            0b11_1111
+        }
         Instruction::Exit => bit(Reg::R0),
         _ => 0,
     };
     let touched = &mut env.log.touched;
     touched.regs |= regs;
+    touched.slots |= objects;
+    touched.by_kfunc = by_kfunc;
     if let Some((base, offset)) = slot
         && let base = st.reg(base)
         && matches!(base.kind, RegKind::Stack { frame } if usize::from(frame) == st.level())
@@ -214,6 +240,45 @@ fn touch(env: &mut Env<'_>, st: &State, instruction: &Instruction) {
         touched.slots |= 1 << (index & 63);
     }
     touched.before = Some((st.level(), Rc::clone(&st.frames[st.level()])));
+}
+
+/// A dynptr, iterator or the like.
+fn is_object(types: &[SlotType; 8]) -> bool {
+    use SlotType::{Dynptr, IrqFlag, Iter};
+    types.iter().any(|t| matches!(t, Dynptr | Iter | IrqFlag))
+}
+
+/// The slots of the innermost frame with dynptrs and the like to which arguments point.
+fn objects_passed(st: &State) -> u64 {
+    let mut slots = 0;
+    for reg in [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5] {
+        let reg = st.reg(reg);
+        let here = matches!(reg.kind, RegKind::Stack { frame } if usize::from(frame) == st.level());
+        let at = reg
+            .num
+            .as_const()
+            .filter(|_| here)
+            .map(|v| reg.off + v as i32);
+        let Some(last) = at.and_then(slot_index) else {
+            continue;
+        };
+        // From the address on, while they are objects of the same kind.
+        let kind = |index: usize| st.frame().stack.get(index).map(|slot| slot.types[7]);
+        let first = kind(last);
+        for index in (0..=last.min(63)).rev() {
+            let same = kind(index) == first
+                && st
+                    .frame()
+                    .stack
+                    .get(index)
+                    .is_some_and(|slot| is_object(&slot.types));
+            if !same {
+                break;
+            }
+            slots |= 1 << index;
+        }
+    }
+    slots
 }
 
 fn log_line(env: &mut Env<'_>, slot: usize) {
@@ -255,6 +320,30 @@ pub fn log_safe(env: &mut Env<'_>, from_branch: bool) {
             .write(format_args!("\nfrom {previous} to {slot}: safe\n"));
     } else {
         env.log.write(format_args!("{slot}: safe\n"));
+    }
+}
+
+/// A loop is entered or left, or a path ends in it.
+pub fn log_loop(env: &mut Env<'_>, what: &str, visit: u32) {
+    let visit = &env.search.loops[visit as usize];
+    // Linux knows only of loops by jumps.
+    if !env.log.level2() || visit.by_callback || !env.since(6, 17) {
+        return;
+    }
+    let key = visit.key;
+    let calls = key.calls.iter().take(usize::from(key.depth));
+    let chain: Vec<String> = calls
+        .chain([&key.component])
+        .map(ToString::to_string)
+        .collect();
+    let chain = chain.join(",");
+    env.log.write(format_args!("SCC {what} ({chain})\n"));
+}
+
+/// The line of the source at which the path is: before what is said of it.
+pub fn log_here(env: &mut Env<'_>) {
+    if env.log.on() {
+        log_line(env, env.slot);
     }
 }
 
@@ -370,15 +459,37 @@ pub fn log_start(env: &mut Env<'_>) {
     env.log.returned = false;
 }
 
+/// What a search has counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    processed: u64,
+    total: u64,
+    peak: u64,
+    most: u64,
+}
+
 /// The last line of the log.
+pub fn figures(limit: u64, figures: &Figures) -> String {
+    let Figures {
+        processed,
+        total,
+        peak,
+        most,
+    } = figures;
+    alloc::format!(
+        "processed {processed} insns (limit {limit}) max_states_per_insn {most} total_states {total} peak_states {peak} mark_read 0\n"
+    )
+}
+
+/// The end of the log.
 pub fn log_summary(env: &mut Env<'_>) {
     let s = &env.search;
-    let (processed, total, peak, most) = (
-        s.processed,
-        s.total_states,
-        s.peak_states,
-        s.max_states_per_slot,
-    );
+    let counted = Figures {
+        processed: s.processed,
+        total: s.total_states,
+        peak: s.peak_states,
+        most: s.max_states_per_slot,
+    };
     let limit = env.request.profile.limits.processed;
     if env.log.stats() {
         let depths: Vec<String> = env
@@ -390,7 +501,6 @@ pub fn log_summary(env: &mut Env<'_>) {
         env.log
             .always(format_args!("stack depth {}\n", depths.join("+")));
     }
-    env.log.always(format_args!(
-        "processed {processed} insns (limit {limit}) max_states_per_insn {most} total_states {total} peak_states {peak} mark_read 0\n"
-    ));
+    let line = figures(limit, &counted);
+    env.log.always(format_args!("{line}"));
 }

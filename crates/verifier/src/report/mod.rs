@@ -11,8 +11,8 @@ mod words;
 
 pub use explain::{explain, of_program};
 pub use log::{
-    log_call, log_marked, log_program, log_propagated, log_return, log_safe, log_segment,
-    log_start, log_step, log_summary, trace_step,
+    figures, functions, log_call, log_loop, log_marked, log_program, log_propagated, log_return,
+    log_safe, log_segment, log_start, log_step, log_summary, trace_step,
 };
 pub use record::Recorder;
 pub use state_text::state_text;

@@ -62,9 +62,12 @@ pub fn frame_text(env: &Env<'_>, st: &State, level: usize, wanted: Wanted) -> St
             slot_text(env, &mut out, level, index, slot, precise);
         }
     }
+    // Locks of variables have no number: after another one they are not told.
     for (index, held) in st.refs.list.iter().enumerate() {
         let sign = if index == 0 { " refs=" } else { "," };
-        let _ = write!(out, "{sign}{}", held.id);
+        if index == 0 || held.id != 0 {
+            let _ = write!(out, "{sign}{}", held.id);
+        }
     }
     match frame.callback {
         Some(CallbackKind::Sync { .. }) => out.push_str(" cb"),

@@ -289,7 +289,10 @@ fn null_or_not(env: &Env<'_>, st: &mut State, reg: &RegState, is_null: bool) {
 fn may_hold_lock(env: &Env<'_>, reg: &RegState) -> bool {
     match reg.kind {
         RegKind::MapValue { map, .. } => env.map(map).fields.has_lock(),
-        _ => reg.flags.contains(PtrFlags::ALLOC),
+        RegKind::Btf(ty) if reg.flags.contains(PtrFlags::ALLOC) => {
+            crate::calls::fields::Fields::of_type(env, ty).has_lock()
+        }
+        _ => false,
     }
 }
 

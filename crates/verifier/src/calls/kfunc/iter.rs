@@ -209,7 +209,6 @@ pub fn step(env: &mut Env<'_>, st: &mut State, meta: &Meta<'_>) -> Check {
         });
         let r0 = &mut queued.frame_at_mut(level).regs[0];
         r0.flags -= PtrFlags::MAYBE_NULL;
-        r0.id = 0;
     }
     set_state(st, place, |kind| {
         if let RegKind::Iter { state, .. } = kind {

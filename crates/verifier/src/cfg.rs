@@ -227,6 +227,20 @@ fn propagate_effects(env: &mut Env<'_>) {
 fn mark_components(env: &mut Env<'_>) {
     const UNSEEN: u32 = u32::MAX;
     let n = env.program.len();
+    let goes_back = |slot: usize| {
+        let (next, target) = env.program.successors(slot);
+        [next, target].into_iter().flatten().any(|to| to <= slot)
+    };
+    if !(0..n).any(goes_back) {
+        // Most programs, and the largest ones, have no loops but calls that call back.
+        for slot in 0..n {
+            if env.aux[slot].calls_callback {
+                env.aux[slot].scc = BY_CALLBACK | slot as u32;
+                env.aux[slot].loops_by_callback = true;
+            }
+        }
+        return;
+    }
     let mut order = alloc::vec![UNSEEN; n];
     let mut low = alloc::vec![0u32; n];
     let mut on_stack = alloc::vec![false; n];

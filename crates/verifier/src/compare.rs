@@ -1,6 +1,7 @@
 //! Whether an old state covers a new one: everything safe from the old one is safe from the new.
 
 use crate::{
+    bits::bits,
     env::Env,
     explore::{Precise, Saved, StateId},
     state::{Frame, KeptFrame, References, RegKind, RegState, SlotType, Stack, StackSlot, State},
@@ -159,10 +160,7 @@ fn frames(
     if old.callback_depth() > new.callback_depth {
         return false;
     }
-    for number in 0..10 {
-        if marks.live & (1 << number) == 0 {
-            continue;
-        }
+    for number in bits(u64::from(marks.live & 0x3ff)) {
         let is_precise = marks.precise.regs & (1 << number) != 0;
         if !registers(
             old.reg(number),
@@ -279,38 +277,34 @@ fn stacks(
     exactness: Exactness,
     ids: &mut Ids<'_>,
 ) -> bool {
-    let same_types = exactness != Exactness::NotExact;
-    let mut index = 0;
-    for (a, b) in old.pieces().zip(new.pieces()) {
-        let shared = a.zip(b).is_some_and(|(a, b)| core::ptr::eq(a, b));
-        let a = a.unwrap_or(Stack::NOTHING);
-        let b = b.unwrap_or(Stack::NOTHING);
-        for (a, b) in a.iter().zip(b) {
-            if index >= marks.slots {
-                return true;
-            }
-            let is_there = index < new.len();
-            let bit = 1 << (index & 63);
-            index += 1;
-            let a = if marks.used & bit != 0 {
-                a
-            } else {
-                &StackSlot::INVALID
-            };
-            if same_types && (!is_there || a.types != b.types) {
-                return false;
-            }
-            // What is the same covers itself; only ids must be told.
-            let same = shared && a.reg.id == 0 && a.reg.ref_id == 0;
-            if same || a.types.iter().all(|&t| is_ignored(t, ids.rules)) {
-                continue;
-            }
-            if !is_there || !slots(a, b, marks.precise.slots & bit != 0, exactness, ids) {
-                return false;
-            }
-        }
+    if exactness != Exactness::NotExact && !same_types(old, new, marks) {
+        return false;
     }
-    true
+    let below = u64::MAX.checked_shr(64 - marks.slots as u32).unwrap_or(0);
+    bits(marks.used & below).all(|index| {
+        let Some(a) = old.get(index) else { return true };
+        // What is the same covers itself; only ids must be told.
+        let unlinked = a.reg.id == 0 && a.reg.ref_id == 0;
+        if (unlinked && old.shares(new, index)) || a.types.iter().all(|&t| is_ignored(t, ids.rules))
+        {
+            return true;
+        }
+        let is_precise = marks.precise.slots & (1 << index) != 0;
+        let b = new.get(index);
+        b.is_some_and(|b| slots(a, b, is_precise, exactness, ids))
+    })
+}
+
+/// Whether all bytes of the slots that there are hold the same kinds of things.
+fn same_types(old: &Stack, new: &Stack, marks: &Marks) -> bool {
+    (0..marks.slots).all(|index| {
+        let counts = marks.used & (1 << (index & 63)) != 0;
+        let a = old
+            .get(index)
+            .filter(|_| counts)
+            .unwrap_or(&StackSlot::INVALID);
+        new.get(index).is_some_and(|b| a.types == b.types)
+    })
 }
 
 fn slots(

@@ -58,8 +58,6 @@ pub struct Aux {
     pub barrier_after: bool,
     /// Registers that are read later on some path (bit per register).
     pub live_regs: u16,
-    /// Registers of which precision tracking must know when it walks back over the instruction.
-    pub precision_regs: u16,
     /// Number of the strongly connected component that it is in, 0 for none; Linux numbers those that
     /// are loops by jumps.
     pub scc: u32,
@@ -79,6 +77,9 @@ pub struct Env<'a> {
     pub map_index: Vec<MapRef>,
     /// Per slot.
     pub aux: Vec<Aux>,
+    /// Per slot: registers of which precision tracking must know when it walks back over the
+    /// instruction. Apart, as it looks at nothing else of most.
+    pub precision_regs: Vec<u16>,
     /// How pointer arithmetic is contained, over all paths: by slot.
     pub alu_limits: HashMap<u32, AluLimit>,
     /// For the proof.
@@ -116,6 +117,7 @@ impl<'a> Env<'a> {
         let mut env = Env {
             request,
             aux: alloc::vec![Aux::default(); program.len()],
+            precision_regs: Vec::new(),
             alu_limits: HashMap::new(),
             facts: Facts::new(program.len()),
             program,

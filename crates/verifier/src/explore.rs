@@ -1,6 +1,7 @@
 //! The search: one path at a time, depth first, with the branches that wait on a stack.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use hashbrown::HashMap;
 use panal_uapi::Errno;
@@ -21,9 +22,19 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StateId(pub u32);
 
-/// Newest entry of a path's history.
+/// Newest entry of a path's history: one more than its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HistoryRef(pub u32);
+pub struct HistoryRef(NonZeroU32);
+
+impl HistoryRef {
+    fn new(index: usize) -> Option<HistoryRef> {
+        NonZeroU32::new(index as u32 + 1).map(HistoryRef)
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// Which numbers of a frame matter exactly: a bit per register and per stack slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,16 +52,10 @@ pub struct Saved {
     pub state: State<KeptFrame>,
     /// Where.
     pub slot: u32,
-    /// Paths from here that are not finished.
-    pub branches: u32,
     /// Per frame.
     pub precise: SmallVec<[Precise; 1]>,
     /// Every number is precise, in the states before it too.
     pub all_precise: bool,
-    /// How often it pruned a path.
-    pub hits: u32,
-    /// How often it did not.
-    pub misses: u32,
     /// Per frame, once that is settled: the stack slots that count. The others are as if they had
     /// never been written. Empty before.
     pub used_slots: SmallVec<[u64; 2]>,
@@ -71,10 +76,18 @@ pub struct HistoryEntry {
     pub previous: u32,
     /// The stack slot that it accesses: (frame, index).
     pub stack: Option<(u8, u8)>,
-    /// Registers and slots that were linked to its operands, six at most.
-    pub linked: Linked,
+    /// Which of [`Search::linked`] were linked to its operands: one more than the index, as most
+    /// have none.
+    linked: Option<NonZeroU32>,
     /// The entry before this one.
     pub earlier: Option<HistoryRef>,
+}
+
+impl HistoryEntry {
+    /// Whether anything was linked to its operands.
+    pub fn has_links(&self) -> bool {
+        self.linked.is_some()
+    }
 }
 
 /// A register or stack slot of a frame.
@@ -171,10 +184,15 @@ pub struct Search {
     pub pending: Vec<Pending>,
     /// Saved states.
     pub saved: Chunks<Saved>,
+    /// Per saved state: paths from there that are not finished. Apart, as it is asked of many of which
+    /// nothing else is.
+    pub branches: Vec<u32>,
     /// Those that are compared with.
     pub by_slot: BySlot,
     /// All histories.
     pub history: Chunks<HistoryEntry>,
+    /// What entries of them say was linked.
+    linked: Chunks<Linked>,
     /// The entry made for the instruction under way.
     pub current_entry: Option<HistoryRef>,
     /// Loops that were come to.
@@ -210,17 +228,43 @@ impl Search {
         &mut self.saved[id.0 as usize]
     }
 
+    /// Paths from a saved state that are not finished.
+    #[inline]
+    pub fn branches(&self, id: StateId) -> u32 {
+        self.branches[id.0 as usize]
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn branches_mut(&mut self, id: StateId) -> &mut u32 {
+        &mut self.branches[id.0 as usize]
+    }
+
     /// A history entry.
     pub fn entry(&self, entry: HistoryRef) -> &HistoryEntry {
-        &self.history[entry.0 as usize]
+        &self.history[entry.index()]
+    }
+
+    /// Registers and slots that were linked to an entry's operands, six at most.
+    pub fn linked(&self, entry: &HistoryEntry) -> Option<&Linked> {
+        entry.linked.map(|at| &self.linked[at.get() as usize - 1])
+    }
+
+    fn link(&mut self, entry: HistoryRef, linked: Linked) {
+        if linked.len() != 0 {
+            self.linked.push(linked);
+            self.history[entry.index()].linked = NonZeroU32::new(self.linked.len() as u32);
+        }
     }
 
     /// Forgets what belongs to one subprogram's verification; counters stay.
     pub fn restart(&mut self, slots: usize) {
         self.pending.clear();
         self.saved.clear();
+        self.branches.clear();
         self.by_slot = BySlot::new(slots);
         self.history.clear();
+        self.linked.clear();
         self.loops.clear();
         self.loop_at.clear();
         self.current_entry = None;
@@ -231,25 +275,26 @@ impl Search {
 pub fn record(env: &mut Env<'_>, st: &mut State, stack: Option<(u8, u8)>, linked: Linked) {
     let slot = env.slot as u32;
     if let Some(current) = env.search.current_entry {
-        let entry = &mut env.search.history[current.0 as usize];
+        let entry = &mut env.search.history[current.index()];
         entry.stack = entry.stack.or(stack);
-        if linked.len() != 0 {
-            entry.linked = linked;
-        }
+        env.search.link(current, linked);
         return;
     }
     let entry = HistoryEntry {
         slot,
         previous: env.previous as u32,
         stack,
-        linked,
+        linked: None,
         earlier: st.history,
     };
-    let here = HistoryRef(env.search.history.len() as u32);
+    let here = HistoryRef::new(env.search.history.len());
     env.search.history.push(entry);
-    st.history = Some(here);
+    st.history = here;
     st.history_len += 1;
-    env.search.current_entry = Some(here);
+    env.search.current_entry = here;
+    if let Some(here) = here {
+        env.search.link(here, linked);
+    }
 }
 
 /// Explores a second outcome of the instruction at `env.slot` later: a copy of the state goes on at
@@ -277,7 +322,7 @@ pub fn push_state<'e>(env: &'e mut Env<'_>, state: State, slot: usize) -> Check<
         ));
     }
     if let Some(parent) = state.parent {
-        env.search.saved_mut(parent).branches += 1;
+        *env.search.branches_mut(parent) += 1;
     }
     let (previous, log_len) = (env.slot, env.log.len());
     env.search.pending.push(Pending {
@@ -310,12 +355,12 @@ pub fn revive(env: &mut Env<'_>, state: State, slot: usize, entry: StateId) -> C
     // The path's ancestors are under way again, up to the entry.
     let mut finished = parent.filter(|&id| id != entry);
     while let Some(id) = finished {
-        if env.search.saved(id).branches != 1 {
+        if env.search.branches(id) != 1 {
             break;
         }
         let next = env.search.saved(id).state.parent;
         if let Some(next) = next {
-            env.search.saved_mut(next).branches += 1;
+            *env.search.branches_mut(next) += 1;
         }
         finished = next.filter(|&id| id != entry);
     }

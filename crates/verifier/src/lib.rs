@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod access;
+mod bits;
 mod by_slot;
 mod calls;
 mod cfg;

@@ -75,8 +75,15 @@ fn uses(program: &Program, slot: usize, instruction: &Instruction) -> (u16, u16)
     }
 }
 
-/// Works out [`crate::env::Aux::live_regs`]: the registers read from each slot on.
-pub fn registers(env: &mut Env<'_>) {
+/// Works out [`crate::env::Aux::live_regs`], the registers read from each slot on, and prepares
+/// [`Env::liveness`].
+pub fn prepare(env: &mut Env<'_>) {
+    let predecessors = Predecessors::new(&env.program);
+    registers(env, &predecessors);
+    env.liveness = StackLiveness::new(predecessors);
+}
+
+fn registers(env: &mut Env<'_>, predecessors: &Predecessors) {
     let n = env.program.len();
     let beforehand = env.since(6, 15);
     let effects: Vec<(u16, u16)> = (0..n)
@@ -88,12 +95,16 @@ pub fn registers(env: &mut Env<'_>) {
             })
         })
         .collect();
-    let predecessors = Predecessors::new(&env.program);
-    // Backwards, so that most slots are seen once.
-    let mut work: Vec<u32> = (0..n as u32).collect();
+    // Backwards, so that most slots are seen once: those that lie before come anyway.
+    let mut work: Vec<u32> = Vec::new();
     let mut after = alloc::vec![0u16; n];
-    while let Some(slot) = work.pop() {
-        let slot = slot as usize;
+    let mut sweep = (0..n).rev();
+    loop {
+        let next = sweep.next();
+        let sweeping = next.is_some();
+        let Some(slot) = next.or_else(|| work.pop().map(|slot| slot as usize)) else {
+            return;
+        };
         let (reads, writes) = effects[slot];
         let before = (after[slot] & !writes) | reads;
         env.aux[slot].live_regs = before;
@@ -101,7 +112,9 @@ pub fn registers(env: &mut Env<'_>) {
             let grown = after[p as usize] | before;
             if grown != after[p as usize] {
                 after[p as usize] = grown;
-                work.push(p);
+                if !sweeping || p as usize >= slot {
+                    work.push(p);
+                }
             }
         });
     }

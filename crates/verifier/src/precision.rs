@@ -6,6 +6,7 @@ use alloc::string::String;
 use panal_isa::{AluOp, AtomicOp, CallTarget, Instruction, Operand, Reg};
 
 use crate::{
+    bits::bits,
     env::Env,
     error::Check,
     explore::{HistoryEntry, HistoryRef, Linked, Place, StateId},
@@ -25,6 +26,8 @@ struct Wanted {
 struct TooHard;
 
 const ARGUMENTS: u16 = 0b11_1110;
+/// `r0` to `r9`.
+const NUMBERS: u16 = 0b11_1111_1111;
 
 impl Wanted {
     fn has(&self, reg: Reg) -> bool {
@@ -141,16 +144,15 @@ pub fn propagate(env: &mut Env<'_>, from: StateId, st: &State, slot: usize) -> C
             }
             None => (u16::MAX, u64::MAX),
         };
-        for number in 0..10 {
-            if precise.regs & live & (1 << number) != 0 && frame.reg(number).is_scalar() {
+        for number in bits(u64::from(precise.regs & live & NUMBERS)) {
+            if frame.reg(number).is_scalar() {
                 wanted.regs[level & 7] |= 1 << number;
             }
         }
-        if precise.slots & used != 0 {
-            for (index, slot) in frame.stack().spilled() {
-                if precise.slots & used & (1 << index) != 0 && slot.is_spilled_scalar() {
-                    wanted.slots[level & 7] |= 1 << index;
-                }
+        for index in bits(precise.slots & used) {
+            let slot = frame.stack().get(index);
+            if slot.is_some_and(StackSlot::is_spilled_scalar) {
+                wanted.slots[level & 7] |= 1 << index;
             }
         }
     }
@@ -265,23 +267,17 @@ fn mark_state(env: &mut Env<'_>, id: StateId, wanted: &mut Wanted) -> bool {
         .take(8)
     {
         let mut regs = 0;
-        for number in 0..10 {
-            if wanted.regs[level] & (1 << number) != 0 && frame.reg(number).is_scalar() {
+        for number in bits(u64::from(wanted.regs[level] & NUMBERS)) {
+            if frame.reg(number).is_scalar() {
                 regs |= 1 << number;
             }
         }
         wanted.regs[level] = regs & !precise.regs;
         precise.regs |= regs;
         let mut slots = 0;
-        let mut mask = wanted.slots[level];
-        while mask != 0 {
-            let index = mask.trailing_zeros() as usize;
-            mask &= mask - 1;
-            if frame
-                .stack()
-                .get(index)
-                .is_some_and(StackSlot::is_spilled_scalar)
-            {
+        for index in bits(wanted.slots[level]) {
+            let slot = frame.stack().get(index);
+            if slot.is_some_and(StackSlot::is_spilled_scalar) {
                 slots |= 1 << index;
             }
         }
@@ -311,6 +307,9 @@ impl Segment {
         mut skip: bool,
     ) -> Result<bool, TooHard> {
         loop {
+            if !skip && self.trace.is_none() {
+                self.pass_by(env, wanted, later);
+            }
             let here = self
                 .entry
                 .map(|e| env.search.entry(e))
@@ -346,27 +345,47 @@ impl Segment {
             }
         }
     }
+
+    /// Goes back over instructions in a row that change nothing of what is wanted, to the next one
+    /// of which the history knows something at most.
+    fn pass_by(&mut self, env: &Env<'_>, wanted: &Wanted, later: &mut Option<u32>) {
+        let stop = match self.entry {
+            Some(entry) => env.search.entry(entry).slot,
+            None => self.first,
+        };
+        let mask = wanted.regs[wanted.frame] | ANYTHING;
+        let between = env
+            .precision_regs
+            .get(stop as usize + 1..=self.at as usize)
+            .unwrap_or_default();
+        let passed = between.iter().rev().take_while(|&&regs| regs & mask == 0);
+        let passed = passed.count() as u32;
+        if passed > 0 {
+            self.at -= passed;
+            *later = Some(self.at + 1);
+        }
+    }
 }
 
 /// Whether the instruction can change what is wanted: for most it is a look at the registers that
 /// it has to do with.
 fn concerns(env: &Env<'_>, slot: u32, entry: Option<&HistoryEntry>, wanted: &Wanted) -> bool {
-    entry.is_some_and(|e| e.linked.len() != 0)
+    entry.is_some_and(HistoryEntry::has_links)
         || env
-            .aux
+            .precision_regs
             .get(slot as usize)
-            .is_none_or(|aux| aux.precision_regs & (wanted.regs[wanted.frame] | ANYTHING) != 0)
+            .is_none_or(|regs| regs & (wanted.regs[wanted.frame] | ANYTHING) != 0)
 }
 
-/// In [`crate::env::Aux::precision_regs`]: whatever is wanted, the walk must look at it.
+/// In [`Env::precision_regs`]: whatever is wanted, the walk must look at it.
 const ANYTHING: u16 = 1 << 15;
 
-/// Works out [`crate::env::Aux::precision_regs`].
+/// Works out [`Env::precision_regs`].
 pub fn registers_concerned(env: &mut Env<'_>) {
-    for slot in 0..env.program.len() {
-        let regs = env.program.get(slot).map_or(0, concerned);
-        env.aux[slot].precision_regs = regs;
-    }
+    let slots = env.program.instructions.iter();
+    env.precision_regs = slots
+        .map(|instruction| instruction.as_ref().map_or(0, concerned))
+        .collect();
 }
 
 /// Registers for which [`undo`] does something at an instruction that has no linked numbers.
@@ -407,8 +426,8 @@ fn undo(
     let Some(instruction) = env.program.get(slot as usize) else {
         return Ok(());
     };
-    if let Some(entry) = entry {
-        wanted.spread(&entry.linked);
+    if let Some(linked) = entry.and_then(|entry| env.search.linked(entry)) {
+        wanted.spread(linked);
     }
     let stack = entry
         .and_then(|e| e.stack)
@@ -500,8 +519,8 @@ fn undo(
         Instruction::Exit => return undo_exit(env, later, wanted),
         _ => {}
     }
-    if let Some(entry) = entry {
-        wanted.spread(&entry.linked);
+    if let Some(linked) = entry.and_then(|entry| env.search.linked(entry)) {
+        wanted.spread(linked);
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use alloc::{rc::Rc, vec::Vec};
 use smallvec::SmallVec;
 
 use crate::{
+    bits::bits,
+    by_slot::{Kinds, Listed},
     compare::{self, Exactness},
     env::Env,
     error::{Check, reject},
@@ -37,18 +39,26 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
     let mut save = force || (jumps >= 2 && processed >= 8);
     let mut compared = 0u64;
     let calls = env.liveness.current();
+    let mut kinds = None;
     for index in (0..env.search.by_slot.at(slot).len()).rev() {
-        let (id, its_calls) = env.search.by_slot.at(slot)[index];
+        let listed = env.search.by_slot.at(slot)[index];
+        let id = listed.id;
         compared += 1;
-        if its_calls != calls {
+        if listed.calls != calls {
             continue;
         }
-        clean(env, id);
-        if let Some(cover) = covers(env, id, st)? {
+        if !listed.settled && clean(env, id) {
+            env.search.by_slot.listed_mut(slot, index).settled = true;
+        }
+        let kinds = *kinds.get_or_insert_with(|| Kinds::new(st.frame(), u16::MAX));
+        if !listed.kinds.differ(kinds)
+            && let Some(cover) = covers(env, id, st)?
+        {
+            env.search.by_slot.listed_mut(slot, index).hits += 1;
             hit(env, id, st, cover)?;
             return Ok(Visit::Known);
         }
-        let unfinished = env.search.saved(id).branches > 0;
+        let unfinished = env.search.branches(id) > 0;
         if unfinished && !force && jumps < 20 && processed < 100 {
             save = false;
         }
@@ -57,9 +67,9 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
         } else {
             3
         };
-        let saved = env.search.saved_mut(id);
-        saved.misses += u32::from(save);
-        if saved.misses > saved.hits * patience + patience {
+        let listed = env.search.by_slot.listed_mut(slot, index);
+        listed.misses += u32::from(save);
+        if listed.misses > listed.hits * patience + patience {
             evict(env, id, index);
         }
     }
@@ -90,7 +100,7 @@ enum Cover {
 /// so it is done here too, and looked at again when the loop is finished ([`leave_loop`]).
 fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
     let slot = env.slot;
-    if env.search.saved(id).branches == 0 {
+    if env.search.branches(id) == 0 {
         let (exactness, cover) = match unfinished_loop(env, id) {
             None => (Exactness::NotExact, Cover::Whole),
             Some(visit) if visit.by_callback => (Exactness::NotExact, Cover::Provisional),
@@ -161,7 +171,6 @@ fn infinite_loop(env: &mut Env<'_>, id: StateId, st: &State) -> crate::error::Re
 }
 
 fn hit(env: &mut Env<'_>, id: StateId, st: &mut State, cover: Cover) -> Check {
-    env.search.saved_mut(id).hits += 1;
     if env.aux[env.slot].jump_target {
         record(env, st, None, Default::default());
     }
@@ -192,17 +201,23 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
     env.search.saved.push(Saved {
         state: st.keep(live),
         slot: slot as u32,
-        branches: 1,
         precise,
         all_precise: false,
-        hits: 0,
-        misses: 0,
         used_slots: SmallVec::new(),
         evicted: false,
         instance,
         in_loop,
     });
-    env.search.by_slot.push(slot, id, instance);
+    env.search.branches.push(1);
+    let listed = Listed {
+        id,
+        calls: instance,
+        hits: 0,
+        misses: 0,
+        kinds: Kinds::new(st.frame(), env.aux[slot].live_regs),
+        settled: false,
+    };
+    env.search.by_slot.push(slot, listed);
     env.search.total_states += 1;
     env.search.held_states += 1;
     env.search.peak_states = env.search.peak_states.max(env.search.held_states);
@@ -246,8 +261,8 @@ fn evict(env: &mut Env<'_>, id: StateId, index: usize) {
 
 /// Frees the frames of a state that nobody compares with or walks back through.
 fn drop_if_useless(env: &mut Env<'_>, id: StateId) {
-    let saved = env.search.saved(id);
-    if saved.evicted && saved.branches == 0 && !is_unfinished_loop(env, id) {
+    let evicted = env.search.saved(id).evicted;
+    if evicted && env.search.branches(id) == 0 && !is_unfinished_loop(env, id) {
         let saved = env.search.saved_mut(id);
         saved.state.frames.clear();
         saved.precise.clear();
@@ -262,12 +277,12 @@ pub fn finish_path(env: &mut Env<'_>, st: &State) -> Check {
     env.liveness.update(&env.program);
     let mut next = st.parent;
     while let Some(id) = next {
-        let saved = env.search.saved_mut(id);
-        saved.branches = saved.branches.saturating_sub(1);
-        next = saved.state.parent;
-        if saved.branches != 0 {
+        let branches = env.search.branches_mut(id);
+        *branches = branches.saturating_sub(1);
+        if *branches != 0 {
             break;
         }
+        next = env.search.saved(id).state.parent;
         if leave_loop(env, id)? == Left::NotYet {
             break;
         }
@@ -383,12 +398,12 @@ fn same_calls(old: &State<KeptFrame>, st: &State) -> bool {
             .all(|(a, b)| a.is_of_call(b))
 }
 
-/// Settles which stack slots of a finished state count.
-fn clean(env: &mut Env<'_>, id: StateId) {
-    let saved = env.search.saved(id);
-    if !saved.used_slots.is_empty() || saved.branches != 0 || is_unfinished_loop(env, id) {
-        return;
+/// Settles which stack slots of a finished state count; whether that could be done.
+fn clean(env: &mut Env<'_>, id: StateId) -> bool {
+    if env.search.branches(id) != 0 || is_unfinished_loop(env, id) {
+        return false;
     }
+    let saved = env.search.saved(id);
     let slot = saved.slot as usize;
     let live_slots = env.liveness.live_at(saved.instance, slot, |call| {
         env.aux.get(call).is_some_and(|aux| aux.calls_callback)
@@ -398,6 +413,7 @@ fn clean(env: &mut Env<'_>, id: StateId) {
         .map(|(frame, live)| frame.stack().used(live))
         .collect();
     env.search.saved_mut(id).used_slots = used;
+    true
 }
 
 /// Whether the iterator that `r1` points to is not drained.
@@ -461,10 +477,11 @@ pub fn previous_visit(env: &Env<'_>, st: &State, slot: usize) -> Option<StateId>
         .at(slot)
         .iter()
         .rev()
-        .map(|(id, _)| *id)
+        .map(|listed| listed.id)
+        .filter(|&id| env.search.branches(id) > 0)
         .find(|&id| {
             let saved = env.search.saved(id);
-            saved.branches > 0 && saved.state.depth < newest && same_calls(&saved.state, st)
+            saved.state.depth < newest && same_calls(&saved.state, st)
         })
 }
 
@@ -481,12 +498,14 @@ pub fn widen(env: &Env<'_>, previous: StateId, st: &mut State) {
                 widen_reg(old.reg(number), &mut frame.regs[number]);
             }
         }
-        frame.stack.for_each_spilled_mut(|index, reg| {
+        for index in bits(frame.stack.spilled_where(RegState::is_scalar) & !precise.slots) {
             let a = &old.stack()[index];
-            if a.is_spilled() && precise.slots & (1 << (index & 63)) == 0 {
-                widen_reg(&a.reg, reg);
+            if a.is_spilled()
+                && let Some(slot) = frame.stack.get_mut(index)
+            {
+                widen_reg(&a.reg, &mut slot.reg);
             }
-        });
+        }
     }
 }
 

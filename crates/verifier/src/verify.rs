@@ -106,9 +106,8 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
     crate::access::attach::check(env)?;
     transfer::check_map_loads(env)?;
     cfg::check(env)?;
-    liveness::registers(env);
+    liveness::prepare(env);
     precision::registers_concerned(env);
-    env.liveness = liveness::StackLiveness::new(&env.program);
     check_results(env)?;
     report::log_program(env);
     if env.since(6, 8) && !global::returns_number(env, 0) {

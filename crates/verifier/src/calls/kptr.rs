@@ -163,10 +163,8 @@ pub fn give_away(env: &Env<'_>, st: &mut State, call: &Call) -> Check {
         ));
     }
     let becomes = env.invalidated();
-    st.for_each_reg_mut(|reg| {
-        if reg.ref_id != id || !reg.is_pointer() {
-            return;
-        }
+    let which = |reg: &RegState| reg.ref_id == id && reg.is_pointer();
+    st.change_regs(which, |reg| {
         if in_rcu && reg.flags.contains(PtrFlags::ALLOC | PtrFlags::PERCPU) {
             reg.ref_id = 0;
             reg.flags -= PtrFlags::ALLOC;

@@ -166,9 +166,6 @@ pub fn unlock(env: &mut Env<'_>, st: &mut State, reg: Reg, kind: RefKind) -> Che
 /// Graph nodes that were borrowed under the lock are gone with it.
 pub fn invalidate_borrowed(env: &Env<'_>, st: &mut State) {
     let becomes = env.invalidated();
-    st.for_each_reg_mut(|reg| {
-        if reg.flags.contains(PtrFlags::NON_OWN_REF) {
-            *reg = becomes;
-        }
-    });
+    let which = |reg: &RegState| reg.flags.contains(PtrFlags::NON_OWN_REF);
+    st.change_regs(which, |reg| *reg = becomes);
 }

@@ -327,10 +327,7 @@ fn destroy_dynptr(env: &Env<'_>, st: &mut State, frame: usize, off: i32) -> Chec
     invalidate(st.frame_at_mut(frame), start);
     // Slices of it are gone too.
     let becomes = env.invalidated();
-    st.for_each_reg_mut(|reg| {
-        if matches!(reg.kind, RegKind::Mem { dynptr_id, .. } if dynptr_id == id && id != 0) {
-            *reg = becomes;
-        }
-    });
+    let is_slice = |reg: &RegState| matches!(reg.kind, RegKind::Mem { dynptr_id, .. } if dynptr_id == id && id != 0);
+    st.change_regs(is_slice, |reg| *reg = becomes);
     Ok(())
 }

@@ -192,9 +192,9 @@ impl Masks {
 
 impl StackLiveness {
     /// Prepares the graph.
-    pub fn new(program: &Program) -> StackLiveness {
+    pub(super) fn new(predecessors: Predecessors) -> StackLiveness {
         StackLiveness {
-            predecessors: Predecessors::new(program),
+            predecessors,
             ..StackLiveness::default()
         }
     }

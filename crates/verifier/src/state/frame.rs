@@ -6,6 +6,7 @@ use panal_isa::Reg;
 use smallvec::SmallVec;
 
 use super::{References, RegKind, RegState, Stack, StackSlot};
+use crate::bits::bits;
 use crate::explore::{HistoryRef, StateId};
 
 /// Why a helper calls a subprogram back: decides what its return does.
@@ -187,44 +188,38 @@ impl State {
         &mut self.frame_mut().regs[reg.index()]
     }
 
-    /// Calls a function on every register and every spilled register of all frames. Frames in
-    /// which it changes nothing stay shared.
-    pub fn for_each_reg_mut(&mut self, mut f: impl FnMut(&mut RegState)) {
-        let innermost = self.level();
-        for (level, frame) in self.frames.iter_mut().enumerate() {
-            let mut changes = |reg: &RegState| {
-                let mut changed = *reg;
-                f(&mut changed);
-                changed != *reg
-            };
-            if level != innermost
-                && !frame.regs.iter().any(&mut changes)
-                && !frame.stack.spilled().any(|(_, slot)| changes(&slot.reg))
-            {
+    /// Changes the registers and spilled registers of all frames that are meant. Frames that have none
+    /// stay shared.
+    pub fn change_regs(
+        &mut self,
+        which: impl Fn(&RegState) -> bool,
+        mut change: impl FnMut(&mut RegState),
+    ) {
+        for frame in &mut self.frames {
+            let spilled = frame.stack.spilled_where(&which);
+            if spilled == 0 && !frame.regs.iter().any(&which) {
                 continue;
             }
             let frame = Rc::make_mut(frame);
-            frame.regs.iter_mut().for_each(&mut f);
-            frame.stack.for_each_spilled_mut(|_, reg| f(reg));
+            let regs = frame.regs.iter_mut().filter(|reg| which(reg));
+            regs.for_each(&mut change);
+            for index in bits(spilled) {
+                if let Some(slot) = frame.stack.get_mut(index) {
+                    change(&mut slot.reg);
+                }
+            }
         }
     }
 
     /// Forgets every pointer that lives by a reference: it `becomes` an unknown number, or
     /// unreadable where addresses are secret.
     pub fn invalidate_reference(&mut self, id: u32, becomes: RegState) {
-        self.for_each_reg_mut(|reg| {
-            if reg.ref_id == id && reg.is_pointer() {
-                *reg = becomes;
-            }
-        });
+        let which = |reg: &RegState| reg.ref_id == id && reg.is_pointer();
+        self.change_regs(which, |reg| *reg = becomes);
     }
 
     /// Forgets every packet pointer, likewise: a helper may have moved the packet.
     pub fn invalidate_packet_pointers(&mut self, becomes: RegState) {
-        self.for_each_reg_mut(|reg| {
-            if reg.lives_with_packet() {
-                *reg = becomes;
-            }
-        });
+        self.change_regs(RegState::lives_with_packet, |reg| *reg = becomes);
     }
 }

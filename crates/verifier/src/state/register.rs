@@ -149,6 +149,36 @@ impl RegKind {
     /// The pointer lies beyond the packet's end.
     pub const BEYOND_PKT_END: i32 = -2;
 
+    /// A number for each kind, whatever the payload; 0 for what was never written.
+    pub const fn number(&self) -> u64 {
+        match self {
+            RegKind::NotInit => 0,
+            RegKind::Scalar => 1,
+            RegKind::Context => 2,
+            RegKind::MapPtr { .. } => 3,
+            RegKind::MapKey { .. } => 4,
+            RegKind::MapValue { .. } => 5,
+            RegKind::Stack { .. } => 6,
+            RegKind::Packet { .. } => 7,
+            RegKind::PacketMeta { .. } => 8,
+            RegKind::PacketEnd => 9,
+            RegKind::FlowKeys => 10,
+            RegKind::Socket => 11,
+            RegKind::SockCommon => 12,
+            RegKind::TcpSock => 13,
+            RegKind::XdpSock => 14,
+            RegKind::TpBuffer => 15,
+            RegKind::Btf(_) => 16,
+            RegKind::Mem { .. } => 17,
+            RegKind::Buf => 18,
+            RegKind::Arena => 19,
+            RegKind::Func { .. } => 20,
+            RegKind::Dynptr { .. } => 21,
+            RegKind::Iter { .. } => 22,
+            RegKind::IrqFlag { .. } => 23,
+        }
+    }
+
     /// Whether this is the same kind of value, whatever the payload.
     pub fn same_kind(&self, other: &RegKind) -> bool {
         core::mem::discriminant(self) == core::mem::discriminant(other)

@@ -125,6 +125,15 @@ impl Stack {
         Some(piece.map_or(&StackSlot::INVALID, |p| &p[index % PIECE]))
     }
 
+    /// Whether a slot lies in a piece that both share.
+    pub fn shares(&self, other: &Stack, index: usize) -> bool {
+        let at = index / PIECE;
+        match (&self.pieces[at], &other.pieces[at]) {
+            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// The same, to change it.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut StackSlot> {
         if index >= self.len {
@@ -154,26 +163,10 @@ impl Stack {
         slots.filter(|(_, slot)| slot.is_spilled())
     }
 
-    /// Changes spilled registers; what stays as it is stays shared.
-    pub fn for_each_spilled_mut(&mut self, mut f: impl FnMut(usize, &mut RegState)) {
-        for (at, piece) in self.pieces.iter_mut().enumerate() {
-            let Some(piece) = piece else { continue };
-            for index in 0..PIECE {
-                if !piece[index].is_spilled() {
-                    continue;
-                }
-                let mut reg = piece[index].reg;
-                f(at * PIECE + index, &mut reg);
-                if reg != piece[index].reg {
-                    Rc::make_mut(piece)[index].reg = reg;
-                }
-            }
-        }
-    }
-
-    /// All pieces, from the upper end down; `None` where nothing was ever written.
-    pub fn pieces(&self) -> impl Iterator<Item = Option<&[StackSlot; PIECE]>> + '_ {
-        self.pieces.iter().map(|piece| piece.as_deref())
+    /// A bit for each slot in which such a register is spilled.
+    pub fn spilled_where(&self, which: impl Fn(&RegState) -> bool) -> u64 {
+        let matching = self.spilled().filter(|(_, slot)| which(&slot.reg));
+        matching.fold(0, |mask, (index, _)| mask | 1 << index)
     }
 
     /// Makes room for this many slots.

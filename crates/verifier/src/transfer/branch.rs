@@ -267,13 +267,13 @@ fn null_or_not(env: &Env<'_>, st: &mut State, reg: &RegState, is_null: bool) {
         st.refs.forget(id);
     }
     let is_rcu = reg.flags.contains(PtrFlags::RCU);
-    st.for_each_reg_mut(|other| {
-        if !other.may_be_null() || other.id != id || (id == 0 && !is_rcu) {
-            return;
-        }
-        if other.num.as_const() != Some(0) {
-            return;
-        }
+    let which = |other: &RegState| {
+        other.id == id
+            && other.may_be_null()
+            && (id != 0 || is_rcu)
+            && other.num.as_const() == Some(0)
+    };
+    st.change_regs(which, |other| {
         if is_null {
             *other = RegState::constant(0);
             return;

@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use panal_isa::{AluOp, Width};
 
 use crate::{
+    bits::bits,
     domain::Scalar,
     env::Env,
     explore::{Linked, Place},
@@ -37,9 +38,8 @@ pub fn collect(env: &Env<'_>, st: &mut State, id: u32, linked: &mut Linked) {
                 unlink_from = Some(());
             }
         }
-        for (index, slot) in frame.stack.iter().enumerate() {
-            if slot.is_spilled()
-                && is_linked(&slot.reg)
+        for (index, slot) in frame.stack.spilled() {
+            if is_linked(&slot.reg)
                 && !push(
                     linked,
                     Place {
@@ -71,18 +71,23 @@ fn unlink_others(st: &mut State, level: usize, id: u32, linked: &Linked) {
             }
         })
     };
+    let is_linked = |reg: &RegState| reg.is_scalar() && reg.id & !RegState::ADD_CONST == id;
     let unlink = |reg: &mut RegState, at: u8| {
-        if reg.is_scalar() && reg.id & !RegState::ADD_CONST == id && !kept(at) {
+        if !kept(at) {
             reg.id = 0;
             reg.off = 0;
         }
     };
     for (number, reg) in frame.regs.iter_mut().enumerate().take(10) {
-        unlink(reg, number as u8);
+        if is_linked(reg) {
+            unlink(reg, number as u8);
+        }
     }
-    frame
-        .stack
-        .for_each_spilled_mut(|index, reg| unlink(reg, 16 + index as u8));
+    for index in bits(frame.stack.spilled_where(is_linked)) {
+        if let Some(slot) = frame.stack.get_mut(index) {
+            unlink(&mut slot.reg, 16 + index as u8);
+        }
+    }
 }
 
 /// Gives the other places what is now known of one of them.

@@ -89,11 +89,9 @@ fn extend_ranges(st: &mut State, pkt: &RegState, open: bool) {
         return;
     }
     let known = pkt.off + i32::from(open);
-    st.for_each_reg_mut(|reg| {
-        let same_base = reg.id == pkt.id && reg.kind.same_kind(&pkt.kind);
-        if let RegKind::Packet { range } | RegKind::PacketMeta { range } = &mut reg.kind
-            && same_base
-        {
+    let same_base = |reg: &RegState| reg.id == pkt.id && reg.kind.same_kind(&pkt.kind);
+    st.change_regs(same_base, |reg| {
+        if let RegKind::Packet { range } | RegKind::PacketMeta { range } = &mut reg.kind {
             *range = (*range).max(known);
         }
     });

@@ -195,12 +195,10 @@ fn sections(env: &Env<'_>, st: &mut State, meta: &Meta<'_>, sleeps: bool) -> Che
 /// What RCU kept alive may be gone.
 fn end_rcu(st: &mut State) {
     let end = |reg: &mut RegState| {
-        if reg.flags.contains(PtrFlags::RCU) {
-            reg.flags -= PtrFlags::RCU | PtrFlags::MAYBE_NULL;
-            reg.flags |= PtrFlags::UNTRUSTED;
-        }
+        reg.flags -= PtrFlags::RCU | PtrFlags::MAYBE_NULL;
+        reg.flags |= PtrFlags::UNTRUSTED;
     };
-    st.for_each_reg_mut(end);
+    st.change_regs(|reg| reg.flags.contains(PtrFlags::RCU), end);
     for frame in 0..st.frames.len() {
         let iterators: alloc::vec::Vec<usize> = st.frames[frame]
             .stack

@@ -214,10 +214,9 @@ pub fn less_arguments(env: &Env<'_>, caller: &Frame, callee: &mut Frame) -> Chec
 
 /// What is inserted belongs to the list or tree now: the program keeps a borrowed pointer.
 pub fn convert_owned(env: &Env<'_>, st: &mut State, id: u32) {
-    st.for_each_reg_mut(|reg| {
-        if reg.ref_id == id && reg.is_pointer() {
-            reg.ref_id = 0;
-            *reg = borrowed(env, *reg);
-        }
+    let which = |reg: &RegState| reg.ref_id == id && reg.is_pointer();
+    st.change_regs(which, |reg| {
+        reg.ref_id = 0;
+        *reg = borrowed(env, *reg);
     });
 }

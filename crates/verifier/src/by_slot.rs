@@ -21,47 +21,67 @@ pub struct Listed {
     /// How often it did not.
     pub misses: u32,
     /// What its registers hold.
-    pub kinds: Kinds,
+    pub digest: Digest,
     /// Whether it is settled what of it counts: see [`crate::explore::Saved::used_slots`].
     pub settled: bool,
 }
 
-/// What the innermost frame's registers hold, in six bits each: the kind of value and its flags.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kinds {
-    of: u64,
-    /// The bits of registers that count.
+/// What the innermost frame's registers hold, in short.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Digest {
+    /// Six bits for each register: the kind of value and its flags.
+    kinds: u64,
+    /// The bits of `kinds` of registers that count.
     counted: u64,
+    /// A hash of the numbers.
+    numbers: u32,
+    /// Registers that hold numbers, a bit for each.
+    scalars: u16,
 }
 
-impl Kinds {
+impl Digest {
     const BITS: usize = 6;
     const OF_ONE: u64 = (1 << Self::BITS) - 1;
 
-    /// Those of a frame of which the registers in `live` count, apart from those never written.
-    pub fn new(frame: &Frame, live: u16) -> Kinds {
-        let mut kinds = Kinds::default();
+    /// That of a frame of which the registers in `live` count, apart from those never written.
+    pub fn new(frame: &Frame, live: u16) -> Digest {
+        let mut digest = Digest::default();
+        let mut numbers = 0u64;
         for (number, reg) in frame.regs[..10].iter().enumerate() {
-            let kind = Self::digest(reg) << (number * Self::BITS);
-            kinds.of |= kind;
+            let kind = Self::kind(reg) << (number * Self::BITS);
+            digest.kinds |= kind;
             if live & (1 << number) != 0 && kind != 0 {
-                kinds.counted |= Self::OF_ONE << (number * Self::BITS);
+                digest.counted |= Self::OF_ONE << (number * Self::BITS);
             }
+            digest.scalars |= u16::from(reg.is_scalar()) << number;
+            numbers = (numbers ^ reg.num.umin).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
-        kinds
+        digest.numbers = (numbers >> 32) as u32;
+        digest
     }
 
     /// 0 for what was never written; the same for the same kind and flags.
-    fn digest(reg: &RegState) -> u64 {
+    fn kind(reg: &RegState) -> u64 {
         match reg.kind.number() {
             0 => 0,
             kind => 1 | ((kind + u64::from(reg.flags.bits()) * 7) << 1 & Self::OF_ONE),
         }
     }
 
-    /// Whether some register that counts surely holds something else than in the other frame.
-    pub fn differ(self, other: Kinds) -> bool {
-        (self.of ^ other.of) & self.counted != 0
+    /// Whether the other frame surely has something of another kind in a register that counts: then
+    /// it is not covered.
+    pub fn other_kinds(&self, other: &Digest) -> bool {
+        (self.kinds ^ other.kinds) & self.counted != 0
+    }
+
+    /// Registers that hold numbers in both frames.
+    pub fn both_scalars(&self, other: &Digest) -> u16 {
+        self.scalars & other.scalars
+    }
+
+    /// Whether the other frame's registers are surely not all the same.
+    pub fn is_other(&self, other: &Digest) -> bool {
+        self.numbers != other.numbers
     }
 }
 
@@ -128,14 +148,22 @@ mod tests {
     #[test]
     fn kinds_differ_where_a_counted_register_has_another_kind_or_flag() {
         let packet = RegState::pointer(RegKind::PacketEnd);
-        let kinds = |reg, live| Kinds::new(&frame(reg), live);
-        let number = kinds(RegState::UNKNOWN, 0b10);
-        assert!(number.differ(kinds(packet, 0b10)));
-        assert!(number.differ(kinds(RegState::NOT_INIT, 0b10)));
-        assert!(!number.differ(kinds(RegState::constant(7), 0)));
-        assert!(!kinds(RegState::UNKNOWN, 0).differ(kinds(packet, 0b10)));
-        assert!(!kinds(RegState::NOT_INIT, 0b10).differ(kinds(packet, 0b10)));
+        let differ = |(a, live), b| {
+            Digest::new(&frame(a), live).other_kinds(&Digest::new(&frame(b), u16::MAX))
+        };
         let may_be_null = packet.with_flags(PtrFlags::MAYBE_NULL);
-        assert!(kinds(packet, 0b10).differ(kinds(may_be_null, 0b10)));
+        assert!(differ((RegState::UNKNOWN, 0b10), packet));
+        assert!(differ((RegState::UNKNOWN, 0b10), RegState::NOT_INIT));
+        assert!(differ((packet, 0b10), may_be_null));
+        assert!(!differ((RegState::UNKNOWN, 0b10), RegState::constant(7)));
+        assert!(!differ((RegState::UNKNOWN, 0), packet));
+        assert!(!differ((RegState::NOT_INIT, 0b10), packet));
+    }
+
+    #[test]
+    fn frames_with_another_number_are_others() {
+        let digest = |n| Digest::new(&frame(RegState::constant(n)), u16::MAX);
+        assert!(digest(1).is_other(&digest(2)));
+        assert!(!digest(2).is_other(&digest(2)));
     }
 }

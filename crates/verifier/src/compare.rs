@@ -1,5 +1,7 @@
 //! Whether an old state covers a new one: everything safe from the old one is safe from the new.
 
+use panal_isa::Reg;
+
 use crate::{
     bits::bits,
     env::Env,
@@ -28,6 +30,13 @@ struct Rules {
     same_numbers: bool,
     /// What was never written reads like what was written with anything.
     reads_left_over: bool,
+}
+
+impl Rules {
+    /// Whether a number that is not precise may become any other.
+    fn any_number_does(self, exactness: Exactness) -> bool {
+        exactness == Exactness::NotExact && !self.all_precise && !self.same_numbers
+    }
 }
 
 /// Ids of the old state and those that stand for them in the new one.
@@ -71,8 +80,15 @@ impl Ids<'_> {
     }
 }
 
-/// Whether the saved state covers the current one.
-pub fn states(env: &mut Env<'_>, id: StateId, st: &State, exactness: Exactness) -> bool {
+/// Whether the saved state covers the current one. `scalars`: registers of the innermost frame that are
+/// known to hold numbers in both.
+pub fn states(
+    env: &mut Env<'_>,
+    id: StateId,
+    st: &State,
+    exactness: Exactness,
+    scalars: u16,
+) -> bool {
     let mut map = core::mem::take(&mut env.search.ids);
     map.clear();
     let mut ids = Ids {
@@ -96,12 +112,29 @@ pub fn states(env: &mut Env<'_>, id: StateId, st: &State, exactness: Exactness) 
                 .frames
                 .get(level + 1)
                 .map_or(saved.slot as usize, |f| f.call_slot as usize);
-            let live = env.aux[at].live_regs;
-            old.call_slot() == new.call_slot
-                && frames(old, new, &marks(saved, level, live), exactness, &mut ids)
+            let mut marks = marks(saved, level, env.aux[at].live_regs);
+            if level == st.level() && ids.rules.any_number_does(exactness) {
+                marks.live &= marks.precise.regs | !scalars;
+            }
+            old.call_slot() == new.call_slot && frames(old, new, &marks, exactness, &mut ids)
         });
     env.search.ids = map;
     covered
+}
+
+/// Whether the precise numbers in these registers of the innermost frame lie within the saved state's:
+/// most states that do not cover the current one are told by it.
+pub fn precise_numbers_fit(env: &Env<'_>, id: StateId, st: &State, scalars: u16) -> bool {
+    let saved = env.search.saved(id);
+    let level = st.level();
+    let (Some(old), Some(precise)) = (saved.state.frames.get(level), saved.precise.get(level))
+    else {
+        return false;
+    };
+    let live = env.aux[saved.slot as usize].live_regs;
+    let new = &st.frame().regs;
+    bits(u64::from(precise.regs & live & scalars))
+        .all(|number| old.reg(number).num.includes(&new[number % Reg::COUNT].num))
 }
 
 fn references(old: &References, new: &References, ids: &mut Ids<'_>) -> bool {
@@ -206,8 +239,7 @@ fn registers(
             if ids.rules.same_numbers {
                 return old.num == new.num && old.off == new.off && ids.same_scalar(old.id, new.id);
             }
-            let precise = precise || ids.rules.all_precise;
-            if !precise && exactness == Exactness::NotExact {
+            if !precise && ids.rules.any_number_does(exactness) {
                 return true;
             }
             if old.id == 0 {

@@ -45,7 +45,11 @@ impl Wanted {
     }
 
     fn is_empty(&self) -> bool {
-        self.regs.iter().all(|&m| m == 0) && self.slots.iter().all(|&m| m == 0)
+        // Mostly something of the frame under way is wanted: the others need not be looked at.
+        let here = u64::from(self.regs[self.frame]) | self.slots[self.frame];
+        here == 0
+            && self.regs.iter().fold(0, |any, regs| any | regs) == 0
+            && self.slots.iter().fold(0, |any, slots| any | slots) == 0
     }
 
     fn has_place(&self, place: Place) -> bool {

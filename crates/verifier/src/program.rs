@@ -311,7 +311,9 @@ impl Program {
                 (Some(slot + 1), self.jump_target(slot))
             }
             // What follows an exception counts as reached, but there may be nothing.
-            Some(_) if self.is_throw(slot) && self.ends_subprogram(slot) => (None, None),
+            Some(Instruction::Call(_)) if self.is_throw(slot) && self.ends_subprogram(slot) => {
+                (None, None)
+            }
             Some(i) => (Some(slot + i.slots()), None),
         }
     }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::{
     bits::bits,
-    by_slot::{Kinds, Listed},
+    by_slot::{Digest, Listed},
     compare::{self, Exactness},
     env::Env,
     error::{Check, reject},
@@ -39,7 +39,7 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
     let mut save = force || (jumps >= 2 && processed >= 8);
     let mut compared = 0u64;
     let calls = env.liveness.current();
-    let mut kinds = None;
+    let mut digest = None;
     for index in (0..env.search.by_slot.at(slot).len()).rev() {
         let listed = env.search.by_slot.at(slot)[index];
         let id = listed.id;
@@ -50,9 +50,16 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
         if !listed.settled && clean(env, id) {
             env.search.by_slot.listed_mut(slot, index).settled = true;
         }
-        let kinds = *kinds.get_or_insert_with(|| Kinds::new(st.frame(), u16::MAX));
-        if !listed.kinds.differ(kinds)
-            && let Some(cover) = covers(env, id, st)?
+        let digest = digest.get_or_insert_with(|| Digest::new(st.frame(), u16::MAX));
+        // A state that is not finished covers this one only if both are the same, or where rounds of
+        // a loop converge.
+        let must_be_same = !env.aux[slot].force_checkpoint && env.search.branches(id) > 0;
+        let is_other =
+            listed.digest.other_kinds(digest) || must_be_same && listed.digest.is_other(digest);
+        let scalars = listed.digest.both_scalars(digest);
+        if !is_other
+            && compare::precise_numbers_fit(env, id, st, scalars)
+            && let Some(cover) = covers(env, id, st, scalars)?
         {
             env.search.by_slot.listed_mut(slot, index).hits += 1;
             hit(env, id, st, cover)?;
@@ -93,12 +100,12 @@ enum Cover {
     Provisional,
 }
 
-/// Whether a saved state covers the current one.
+/// Whether a saved state covers the current one. `scalars`: registers that hold numbers in both.
 ///
 /// Linux 6.18 takes no note of the rounds of a callback as a loop, and compares the states in them as
 /// if they were finished. That prunes most, and is wrong where a later round makes a number matter:
 /// so it is done here too, and looked at again when the loop is finished ([`leave_loop`]).
-fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
+fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Option<Cover>> {
     let slot = env.slot;
     if env.search.branches(id) == 0 {
         let (exactness, cover) = match unfinished_loop(env, id) {
@@ -106,7 +113,8 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
             Some(visit) if visit.by_callback => (Exactness::NotExact, Cover::Provisional),
             Some(_) => (Exactness::RangeWithin, Cover::InLoop),
         };
-        return Ok(compare::states(env, id, st, exactness).then_some(cover));
+        let covered = compare::states(env, id, st, exactness, scalars);
+        return Ok(covered.then_some(cover));
     }
     let old = &env.search.saved(id).state;
     let entries = old.frames[old.level()].async_entries();
@@ -115,7 +123,7 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
     }
     let aux = env.aux[slot];
     if aux.iter_next {
-        let same = compare::states(env, id, st, Exactness::RangeWithin);
+        let same = compare::states(env, id, st, Exactness::RangeWithin, scalars);
         return Ok((same && iterator_is_active(st)).then_some(Cover::InLoop));
     }
     let may_goto_differs = env.search.saved(id).state.may_goto != st.may_goto;
@@ -123,11 +131,14 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
         env.program.get(slot),
         Some(panal_isa::Instruction::MayGoto { .. })
     );
-    if is_may_goto && may_goto_differs && compare::states(env, id, st, Exactness::RangeWithin) {
+    if is_may_goto
+        && may_goto_differs
+        && compare::states(env, id, st, Exactness::RangeWithin, scalars)
+    {
         return Ok(Some(Cover::InLoop));
     }
     if aux.calls_callback {
-        let same = compare::states(env, id, st, Exactness::RangeWithin);
+        let same = compare::states(env, id, st, Exactness::RangeWithin, scalars);
         return Ok(same.then_some(Cover::InLoop));
     }
     let old = &env.search.saved(id).state;
@@ -136,7 +147,7 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State) -> Check<Option<Cover>> {
         && old.level() == st.level()
         && same_registers(old, st)
         && !iterator_depths_differ(old, st)
-        && compare::states(env, id, st, Exactness::Exact)
+        && compare::states(env, id, st, Exactness::Exact, scalars)
     {
         return Err(infinite_loop(env, id, st));
     }
@@ -214,7 +225,7 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         calls: instance,
         hits: 0,
         misses: 0,
-        kinds: Kinds::new(st.frame(), env.aux[slot].live_regs),
+        digest: Digest::new(st.frame(), env.aux[slot].live_regs),
         settled: false,
     };
     env.search.by_slot.push(slot, listed);
@@ -354,7 +365,7 @@ fn leave_loop(env: &mut Env<'_>, id: StateId) -> Check<Left> {
     };
     let (kept, broken): (Vec<BackEdge>, Vec<BackEdge>) = edges.into_iter().partition(|edge| {
         let BackEdge { state, target, .. } = edge;
-        !edge.provisional || settled && compare::states(env, *target, state, Exactness::NotExact)
+        !edge.provisional || settled && compare::states(env, *target, state, Exactness::NotExact, 0)
     });
     let visit = &mut env.search.loops[number as usize];
     if broken.is_empty() {

@@ -183,8 +183,9 @@ pub fn check_socket(
 ) -> Check<RegState> {
     let state = st.reg(reg);
     let n = reg.number();
-    let name = state.type_name();
+    let name = || state.type_name();
     if access.is_write() {
+        let name = name();
         return Err(reject!(Permission, EACCES, "R{n} cannot write into {name}"));
     }
     if state.num.smin < 0 {
@@ -203,7 +204,8 @@ pub fn check_socket(
             return Err(reject!(
                 WrongType,
                 EACCES,
-                "R{n} invalid mem access '{name}'"
+                "R{n} invalid mem access '{}'",
+                name()
             ));
         }
     };
@@ -218,7 +220,8 @@ pub fn check_socket(
         None => Err(reject!(
             ContextAccess,
             EACCES,
-            "R{n} invalid {name} access off={} size={size}",
+            "R{n} invalid {} access off={} size={size}",
+            name(),
             state.off.wrapping_add(off)
         )
         .because(alloc::format!(

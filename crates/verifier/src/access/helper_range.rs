@@ -1,6 +1,7 @@
 //! A helper touches a range of bytes behind a register.
 
 use alloc::rc::Rc;
+use core::ops::Range;
 
 use panal_isa::Reg;
 
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     env::Env,
     error::{Check, reject},
-    state::{PtrFlags, RegKind, RegState, SlotType, State},
+    state::{PtrFlags, RegKind, RegState, SlotType, Stack, State},
 };
 
 /// A buffer on the stack that the helper fills whatever was there: once all arguments are checked,
@@ -136,7 +137,7 @@ fn check_context(
             "invalid bpf_context access off={last} size=1"
         )
     })?;
-    memory::check_unmodified_variable(&state, reg)?;
+    memory::check_unmodified_variable(&state)?;
     context::check(env, st, last, 1, access).map(|_| ())
 }
 
@@ -190,10 +191,7 @@ pub fn check_stack(
     if let Some(raw) = raw
         && reg.num.is_const()
     {
-        let dynptr = bytes
-            .into_iter()
-            .find(|&at| stack::byte(&st.frames[frame], at as i32) == SlotType::Dynptr);
-        if let Some(at) = dynptr {
+        if let Some(at) = first_of_dynptr(&st.frames[frame].stack, bytes) {
             return Err(reject!(
                 SpecialObject,
                 EACCES,
@@ -252,6 +250,23 @@ pub fn check_stack(
         at += 1;
     }
     Ok(())
+}
+
+/// The lowest of these bytes of a stack that is part of a dynptr.
+fn first_of_dynptr(stack: &Stack, bytes: Range<i64>) -> Option<i64> {
+    let index = |at: i64| (-1 - at) as usize;
+    let mut at = bytes.start;
+    while at < bytes.end {
+        let types = &stack[index(at) / 8].types;
+        if types[index(at) % 8] == SlotType::Dynptr {
+            return Some(at);
+        }
+        at += match types.contains(&SlotType::Dynptr) {
+            true => 1,
+            false => (index(at) % 8) as i64 + 1,
+        };
+    }
+    None
 }
 
 /// Marks a raw buffer as written.

@@ -297,6 +297,9 @@ pub fn bits_text(bits: Tnum) -> alloc::string::String {
 /// # Errors
 /// It has an offset.
 pub fn check_unmodified(reg: &RegState, base: Reg) -> Check {
+    if reg.off == 0 {
+        return check_unmodified_variable(reg);
+    }
     let n = base.number();
     let name = reg.type_name();
     if reg.off < 0 {
@@ -307,32 +310,29 @@ pub fn check_unmodified(reg: &RegState, base: Reg) -> Check {
             reg.off
         ));
     }
-    if reg.off != 0 {
-        return Err(reject!(
-            WrongType,
-            EACCES,
-            "dereference of modified {name} ptr R{n} off={} disallowed",
-            reg.off
-        ));
-    }
-    check_unmodified_variable(reg, base)
+    Err(reject!(
+        WrongType,
+        EACCES,
+        "dereference of modified {name} ptr R{n} off={} disallowed",
+        reg.off
+    ))
 }
 
 /// The pointer has no variable offset.
 ///
 /// # Errors
 /// It has one.
-pub fn check_unmodified_variable(reg: &RegState, _base: Reg) -> Check {
-    let name = reg.type_name();
-    if reg.num.as_const() != Some(0) {
-        return Err(reject!(
-            WrongType,
-            EACCES,
-            "variable {name} access var_off={} disallowed",
-            bits_text(reg.num.bits)
-        ));
+pub fn check_unmodified_variable(reg: &RegState) -> Check {
+    if reg.num.as_const() == Some(0) {
+        return Ok(());
     }
-    Ok(())
+    Err(reject!(
+        WrongType,
+        EACCES,
+        "variable {} access var_off={} disallowed",
+        reg.type_name(),
+        bits_text(reg.num.bits)
+    ))
 }
 
 /// Checks alignment where it matters: on the stack, for atomics (`strict`), and when asked for.

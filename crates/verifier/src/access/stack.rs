@@ -186,7 +186,7 @@ fn bytes_of(frame: &Frame, from: i64, to: i64) -> impl Iterator<Item = SlotType>
 }
 
 /// Type of one byte.
-pub fn byte(frame: &Frame, at: i32) -> SlotType {
+fn byte(frame: &Frame, at: i32) -> SlotType {
     let index = (-1 - at) as usize;
     frame
         .stack

@@ -228,6 +228,10 @@ fn check_offset(state: &RegState, n: u8, arg: Arg) -> Check {
 
 /// Refuses pointers with an offset, but for fixed ones where they are allowed.
 pub(super) fn check_pointer_offset(state: &RegState, n: u8, fixed_allowed: bool) -> Check {
+    let is_known = state.num.as_const() == Some(0);
+    if is_known && (state.off == 0 || (state.off > 0 && fixed_allowed)) {
+        return Ok(());
+    }
     let name = state.type_name();
     if state.off < 0 {
         return Err(reject!(
@@ -245,15 +249,12 @@ pub(super) fn check_pointer_offset(state: &RegState, n: u8, fixed_allowed: bool)
             state.off
         ));
     }
-    if state.num.as_const() != Some(0) {
-        return Err(reject!(
-            PointerArithmetic,
-            EACCES,
-            "variable {name} access var_off={} disallowed",
-            tnum_text(state)
-        ));
-    }
-    Ok(())
+    Err(reject!(
+        PointerArithmetic,
+        EACCES,
+        "variable {name} access var_off={} disallowed",
+        tnum_text(state)
+    ))
 }
 
 fn check_release(st: &State, call: &mut Call, reg: Reg, state: &RegState, arg: Arg) -> Check {

@@ -26,6 +26,35 @@ impl Scalar {
         if bytes >= 8 {
             return;
         }
+        // Most of what is loaded.
+        if *self == Scalar::UNKNOWN {
+            *self = Scalar::of_bytes(bytes);
+            return;
+        }
+        self.truncate_known(bytes);
+    }
+
+    /// Any number of so many bytes (1, 2 or 4).
+    fn of_bytes(bytes: u32) -> Scalar {
+        let mask = (1u64 << (bytes * 8)) - 1;
+        let (s32_min, s32_max) = match bytes {
+            4 => (i32::MIN, i32::MAX),
+            _ => (0, mask as i32),
+        };
+        Scalar {
+            bits: Tnum { value: 0, mask },
+            smin: 0,
+            smax: mask as i64,
+            umin: 0,
+            umax: mask,
+            s32_min,
+            s32_max,
+            u32_min: 0,
+            u32_max: mask as u32,
+        }
+    }
+
+    fn truncate_known(&mut self, bytes: u32) {
         self.bits = self.bits.cast(bytes);
         let mask = (1u64 << (bytes * 8)) - 1;
         if self.umin & !mask == self.umax & !mask {
@@ -116,5 +145,19 @@ impl Scalar {
             (0, u32::MAX)
         };
         self.zero_extend32();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_is_cut_as_the_rules_cut_it() {
+        for bytes in [1, 2, 4] {
+            let mut by_rules = Scalar::UNKNOWN;
+            by_rules.truncate_known(bytes);
+            assert_eq!(Scalar::of_bytes(bytes), by_rules, "{bytes} bytes");
+        }
     }
 }

@@ -274,10 +274,11 @@ impl StackLiveness {
         let mut changed = false;
         let frames = usize::from(instance.chain.depth) + 1;
         for (frame, overwritten) in overwritten.into_iter().enumerate().take(frames) {
-            if overwritten == 0 && instance.masks[frame].is_none() {
-                continue;
-            }
-            let masks = instance.masks_mut(frame);
+            let masks = match &mut instance.masks[frame] {
+                Some(masks) => masks,
+                None if overwritten == 0 => continue,
+                None => instance.masks_mut(frame),
+            };
             let writes = &mut masks.effects[at].writes;
             let kept = *writes & overwritten;
             if kept != *writes {

@@ -22,8 +22,41 @@ pub struct Listed {
     pub misses: u32,
     /// What its registers hold.
     pub digest: Digest,
+    /// What last told it apart.
+    pub misfit: Option<Misfit>,
     /// Whether it is settled what of it counts: see [`crate::explore::Saved::used_slots`].
     pub settled: bool,
+}
+
+/// A precise number of a saved state that some state's did not lie within. Numbers of saved states
+/// stay as they are, and what is precise stays so: it tells later states apart, too.
+#[derive(Clone, Copy, Debug)]
+pub struct Misfit {
+    /// The register.
+    pub number: u8,
+    /// The least that it was, unsigned.
+    pub umin: u64,
+    /// The most.
+    pub umax: u64,
+}
+
+impl Misfit {
+    /// Whether it tells this frame apart, too.
+    fn excludes(&self, frame: &Frame, digest: &Digest) -> bool {
+        let reg = &frame.regs[usize::from(self.number) % frame.regs.len()];
+        let is_scalar = digest.scalars & (1 << self.number) != 0;
+        is_scalar && (reg.num.umin < self.umin || reg.num.umax > self.umax)
+    }
+}
+
+impl Listed {
+    /// Whether the state surely does not cover a path with this innermost frame. One that
+    /// `must_be_same` does so only if all registers are the same.
+    pub fn is_other(&self, frame: &Frame, digest: &Digest, must_be_same: bool) -> bool {
+        self.digest.other_kinds(digest)
+            || must_be_same && self.digest.numbers != digest.numbers
+            || self.misfit.is_some_and(|m| m.excludes(frame, digest))
+    }
 }
 
 /// What the innermost frame's registers hold, in short.
@@ -70,18 +103,13 @@ impl Digest {
 
     /// Whether the other frame surely has something of another kind in a register that counts: then
     /// it is not covered.
-    pub fn other_kinds(&self, other: &Digest) -> bool {
+    fn other_kinds(&self, other: &Digest) -> bool {
         (self.kinds ^ other.kinds) & self.counted != 0
     }
 
     /// Registers that hold numbers in both frames.
     pub fn both_scalars(&self, other: &Digest) -> u16 {
         self.scalars & other.scalars
-    }
-
-    /// Whether the other frame's registers are surely not all the same.
-    pub fn is_other(&self, other: &Digest) -> bool {
-        self.numbers != other.numbers
     }
 }
 
@@ -160,10 +188,45 @@ mod tests {
         assert!(!differ((RegState::NOT_INIT, 0b10), packet));
     }
 
+    fn listed(frame: &Frame, misfit: Option<Misfit>) -> Listed {
+        Listed {
+            id: StateId(0),
+            calls: InstanceId::default(),
+            hits: 0,
+            misses: 0,
+            digest: Digest::new(frame, u16::MAX),
+            misfit,
+            settled: true,
+        }
+    }
+
     #[test]
-    fn frames_with_another_number_are_others() {
-        let digest = |n| Digest::new(&frame(RegState::constant(n)), u16::MAX);
-        assert!(digest(1).is_other(&digest(2)));
-        assert!(!digest(2).is_other(&digest(2)));
+    fn what_must_be_the_same_is_told_apart_by_a_number() {
+        let seven = frame(RegState::constant(7));
+        let eight = frame(RegState::constant(8));
+        let is_other = |other: &Frame, must| {
+            listed(&seven, None).is_other(other, &Digest::new(other, u16::MAX), must)
+        };
+        assert!(is_other(&eight, true));
+        assert!(!is_other(&eight, false));
+        assert!(!is_other(&seven, true));
+    }
+
+    #[test]
+    fn a_number_outside_of_the_misfits_range_tells_apart() {
+        let misfit = Misfit {
+            number: 1,
+            umin: 3,
+            umax: 9,
+        };
+        let listed = listed(&frame(RegState::constant(7)), Some(misfit));
+        let is_other = |reg| {
+            let other = frame(reg);
+            listed.is_other(&other, &Digest::new(&other, u16::MAX), false)
+        };
+        assert!(is_other(RegState::constant(2)));
+        assert!(is_other(RegState::constant(10)));
+        assert!(is_other(RegState::UNKNOWN));
+        assert!(!is_other(RegState::constant(9)));
     }
 }

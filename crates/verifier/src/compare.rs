@@ -4,6 +4,7 @@ use panal_isa::Reg;
 
 use crate::{
     bits::bits,
+    by_slot::Misfit,
     env::Env,
     explore::{Precise, Saved, StateId},
     state::{Frame, KeptFrame, References, RegKind, RegState, SlotType, Stack, StackSlot, State},
@@ -122,19 +123,22 @@ pub fn states(
     covered
 }
 
-/// Whether the precise numbers in these registers of the innermost frame lie within the saved state's:
-/// most states that do not cover the current one are told by it.
-pub fn precise_numbers_fit(env: &Env<'_>, id: StateId, st: &State, scalars: u16) -> bool {
+/// The first precise number in these registers of the innermost frame that does not lie within the
+/// saved state's: most states that do not cover the current one are told by it.
+pub fn misfit(env: &Env<'_>, id: StateId, st: &State, scalars: u16) -> Option<Misfit> {
     let saved = env.search.saved(id);
     let level = st.level();
-    let (Some(old), Some(precise)) = (saved.state.frames.get(level), saved.precise.get(level))
-    else {
-        return false;
-    };
+    let (old, precise) = (saved.state.frames.get(level)?, saved.precise.get(level)?);
     let live = env.aux[saved.slot as usize].live_regs;
     let new = &st.frame().regs;
-    bits(u64::from(precise.regs & live & scalars))
-        .all(|number| old.reg(number).num.includes(&new[number % Reg::COUNT].num))
+    bits(u64::from(precise.regs & live & scalars)).find_map(|number| {
+        let num = &old.reg(number).num;
+        (!num.includes(&new[number % Reg::COUNT].num)).then_some(Misfit {
+            number: number as u8,
+            umin: num.umin,
+            umax: num.umax,
+        })
+    })
 }
 
 fn references(old: &References, new: &References, ids: &mut Ids<'_>) -> bool {

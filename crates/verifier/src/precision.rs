@@ -310,14 +310,13 @@ impl Segment {
         later: &mut Option<u32>,
         mut skip: bool,
     ) -> Result<bool, TooHard> {
+        let entry_of = |entry: Option<HistoryRef>| entry.map(|e| env.search.entry(e));
+        let mut entry = entry_of(self.entry);
         loop {
             if !skip && self.trace.is_none() {
-                self.pass_by(env, wanted, later);
+                self.pass_by(env, entry, wanted, later);
             }
-            let here = self
-                .entry
-                .map(|e| env.search.entry(e))
-                .filter(|entry| entry.slot == self.at);
+            let here = entry.filter(|entry| entry.slot == self.at);
             if !skip && let Some(trace) = &mut self.trace {
                 let (regs, slots) = (wanted.regs[wanted.frame], wanted.slots[wanted.frame]);
                 report::trace_step(env, trace, self.at, wanted.frame, regs, slots);
@@ -332,15 +331,15 @@ impl Segment {
             *later = Some(self.at);
             let is_first_entry = match here {
                 Some(entry) => entry.earlier.is_none(),
-                None => self.entry.is_none(),
+                None => entry.is_none(),
             };
             if self.at == self.first && is_first_entry {
                 return Ok(false);
             }
             match here {
-                Some(entry) => {
-                    self.at = entry.previous;
-                    self.entry = entry.earlier;
+                Some(here) => {
+                    self.at = here.previous;
+                    entry = entry_of(here.earlier);
                 }
                 None => self.at = self.at.checked_sub(1).ok_or(TooHard)?,
             }
@@ -351,12 +350,18 @@ impl Segment {
     }
 
     /// Goes back over instructions in a row that change nothing of what is wanted, to the next one
-    /// of which the history knows something at most.
-    fn pass_by(&mut self, env: &Env<'_>, wanted: &Wanted, later: &mut Option<u32>) {
-        let stop = match self.entry {
-            Some(entry) => env.search.entry(entry).slot,
-            None => self.first,
-        };
+    /// of which the history knows something (`entry`) at most.
+    fn pass_by(
+        &mut self,
+        env: &Env<'_>,
+        entry: Option<&HistoryEntry>,
+        wanted: &Wanted,
+        later: &mut Option<u32>,
+    ) {
+        let stop = entry.map_or(self.first, |entry| entry.slot);
+        if stop >= self.at {
+            return;
+        }
         let mask = wanted.regs[wanted.frame] | ANYTHING;
         let between = env
             .precision_regs

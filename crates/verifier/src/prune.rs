@@ -54,16 +54,16 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
         // A state that is not finished covers this one only if both are the same, or where rounds of
         // a loop converge.
         let must_be_same = !env.aux[slot].force_checkpoint && env.search.branches(id) > 0;
-        let is_other =
-            listed.digest.other_kinds(digest) || must_be_same && listed.digest.is_other(digest);
-        let scalars = listed.digest.both_scalars(digest);
-        if !is_other
-            && compare::precise_numbers_fit(env, id, st, scalars)
-            && let Some(cover) = covers(env, id, st, scalars)?
-        {
-            env.search.by_slot.listed_mut(slot, index).hits += 1;
-            hit(env, id, st, cover)?;
-            return Ok(Visit::Known);
+        if !listed.is_other(st.frame(), digest, must_be_same) {
+            let scalars = listed.digest.both_scalars(digest);
+            let misfit = compare::misfit(env, id, st, scalars);
+            if misfit.is_some() {
+                env.search.by_slot.listed_mut(slot, index).misfit = misfit;
+            } else if let Some(cover) = covers(env, id, st, scalars)? {
+                env.search.by_slot.listed_mut(slot, index).hits += 1;
+                hit(env, id, st, cover)?;
+                return Ok(Visit::Known);
+            }
         }
         let unfinished = env.search.branches(id) > 0;
         if unfinished && !force && jumps < 20 && processed < 100 {
@@ -226,6 +226,7 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         hits: 0,
         misses: 0,
         digest: Digest::new(st.frame(), env.aux[slot].live_regs),
+        misfit: None,
         settled: false,
     };
     env.search.by_slot.push(slot, listed);

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::{
+    bits::bits,
     explore::StateId,
     liveness::InstanceId,
     state::{Frame, RegState},
@@ -22,6 +23,8 @@ pub struct Listed {
     pub misses: u32,
     /// What its registers hold.
     pub digest: Digest,
+    /// The bits of its digest's kinds of registers that count.
+    counted: u64,
     /// What last told it apart.
     pub misfit: Option<Misfit>,
     /// Whether it is settled what of it counts: see [`crate::explore::Saved::used_slots`].
@@ -50,10 +53,32 @@ impl Misfit {
 }
 
 impl Listed {
+    /// A state of which nothing is known yet but what its registers hold; those in `live` count,
+    /// apart from those never written.
+    pub fn new(id: StateId, calls: InstanceId, digest: Digest, live: u16) -> Listed {
+        let mut counted = 0;
+        for number in bits(u64::from(live)).filter(|&number| number < Digest::NUMBERS) {
+            let mask = Digest::OF_ONE << (number * Digest::BITS);
+            if digest.kinds & mask != 0 {
+                counted |= mask;
+            }
+        }
+        Listed {
+            id,
+            calls,
+            hits: 0,
+            misses: 0,
+            digest,
+            counted,
+            misfit: None,
+            settled: false,
+        }
+    }
+
     /// Whether the state surely does not cover a path with this innermost frame. One that
     /// `must_be_same` does so only if all registers are the same.
     pub fn is_other(&self, frame: &Frame, digest: &Digest, must_be_same: bool) -> bool {
-        self.digest.other_kinds(digest)
+        (self.digest.kinds ^ digest.kinds) & self.counted != 0
             || must_be_same && self.digest.numbers != digest.numbers
             || self.misfit.is_some_and(|m| m.excludes(frame, digest))
     }
@@ -64,8 +89,6 @@ impl Listed {
 pub struct Digest {
     /// Six bits for each register: the kind of value and its flags.
     kinds: u64,
-    /// The bits of `kinds` of registers that count.
-    counted: u64,
     /// A hash of the numbers.
     numbers: u32,
     /// Registers that hold numbers, a bit for each.
@@ -76,16 +99,15 @@ impl Digest {
     const BITS: usize = 6;
     const OF_ONE: u64 = (1 << Self::BITS) - 1;
 
-    /// That of a frame of which the registers in `live` count, apart from those never written.
-    pub fn new(frame: &Frame, live: u16) -> Digest {
+    /// `r0` to `r9`
+    const NUMBERS: usize = 10;
+
+    /// That of a frame.
+    pub fn new(frame: &Frame) -> Digest {
         let mut digest = Digest::default();
         let mut numbers = 0u64;
-        for (number, reg) in frame.regs[..10].iter().enumerate() {
-            let kind = Self::kind(reg) << (number * Self::BITS);
-            digest.kinds |= kind;
-            if live & (1 << number) != 0 && kind != 0 {
-                digest.counted |= Self::OF_ONE << (number * Self::BITS);
-            }
+        for (number, reg) in frame.regs[..Self::NUMBERS].iter().enumerate() {
+            digest.kinds |= Self::kind(reg) << (number * Self::BITS);
             digest.scalars |= u16::from(reg.is_scalar()) << number;
             numbers = (numbers ^ reg.num.umin).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
@@ -99,12 +121,6 @@ impl Digest {
             0 => 0,
             kind => 1 | ((kind + u64::from(reg.flags.bits()) * 7) << 1 & Self::OF_ONE),
         }
-    }
-
-    /// Whether the other frame surely has something of another kind in a register that counts: then
-    /// it is not covered.
-    fn other_kinds(&self, other: &Digest) -> bool {
-        (self.kinds ^ other.kinds) & self.counted != 0
     }
 
     /// Registers that hold numbers in both frames.
@@ -139,10 +155,21 @@ impl BySlot {
         }
     }
 
-    /// One of them, by its place in [`BySlot::at`], to change it.
+    /// Those at a slot, until they are [put back](BySlot::put_back).
     #[inline]
-    pub fn listed_mut(&mut self, slot: usize, index: usize) -> &mut Listed {
-        &mut self.lists[self.list_of[slot] as usize - 1][index]
+    pub fn take(&mut self, slot: usize) -> Vec<Listed> {
+        match self.list_of.get(slot) {
+            None | Some(0) => Vec::new(),
+            Some(&list) => core::mem::take(&mut self.lists[list as usize - 1]),
+        }
+    }
+
+    /// See [`BySlot::take`].
+    #[inline]
+    pub fn put_back(&mut self, slot: usize, list: Vec<Listed>) {
+        if let Some(at @ 1..) = self.list_of.get(slot).copied() {
+            self.lists[at as usize - 1] = list;
+        }
     }
 
     /// Adds one.
@@ -153,12 +180,6 @@ impl BySlot {
             *list = self.lists.len() as u32;
         }
         self.lists[*list as usize - 1].push(listed);
-    }
-
-    /// Removes one, by its place in [`BySlot::at`].
-    pub fn remove(&mut self, slot: usize, index: usize) {
-        let list = self.list_of[slot] as usize - 1;
-        self.lists[list].remove(index);
     }
 }
 
@@ -173,11 +194,17 @@ mod tests {
         frame
     }
 
+    fn listed(frame: &Frame, live: u16) -> Listed {
+        let digest = Digest::new(frame);
+        Listed::new(StateId(0), InstanceId::default(), digest, live)
+    }
+
     #[test]
     fn kinds_differ_where_a_counted_register_has_another_kind_or_flag() {
         let packet = RegState::pointer(RegKind::PacketEnd);
         let differ = |(a, live), b| {
-            Digest::new(&frame(a), live).other_kinds(&Digest::new(&frame(b), u16::MAX))
+            let other = frame(b);
+            listed(&frame(a), live).is_other(&other, &Digest::new(&other), false)
         };
         let may_be_null = packet.with_flags(PtrFlags::MAYBE_NULL);
         assert!(differ((RegState::UNKNOWN, 0b10), packet));
@@ -188,24 +215,12 @@ mod tests {
         assert!(!differ((RegState::NOT_INIT, 0b10), packet));
     }
 
-    fn listed(frame: &Frame, misfit: Option<Misfit>) -> Listed {
-        Listed {
-            id: StateId(0),
-            calls: InstanceId::default(),
-            hits: 0,
-            misses: 0,
-            digest: Digest::new(frame, u16::MAX),
-            misfit,
-            settled: true,
-        }
-    }
-
     #[test]
     fn what_must_be_the_same_is_told_apart_by_a_number() {
         let seven = frame(RegState::constant(7));
         let eight = frame(RegState::constant(8));
         let is_other = |other: &Frame, must| {
-            listed(&seven, None).is_other(other, &Digest::new(other, u16::MAX), must)
+            listed(&seven, u16::MAX).is_other(other, &Digest::new(other), must)
         };
         assert!(is_other(&eight, true));
         assert!(!is_other(&eight, false));
@@ -214,15 +229,15 @@ mod tests {
 
     #[test]
     fn a_number_outside_of_the_misfits_range_tells_apart() {
-        let misfit = Misfit {
+        let mut listed = listed(&frame(RegState::constant(7)), u16::MAX);
+        listed.misfit = Some(Misfit {
             number: 1,
             umin: 3,
             umax: 9,
-        };
-        let listed = listed(&frame(RegState::constant(7)), Some(misfit));
+        });
         let is_other = |reg| {
             let other = frame(reg);
-            listed.is_other(&other, &Digest::new(&other, u16::MAX), false)
+            listed.is_other(&other, &Digest::new(&other), false)
         };
         assert!(is_other(RegState::constant(2)));
         assert!(is_other(RegState::constant(10)));

@@ -32,54 +32,19 @@ pub enum Visit {
 pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
     let slot = env.slot;
     let force = env.test_state_freq || env.aux[slot].force_checkpoint || st.history_len > 40;
-    let (jumps, processed) = (
-        env.search.jumps - env.search.at_last_save.0,
-        env.search.processed - env.search.at_last_save.1,
-    );
-    let mut save = force || (jumps >= 2 && processed >= 8);
-    let mut compared = 0u64;
-    let calls = env.liveness.current();
-    let mut digest = None;
-    for index in (0..env.search.by_slot.at(slot).len()).rev() {
-        let listed = env.search.by_slot.at(slot)[index];
-        let id = listed.id;
-        compared += 1;
-        if listed.calls != calls {
-            continue;
-        }
-        if !listed.settled && clean(env, id) {
-            env.search.by_slot.listed_mut(slot, index).settled = true;
-        }
-        let digest = digest.get_or_insert_with(|| Digest::new(st.frame(), u16::MAX));
-        // A state that is not finished covers this one only if both are the same, or where rounds of
-        // a loop converge.
-        let must_be_same = !env.aux[slot].force_checkpoint && env.search.branches(id) > 0;
-        if !listed.is_other(st.frame(), digest, must_be_same) {
-            let scalars = listed.digest.both_scalars(digest);
-            let misfit = compare::misfit(env, id, st, scalars);
-            if misfit.is_some() {
-                env.search.by_slot.listed_mut(slot, index).misfit = misfit;
-            } else if let Some(cover) = covers(env, id, st, scalars)? {
-                env.search.by_slot.listed_mut(slot, index).hits += 1;
-                hit(env, id, st, cover)?;
-                return Ok(Visit::Known);
-            }
-        }
-        let unfinished = env.search.branches(id) > 0;
-        if unfinished && !force && jumps < 20 && processed < 100 {
-            save = false;
-        }
-        let patience = if env.aux[slot].force_checkpoint && unfinished {
-            64
-        } else {
-            3
-        };
-        let listed = env.search.by_slot.listed_mut(slot, index);
-        listed.misses += u32::from(save);
-        if listed.misses > listed.hits * patience + patience {
-            evict(env, id, index);
-        }
-    }
+    let since_save = SinceSave {
+        force,
+        jumps: env.search.jumps - env.search.at_last_save.0,
+        processed: env.search.processed - env.search.at_last_save.1,
+    };
+    let mut list = env.search.by_slot.take(slot);
+    let compared = list.len() as u64;
+    let found = look_up(env, st, &mut list, &since_save);
+    env.search.by_slot.put_back(slot, list);
+    let save = match found? {
+        Found::Known => return Ok(Visit::Known),
+        Found::New { save } => save,
+    };
     env.search.max_states_per_slot = env.search.max_states_per_slot.max(compared);
     // Without CAP_BPF memory is spared, not time.
     const MOST_STATES: u64 = 64;
@@ -87,6 +52,78 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
         save_state(env, st);
     }
     Ok(Visit::New)
+}
+
+/// What happened since a state was saved.
+struct SinceSave {
+    /// One must be saved now.
+    force: bool,
+    jumps: u64,
+    processed: u64,
+}
+
+/// What a look at the saved states gave.
+enum Found {
+    /// One covers the path.
+    Known,
+    /// None does; whether the path's state is worth saving.
+    New { save: bool },
+}
+
+/// Compares the state with those of a list, newest first. Those that are of no use are dropped.
+fn look_up(
+    env: &mut Env<'_>,
+    st: &mut State,
+    list: &mut Vec<Listed>,
+    since_save: &SinceSave,
+) -> Check<Found> {
+    let &SinceSave {
+        force,
+        jumps,
+        processed,
+    } = since_save;
+    let mut save = force || (jumps >= 2 && processed >= 8);
+    if list.is_empty() {
+        return Ok(Found::New { save });
+    }
+    let slot = env.slot;
+    let calls = env.liveness.current();
+    let checkpoint = env.aux[slot].force_checkpoint;
+    let digest = Digest::new(st.frame());
+    for index in (0..list.len()).rev() {
+        let listed = &mut list[index];
+        let id = listed.id;
+        if listed.calls != calls {
+            continue;
+        }
+        let unfinished = env.search.branches(id) > 0;
+        if !listed.settled && !unfinished {
+            listed.settled = clean(env, id);
+        }
+        // A state that is not finished covers this one only if both are the same, or where rounds of
+        // a loop converge.
+        if !listed.is_other(st.frame(), &digest, unfinished && !checkpoint) {
+            let scalars = listed.digest.both_scalars(&digest);
+            let misfit = compare::misfit(env, id, st, scalars);
+            if misfit.is_some() {
+                listed.misfit = misfit;
+            } else if let Some(cover) = covers(env, id, st, scalars)? {
+                listed.hits += 1;
+                hit(env, id, st, cover)?;
+                return Ok(Found::Known);
+            }
+        }
+        if unfinished && !force && jumps < 20 && processed < 100 {
+            save = false;
+        }
+        let patience = if checkpoint && unfinished { 64 } else { 3 };
+        listed.misses += u32::from(save);
+        if listed.misses > listed.hits * patience + patience {
+            list.remove(index);
+            evict(env, id);
+        }
+    }
+    Ok(Found::New { save })
 }
 
 /// How a saved state covers the current one.
@@ -220,15 +257,8 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         in_loop,
     });
     env.search.branches.push(1);
-    let listed = Listed {
-        id,
-        calls: instance,
-        hits: 0,
-        misses: 0,
-        digest: Digest::new(st.frame(), env.aux[slot].live_regs),
-        misfit: None,
-        settled: false,
-    };
+    let digest = Digest::new(st.frame());
+    let listed = Listed::new(id, instance, digest, env.aux[slot].live_regs);
     env.search.by_slot.push(slot, listed);
     env.search.total_states += 1;
     env.search.held_states += 1;
@@ -264,8 +294,8 @@ fn visit_of_loop(env: &mut Env<'_>, st: &State, id: StateId) -> Option<u32> {
     Some(visit)
 }
 
-fn evict(env: &mut Env<'_>, id: StateId, index: usize) {
-    env.search.by_slot.remove(env.slot, index);
+/// The state is no longer compared with.
+fn evict(env: &mut Env<'_>, id: StateId) {
     env.search.saved_mut(id).evicted = true;
     env.search.held_states -= 1;
     drop_if_useless(env, id);

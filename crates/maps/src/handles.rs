@@ -68,6 +68,7 @@ impl Handles {
         Some(self.base + offset as u64)
     }
 
+    #[inline(always)]
     fn index(&self, handle: u64) -> Option<usize> {
         let offset = handle.wrapping_sub(self.base);
         let index = usize::try_from(offset / Self::HEADER as u64).ok()?;
@@ -89,15 +90,15 @@ impl Handles {
     ///
     /// # Safety
     /// As for [`Handles::get`].
-    #[inline]
-    pub unsafe fn direct(&self, handle: u64) -> Option<DirectValues> {
+    #[inline(always)]
+    pub unsafe fn direct(&self, handle: u64) -> Option<&DirectValues> {
         // SAFETY: the caller's promise.
-        unsafe { self.entry(handle) }?.direct
+        unsafe { self.entry(handle) }?.direct.as_ref()
     }
 
     /// # Safety
     /// As for [`Handles::get`].
-    #[inline]
+    #[inline(always)]
     unsafe fn entry(&self, handle: u64) -> Option<&Entry> {
         let entry = self.entries[self.index(handle)?].load(Ordering::Acquire);
         // SAFETY: null or an entry that is retired, not dropped, when its map goes.

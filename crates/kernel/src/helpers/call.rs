@@ -1,6 +1,9 @@
 //! One call of a helper, in safe terms: arguments, memory of the cage, the run's host.
 
-use std::{ptr::NonNull, sync::atomic::AtomicU64};
+use std::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, AtomicU64},
+};
 
 use panal_maps::{Map, bytes};
 use panal_uapi::Errno;
@@ -198,6 +201,17 @@ impl<'c> Call<'c> {
         }
         // SAFETY: inside the cage, which outlives the call and is used by atomics alone; aligned.
         Ok(unsafe { AtomicU64::from_ptr(at.as_ptr()) })
+    }
+
+    /// The same of four bytes.
+    #[inline(always)]
+    pub fn half(&self, n: usize) -> Result<&'c AtomicU32, Errno> {
+        let at = self.inside(self.args[n], 4)?.cast::<u32>();
+        if !at.is_aligned() {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: as for a word.
+        Ok(unsafe { AtomicU32::from_ptr(at.as_ptr()) })
     }
 
     /// Copies memory within the cage, at most [`PIECE`] bytes; false, and nothing is done, where one

@@ -58,7 +58,7 @@ pub(crate) struct Dynptr {
 }
 
 impl Dynptr {
-    #[inline]
+    #[inline(always)]
     pub fn read(call: &Call<'_>, at: u64) -> Result<Self, Errno> {
         let [
             d0,
@@ -125,6 +125,7 @@ impl Dynptr {
     }
 
     /// `E2BIG` for what lies beyond the end.
+    #[inline(always)]
     pub fn check(&self, offset: u32, len: u64) -> Result<(), Errno> {
         let size = u64::from(self.size);
         if len > size || u64::from(offset) > size - len {
@@ -181,6 +182,7 @@ impl Dynptr {
     }
 
     /// Address of bytes that can be accessed directly; `None` where there are none.
+    #[inline(always)]
     pub fn slice(&self, call: &mut Call<'_>, offset: u32, len: u64) -> Option<u64> {
         if self.data == 0 {
             return None;

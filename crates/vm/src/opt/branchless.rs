@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use super::{
     carry::ends_slow_chain,
-    graph::{Graph, Loop},
+    chase::Chase,
+    graph::Graph,
     ir::{Bin, Block, Edge, Func, Node, Term, Test, Value},
 };
 
@@ -28,10 +29,10 @@ struct Fork {
 pub fn run(func: &mut Func) -> bool {
     let mut found = false;
     let graph = Graph::new(func);
-    let loops = graph.loops();
+    let chase = Chase::new(func, &graph);
     // Inner ones first: what they leave may be the side of an outer one.
     for &block in graph.order.iter().rev() {
-        while let Some(fork) = fork(func, &graph, &loops, block) {
+        while let Some(fork) = fork(func, &graph, &chase, block) {
             join(func, block, fork);
             found = true;
         }
@@ -51,7 +52,7 @@ fn side(func: &Func, graph: &Graph, edge: &Edge) -> Option<(Vec<Value>, Edge)> {
     }
 }
 
-fn fork(func: &Func, graph: &Graph, loops: &[Loop], block: Block) -> Option<Fork> {
+fn fork(func: &Func, graph: &Graph, chase: &Chase, block: Block) -> Option<Fork> {
     let Term::If(test, then, other) = &func.blocks[block.index()].term else {
         return None;
     };
@@ -83,15 +84,23 @@ fn fork(func: &Func, graph: &Graph, loops: &[Loop], block: Block) -> Option<Fork
     for node in &nodes {
         cost += cheap(node)?;
     }
-    let choices = one.args.iter().zip(&two.args);
-    let choices = choices.filter(|(a, b)| a != b).count();
-    if cost > NODES_MOST || choices > CHOICES_MOST {
+    let to = one.to;
+    let params = &func.blocks[to.index()].params;
+    let choices = one.args.iter().zip(&two.args).zip(params);
+    let choices = choices
+        .filter(|((a, b), _)| a != b)
+        .map(|(_, param)| *param);
+    let count = choices.clone().count();
+    if cost > NODES_MOST || count > CHOICES_MOST {
         return None;
     }
-    let to = one.to;
+    // A value and where it stands.
+    if count == CHOICES_MOST && chase.waits(func, *test, choices) {
+        return None;
+    }
     let mut sides = one.args.iter().zip(&two.args).enumerate();
     let slow = |(index, (a, b)): (usize, (&Value, &Value))| {
-        a != b && ends_slow_chain(func, graph, loops, block, (to, index), [*a, *b])
+        a != b && ends_slow_chain(func, graph, chase.loops(), block, (to, index), [*a, *b])
     };
     if sides.any(slow) {
         return None;

@@ -7,7 +7,7 @@
 //! | `rewrite`, `fold`, `known` | simplification, common values, decided branches, known bits |
 //! | `promote` | places of the frame to values |
 //! | `widen` | neighbouring bytes read at once |
-//! | `branchless`, `carry` | small branches to choices, but on slow chains from round to round |
+//! | `branchless`, `carry`, `chase` | small branches to choices, but on slow chains from round to round, and for those that lead to the next load |
 //! | `unroll` | several rounds of counted loops at once |
 //! | `chain` | rows of sums and products from one round of a loop to the next |
 //! | `hold`, `sink` | wide constants in registers; counters' steps behind what reads the old number |
@@ -23,6 +23,7 @@ mod branchless;
 mod build;
 mod carry;
 mod chain;
+mod chase;
 mod cut;
 mod early;
 mod emit;

@@ -174,11 +174,9 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
     for (slot, raw) in source.slots.iter().enumerate() {
         let fact = source.facts.get(slot).unwrap_or(&unknown);
         let plain = plain::of(raw);
-        if let Some(plain) = plain
-            && !fact.dead
-        {
+        if plain.is_any() && !fact.dead {
             emitter.begin(slot as u32);
-            if emitter.plainly(plain, raw, fact) {
+            if emitter.plainly(plain, &source.slots[slot..], fact) {
                 continue;
             }
         } else {

@@ -33,42 +33,45 @@ pub const fn only(register: u8) -> Set {
 }
 
 /// What an operation reads and writes. The frame pointer is read by whom it suits.
-#[inline]
+#[inline(always)]
 pub fn effects(op: &Op) -> Effects {
+    let plain = plainly(op.code);
+    if plain & OTHERWISE != 0 {
+        return other_effects(op);
+    }
+    let when = |flag: u8, register: u8| Set::from(plain & flag != 0) << (register & 15);
+    Effects {
+        reads: when(READS_DST, op.dst) | when(READS_SRC, op.src),
+        writes: when(WRITES_DST, op.dst),
+    }
+}
+
+#[inline(never)]
+fn other_effects(op: &Op) -> Effects {
     use Code::*;
     let (dst, src) = (only(op.dst), only(op.src));
-    let code = op.code;
-    let plain = plainly(code);
-    let when = |flag: u8, set: Set| if plain & flag != 0 { set } else { 0 };
-    let (reads, writes) = if plain & OTHERWISE == 0 {
-        (
-            when(READS_DST, dst) | when(READS_SRC, src),
-            when(WRITES_DST, dst),
-        )
-    } else {
-        match code {
-            Jump | MayGoto | Trap => (0, 0),
-            Cpu => (0, dst),
-            Atomic32 | Atomic64 => {
-                let compared = match Atomic::ALL[op.imm as usize % Atomic::ALL.len()] {
-                    Atomic::CmpXchg => only(0),
-                    _ => 0,
-                };
-                (dst | src | compared, op.written().map_or(0, only))
-            }
-            LdAcq8 | LdAcq16 | LdAcq32 | LdAcq64 | Computed | CastKernel | CastUser => (src, dst),
-            ArenaPlace => (dst | src, dst),
-            PacketLoad => {
-                let src = if op.src == NO_REGISTER { 0 } else { src };
-                (src | only(6), GIVEN_AWAY)
-            }
-            Helper | Local => (ARGUMENTS, GIVEN_AWAY),
-            ArrayLookup => (only(2), GIVEN_AWAY),
-            TailCall => (ARGUMENTS, GIVEN_AWAY),
-            Exit => (only(0), 0),
-            // A field of the context.
-            _ => (dst | src, 0),
+    let (reads, writes) = match op.code {
+        Jump | MayGoto | Trap => (0, 0),
+        Cpu => (0, dst),
+        Atomic32 | Atomic64 => {
+            let compared = match Atomic::ALL[op.imm as usize % Atomic::ALL.len()] {
+                Atomic::CmpXchg => only(0),
+                _ => 0,
+            };
+            (dst | src | compared, op.written().map_or(0, only))
         }
+        LdAcq8 | LdAcq16 | LdAcq32 | LdAcq64 | Computed | CastKernel | CastUser => (src, dst),
+        ArenaPlace => (dst | src, dst),
+        PacketLoad => {
+            let src = if op.src == NO_REGISTER { 0 } else { src };
+            (src | only(6), GIVEN_AWAY)
+        }
+        Helper | Local => (ARGUMENTS, GIVEN_AWAY),
+        ArrayLookup => (only(2), GIVEN_AWAY),
+        TailCall => (ARGUMENTS, GIVEN_AWAY),
+        Exit => (only(0), 0),
+        // A field of the context.
+        _ => (dst | src, 0),
     };
     Effects { reads, writes }
 }

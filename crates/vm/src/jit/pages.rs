@@ -214,7 +214,12 @@ mod system {
 
     /// Memory to be written.
     pub fn map(len: usize) -> Result<NonNull<u8>, PagesError> {
-        let (nowhere, flags) = (core::ptr::null_mut(), MapFlags::PRIVATE);
+        // All of it is written at once: one call for all pages, not a fault for each.
+        #[cfg(target_os = "linux")]
+        let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
+        #[cfg(not(target_os = "linux"))]
+        let flags = MapFlags::PRIVATE;
+        let nowhere = core::ptr::null_mut();
         // SAFETY: a new mapping at an address that the system chooses.
         let address =
             unsafe { mmap_anonymous(nowhere, len, ProtFlags::READ | ProtFlags::WRITE, flags) }

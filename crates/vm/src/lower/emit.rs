@@ -10,7 +10,7 @@ use crate::{
     Executable, IndexedValues, Linkage,
     executable::Function,
     key::{Key, Written},
-    op::{Code, OTHERWISE, Op, Tag, WRITES_DST, plainly},
+    op::{Code, Op, Tag},
 };
 
 /// The frame pointer.
@@ -41,8 +41,11 @@ pub(super) struct Emitter<'a> {
     tag: Tag,
     /// Bytes of the function's frame.
     pub frame: i32,
-    /// Index of the first function that begins behind the slot.
+    /// Index of the first function that begins behind the slot, and where that is.
     next: usize,
+    next_slot: u32,
+    /// The first operation that writes the frame pointer, if one does.
+    frame_written: Option<usize>,
     pub functions: Vec<Function>,
     pub arrays: Vec<IndexedValues>,
     /// Calls of `bpf_loop` whose callback is known: operation, index of the function.
@@ -72,6 +75,8 @@ impl<'a> Emitter<'a> {
             tag: Tag::None,
             frame: 0,
             next: 0,
+            next_slot: 0,
+            frame_written: None,
             functions: functions(source),
             arrays: Vec::new(),
             loops: Vec::new(),
@@ -88,6 +93,17 @@ impl<'a> Emitter<'a> {
     /// The instruction at this slot comes next; slots come in order.
     #[inline]
     pub fn begin(&mut self, slot: u32) {
+        if slot >= self.next_slot {
+            self.begin_function(slot);
+        }
+        self.slot = slot;
+        if let Some(place) = self.places.get_mut(slot as usize) {
+            *place = self.ops.len() as u32;
+        }
+    }
+
+    #[cold]
+    fn begin_function(&mut self, slot: u32) {
         while let Some(&function) = self.functions.get(self.next)
             && function.slot <= slot
         {
@@ -98,23 +114,14 @@ impl<'a> Emitter<'a> {
                 self.wall();
             }
         }
-        self.slot = slot;
-        if let Some(place) = self.places.get_mut(slot as usize) {
-            *place = self.ops.len() as u32;
-        }
+        let next = self.functions.get(self.next);
+        self.next_slot = next.map_or(u32::MAX, |function| function.slot);
     }
 
     /// Takes note of what is known of the instruction.
     pub fn learn(&mut self, fact: &Fact) {
         self.fact = *fact;
         self.tag = tag(fact);
-    }
-
-    /// An operation on memory that the proof names, if any.
-    #[inline]
-    pub fn emit_known(&mut self, op: Op, fact: &Fact) {
-        self.tag = tag(fact);
-        self.emit(op);
     }
 
     /// What is known of the instruction.
@@ -147,7 +154,16 @@ impl<'a> Emitter<'a> {
     #[inline]
     pub fn emit(&mut self, mut op: Op) {
         op.tag = self.tag;
+        if (op.dst == FRAME || op.src == FRAME) && op.written() == Some(FRAME) {
+            self.note_frame_written();
+        }
         self.emit_tagged(op);
+    }
+
+    /// The next operation writes the frame pointer.
+    #[cold]
+    pub fn note_frame_written(&mut self) {
+        self.frame_written.get_or_insert(self.ops.len());
     }
 
     /// The same of an operation that says itself what it accesses.
@@ -263,11 +279,7 @@ impl<'a> Emitter<'a> {
     /// # Errors
     /// An operation writes the frame pointer, which no proven program does: the engines rely on it.
     pub fn finish(mut self) -> Result<Executable, LowerError> {
-        let writes = |op: &Op| match plainly(op.code) {
-            plain if plain & OTHERWISE == 0 => op.dst == FRAME && plain & WRITES_DST != 0,
-            _ => op.written() == Some(FRAME),
-        };
-        if let Some(at) = self.ops.iter().position(writes) {
+        if let Some(at) = self.frame_written {
             return Err(LowerError::Unresolved {
                 slot: self.slots[at],
                 what: "the frame pointer r10 is written",
@@ -316,7 +328,7 @@ impl<'a> Emitter<'a> {
 
 /// What an instruction accesses, where no two kinds overlap.
 #[inline]
-fn tag(fact: &Fact) -> Tag {
+pub(super) fn tag(fact: &Fact) -> Tag {
     match fact.access.map(|access| access.region) {
         Some(Region::Stack) => Tag::Stack,
         Some(Region::Context) => Tag::Context,

@@ -5,7 +5,7 @@ use panal_isa::{AluOp, Condition, Size, Slot, Width};
 use panal_verifier::{BranchFact, Fact, Region};
 
 use super::{
-    emit::Emitter,
+    emit::{Emitter, FRAME, tag},
     memory::{frame_load_code, load_code, store_code},
 };
 use crate::op::{Code, Op, alu, branch};
@@ -13,11 +13,16 @@ use crate::op::{Code, Op, alu, branch};
 /// Kinds of such instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// Any other.
+    None,
     Arithmetic,
     Branch,
-    /// An access of so many bytes.
-    Load(u8),
-    Store(u8),
+    Jump,
+    Exit,
+    Load,
+    Store,
+    /// A load of a wide immediate: the next slot has its upper half.
+    Wide,
 }
 
 /// What an opcode becomes.
@@ -27,20 +32,37 @@ pub(super) struct Plain {
     code: Code,
     /// Whether the second operand is a register.
     by_register: bool,
-    /// Bits of the immediate that count, once it was sign-extended.
-    imm: u64,
+    /// Which bits of the immediate count: a place in [`IMMEDIATES`]; bytes of an access.
+    imm: u8,
+}
+
+/// Bits of a sign-extended immediate that count: none, the lower half, all; of a shift's.
+const IMMEDIATES: [u64; 8] = [0, u32::MAX as u64, u64::MAX, 31, 63, 0, 0, 0];
+
+const OTHER: Plain = Plain {
+    kind: Kind::None,
+    code: Code::Trap,
+    by_register: false,
+    imm: 0,
+};
+
+impl Plain {
+    #[inline]
+    pub fn is_any(&self) -> bool {
+        self.kind != Kind::None
+    }
 }
 
 /// What a slot becomes, if it is the first of an instruction of this kind. The second of a wide
 /// immediate has an opcode that is none.
 #[inline]
-pub(super) fn of(slot: &Slot) -> Option<&'static Plain> {
-    static TABLE: [Option<Plain>; 256] = table();
-    TABLE[usize::from(slot.opcode)].as_ref()
+pub(super) fn of(slot: &Slot) -> &'static Plain {
+    static TABLE: [Plain; 256] = table();
+    &TABLE[usize::from(slot.opcode)]
 }
 
-const fn table() -> [Option<Plain>; 256] {
-    let mut table = [None; 256];
+const fn table() -> [Plain; 256] {
+    let mut table = [OTHER; 256];
     let mut opcode = 0;
     while opcode < table.len() {
         table[opcode] = plain(opcode as u8);
@@ -50,36 +72,51 @@ const fn table() -> [Option<Plain>; 256] {
 }
 
 /// RFC 9669: the low three bits are the class.
-const fn plain(opcode: u8) -> Option<Plain> {
+const fn plain(opcode: u8) -> Plain {
     let by_register = opcode & 8 != 0;
     match opcode & 7 {
         4 => arithmetic(opcode >> 4, Width::W32, by_register),
         7 => arithmetic(opcode >> 4, Width::W64, by_register),
+        5 if opcode == 0x05 => Plain {
+            kind: Kind::Jump,
+            code: Code::Jump,
+            ..OTHER
+        },
+        5 if opcode == 0x95 => Plain {
+            kind: Kind::Exit,
+            code: Code::Exit,
+            ..OTHER
+        },
         5 => conditional(opcode >> 4, Width::W64, by_register),
         6 => conditional(opcode >> 4, Width::W32, by_register),
+        0 if opcode == 0x18 => Plain {
+            kind: Kind::Wide,
+            code: Code::Mov64K,
+            ..OTHER
+        },
         class @ 1..=3 if opcode >> 5 == 3 => {
-            let (size, bytes) = match opcode >> 3 & 3 {
+            let (size, imm) = match opcode >> 3 & 3 {
                 0 => (Size::W, 4),
                 1 => (Size::H, 2),
                 2 => (Size::B, 1),
                 _ => (Size::DW, 8),
             };
             let (kind, code) = match class {
-                1 => (Kind::Load(bytes), load_code(size, false)),
-                _ => (Kind::Store(bytes), store_code(size, class == 2, false)),
+                1 => (Kind::Load, load_code(size, false)),
+                _ => (Kind::Store, store_code(size, class == 2, false)),
             };
-            Some(Plain {
+            Plain {
                 kind,
                 code,
                 by_register: class != 2,
-                imm: if class == 2 { u64::MAX } else { 0 },
-            })
+                imm,
+            }
         }
-        _ => None,
+        _ => OTHER,
     }
 }
 
-const fn arithmetic(op: u8, width: Width, by_register: bool) -> Option<Plain> {
+const fn arithmetic(op: u8, width: Width, by_register: bool) -> Plain {
     let op = match op {
         0x0 => AluOp::Add,
         0x1 => AluOp::Sub,
@@ -93,24 +130,18 @@ const fn arithmetic(op: u8, width: Width, by_register: bool) -> Option<Plain> {
         0xa => AluOp::Xor,
         0xb => AluOp::Mov,
         0xc => AluOp::Arsh,
-        _ => return None,
+        _ => return OTHER,
     };
-    let imm = match (op, width) {
-        _ if by_register => 0,
-        (AluOp::Lsh | AluOp::Rsh | AluOp::Arsh, Width::W64) => 63,
-        (AluOp::Lsh | AluOp::Rsh | AluOp::Arsh, Width::W32) => 31,
-        (_, Width::W64) => u64::MAX,
-        (_, Width::W32) => u32::MAX as u64,
-    };
-    Some(Plain {
+    let shift = matches!(op, AluOp::Lsh | AluOp::Rsh | AluOp::Arsh);
+    Plain {
         kind: Kind::Arithmetic,
         code: alu(op, width, !by_register),
         by_register,
-        imm,
-    })
+        imm: immediate(width, by_register, shift),
+    }
 }
 
-const fn conditional(op: u8, width: Width, by_register: bool) -> Option<Plain> {
+const fn conditional(op: u8, width: Width, by_register: bool) -> Plain {
     let condition = match op {
         0x1 => Condition::Eq,
         0x2 => Condition::Gt,
@@ -123,64 +154,102 @@ const fn conditional(op: u8, width: Width, by_register: bool) -> Option<Plain> {
         0xb => Condition::Le,
         0xc => Condition::SLt,
         0xd => Condition::SLe,
-        _ => return None,
+        _ => return OTHER,
     };
-    let imm = match width {
-        _ if by_register => 0,
-        Width::W64 => u64::MAX,
-        Width::W32 => u32::MAX as u64,
-    };
-    Some(Plain {
+    Plain {
         kind: Kind::Branch,
         code: branch(condition, width, !by_register),
         by_register,
-        imm,
-    })
+        imm: immediate(width, by_register, false),
+    }
+}
+
+/// A place in [`IMMEDIATES`].
+const fn immediate(width: Width, by_register: bool, shift: bool) -> u8 {
+    match (width, shift) {
+        _ if by_register => 0,
+        (Width::W32, false) => 1,
+        (Width::W64, false) => 2,
+        (Width::W32, true) => 3,
+        (Width::W64, true) => 4,
+    }
 }
 
 impl Emitter<'_> {
-    /// Lowers an instruction of such an opcode; false where its other fields or what is known make
+    /// Lowers the first of slots, of such an opcode; false where its other fields or what is known make
     /// more of it.
     #[inline]
-    pub fn plainly(&mut self, plain: &Plain, slot: &Slot, fact: &Fact) -> bool {
+    pub fn plainly(&mut self, plain: &Plain, slots: &[Slot], fact: &Fact) -> bool {
+        let Some(slot) = slots.first() else {
+            return false;
+        };
         let registers = slot.registers;
+        let offset = i32::from(slot.offset);
+        let imm = i64::from(slot.imm) as u64;
         let op = Op {
             dst: registers & 15,
             src: if plain.by_register { registers >> 4 } else { 0 },
-            imm: i64::from(slot.imm) as u64 & plain.imm,
+            imm: imm & IMMEDIATES[usize::from(plain.imm) & 7],
             ..Op::new(plain.code)
         };
-        let offset = i32::from(slot.offset);
         match plain.kind {
             // Others are signed divisions and sign extensions.
-            Kind::Arithmetic if offset != 0 || fact.narrow => return false,
-            Kind::Arithmetic => self.emit_known(op, fact),
-            Kind::Branch if fact.branch != BranchFact::Both => return false,
-            Kind::Branch => {
-                self.emit_known(op, fact);
+            Kind::Arithmetic => {
+                if offset != 0 || fact.narrow {
+                    return false;
+                }
+                self.emit_written(op);
+            }
+            Kind::Branch | Kind::Jump => {
+                if fact.branch != BranchFact::Both {
+                    return false;
+                }
+                self.emit_tagged(op);
                 self.note_jump(offset.into());
             }
-            Kind::Load(bytes) | Kind::Store(bytes) => {
+            Kind::Exit => self.emit_tagged(op),
+            Kind::Load | Kind::Store => {
                 let region = fact.access.map(|access| access.region);
                 if let Some(Region::Context | Region::Socket | Region::Btf | Region::Arena) = region
                 {
                     return false;
                 }
-                let base = match plain.kind {
-                    Kind::Load(_) => op.src,
-                    _ => op.dst,
-                };
-                let frame = self.is_in_own_frame(base, offset, bytes.into());
-                let code = if frame { in_frame(op.code) } else { op.code };
+                let load = plain.kind == Kind::Load;
+                let base = if load { op.src } else { op.dst };
+                let frame = self.is_in_own_frame(base, offset, plain.imm.into());
                 let op = Op {
-                    code,
+                    code: if frame { in_frame(op.code) } else { op.code },
                     off: offset,
+                    imm: if plain.by_register { 0 } else { imm },
+                    tag: tag(fact),
                     ..op
                 };
-                self.emit_known(op, fact);
+                match load {
+                    true => self.emit_written(op),
+                    false => self.emit_tagged(op),
+                }
             }
+            Kind::Wide => {
+                let (0, Some(next)) = (registers >> 4, slots.get(1)) else {
+                    return false;
+                };
+                self.emit_written(Op {
+                    imm: u64::from(slot.imm as u32) | u64::from(next.imm as u32) << 32,
+                    ..op
+                });
+            }
+            Kind::None => return false,
         }
         true
+    }
+
+    /// An operation that writes its destination.
+    #[inline]
+    fn emit_written(&mut self, op: Op) {
+        if op.dst == FRAME {
+            self.note_frame_written();
+        }
+        self.emit_tagged(op);
     }
 }
 
@@ -216,12 +285,24 @@ mod tests {
 
     impl Linkage for Nothing {}
 
+    /// A slot, and the second of a wide immediate.
+    fn slots_of(slot: Slot) -> Vec<Slot> {
+        let next = Slot {
+            imm: -3,
+            ..Slot::default()
+        };
+        match slot.opcode {
+            0x18 => vec![slot, next],
+            _ => vec![slot],
+        }
+    }
+
     /// What the emitter has written after a step on a slot; `None` where it took nothing.
     fn lowered(
         slot: Slot,
         step: impl FnOnce(&mut Emitter<'_>, &Program) -> bool,
     ) -> Option<Vec<Op>> {
-        let slots = [slot];
+        let slots = slots_of(slot);
         let program = Program::decode(&slots).ok()?;
         let source = Source {
             name: "test",
@@ -244,8 +325,9 @@ mod tests {
 
     /// By the table and by the instruction, as it is decoded.
     fn both(slot: Slot, fact: &Fact) -> Option<[Option<Vec<Op>>; 2]> {
-        let plain = of(&slot)?;
-        let by_table = lowered(slot, |emitter, _| emitter.plainly(plain, &slot, fact));
+        let by_table = lowered(slot, |emitter, _| {
+            emitter.plainly(of(&slot), &slots_of(slot), fact)
+        });
         by_table.as_ref()?;
         let by_instruction = lowered(slot, |emitter, program| {
             emitter.learn(fact);
@@ -282,7 +364,9 @@ mod tests {
         for opcode in 0..=u8::MAX {
             for registers in [0x00, 0x07, 0x31, 0xa2, 0x0a, 0x45] {
                 for (offset, imm) in [(0, 0), (-8, 77), (-1, -5), (-80, 0), (0, 0x7fff_ffff)] {
-                    for fact in &facts {
+                    // Only what accesses memory has a region.
+                    let accesses = (1..=3).contains(&(opcode & 7));
+                    for fact in facts.iter().filter(|f| accesses || f.access.is_none()) {
                         let slot = Slot {
                             opcode,
                             registers,

@@ -71,14 +71,18 @@ pub fn alu_of(code: Code) -> Option<Alu> {
 }
 
 impl Round<'_> {
-    /// Writes an arithmetic operation; false if it is none.
-    pub fn arithmetic(&mut self, op: &Op) -> bool {
-        let dst = gpr(op.dst);
+    /// Writes an operation that [`alu_of`] knows.
+    #[inline]
+    pub fn alu_operation(&mut self, op: &Op) {
         if let Some(alu) = alu_of(op.code) {
             let (_, w, second) = form(Code::Add64K, op);
-            self.alu(w, alu, dst, second);
-            return true;
+            self.alu(w, alu, gpr(op.dst), second);
         }
+    }
+
+    /// Writes any other arithmetic operation; false if it is none.
+    pub fn arithmetic(&mut self, op: &Op) -> bool {
+        let dst = gpr(op.dst);
         match op.code {
             code if (Code::Add64K..=Code::Mov32X).contains(&code) => self.binary(op),
             Code::Neg64 => self.x.neg(W::Q, dst),

@@ -126,12 +126,31 @@ pub mod class {
     pub const MEMORY: u8 = 32;
     /// It copies a register.
     pub const COPY: u8 = 64;
+    /// Arithmetic that the machine has an instruction for.
+    pub const ALU: u8 = 128;
+
+    /// The code of sums of a class, where they have but one.
+    #[inline(always)]
+    pub const fn sum(class: u8) -> Option<Code> {
+        match class {
+            NUMBER => Some(Code::Mov64K),
+            COPIES => Some(Code::Mov64X),
+            ADDS => Some(Code::Add64X),
+            _ => None,
+        }
+    }
+
+    const NUMBER: u8 = PURE | SUM;
+    const COPIES: u8 = PURE | ROW | SUM | BY_REGISTER | COPY;
+    const ADDS: u8 = PURE | ROW | SUM | BY_REGISTER | ALU;
 
     /// What comes second in rows: a branch on zero, a shift, a mask or a sum, arithmetic.
     const ZERO: u8 = 1;
     const SHIFT: u8 = 2;
     const MORE: u8 = 4;
-    const ALU: u8 = 8;
+    const ANY: u8 = 8;
+    /// What a branch may go over.
+    pub const OVER: u8 = 16;
 
     /// What a row may go on with that begins with an operation.
     #[inline]
@@ -145,8 +164,8 @@ pub mod class {
                 (Lsh32K, Lsh32K, SHIFT),
                 (Mov64X, Mov64X, SHIFT | MORE),
                 (Mov32X, Mov32X, SHIFT | MORE),
-                (Ld8, Ld64, ALU),
-                (LdFrame8, LdFrame64, ALU),
+                (Ld8, Ld64, ANY),
+                (LdFrame8, LdFrame64, ANY),
             ])
         };
         FIRSTS[code as usize]
@@ -159,14 +178,17 @@ pub mod class {
             use Code::*;
             paint(&[
                 (JEq64K, JNe32X, ZERO),
-                (JEq64K, JSLe32X, ALU),
+                (JEq64K, JSLe32X, ANY),
                 (Lsh64K, Arsh32X, SHIFT),
-                (Add64K, Add32X, ALU | MORE),
-                (Sub64K, Sub32X, ALU),
-                (Mul64K, Mul32X, ALU | MORE),
-                (Or64K, Or32X, ALU),
-                (And64K, And32X, ALU | MORE),
-                (Xor64K, Xor32X, ALU),
+                (Add64K, Add32X, ANY | MORE),
+                (Sub64K, Sub32X, ANY),
+                (Mul64K, Mul32X, ANY | MORE),
+                (Or64K, Or32X, ANY),
+                (And64K, And32X, ANY | MORE),
+                (Xor64K, Xor32X, ANY),
+                (Jump, Jump, OVER),
+                (Mov64K, Mov64K, OVER),
+                (Mov32K, Mov32K, OVER),
             ])
         };
         SECONDS[code as usize]
@@ -197,8 +219,8 @@ pub mod class {
     const fn table() -> [u8; 256] {
         use Code::*;
         let mut table = paint(&[
-            (Add64K, Sub32X, ROW),
-            (Or64K, Xor32X, ROW),
+            (Add64K, Sub32X, ROW | ALU),
+            (Or64K, Xor32X, ROW | ALU),
             (Lsh64K, Lsh64K, ROW | SUM),
             (Lsh32K, Lsh32K, ROW),
             (Mov64X, Mov64X, ROW | SUM | COPY),
@@ -381,7 +403,7 @@ impl Round<'_> {
                 }
             };
         }
-        by_class!(1 2 3 5 7 9 10 11 15 32 35 40 48 51 56 79)
+        by_class!(1 2 5 7 9 10 32 35 40 48 51 56 79 131 135 139 143)
     }
 
     #[inline(always)]
@@ -393,10 +415,10 @@ impl Round<'_> {
         {
             return taken;
         }
-        if class & class::SUM != 0 && self.postpone(&op, class & class::COPY != 0) {
+        if class & class::SUM != 0 && self.postpone(&op, class::sum(class).unwrap_or(op.code)) {
             return 1;
         }
-        if self.lazy.is_empty() {
+        if self.concerns_nothing_pending(&op) {
             self.template(index, &op, class);
             return 1;
         }
@@ -414,12 +436,12 @@ impl Round<'_> {
     /// Whether an operation and the next one may be the first of a row: seldom not, where it says so.
     #[inline(always)]
     fn may_be_row(&self, index: usize, op: &Op, class: u8) -> bool {
-        if class & (class::PURE | class::MEMORY) == 0 {
-            return true;
-        }
         let Some(next) = self.executable.ops.get(index + 1) else {
             return false;
         };
+        if class & (class::PURE | class::MEMORY) == 0 {
+            return class::second(next.code) & class::OVER != 0;
+        }
         let registers = next.dst == op.dst
             || (class & class::COPY != 0 && next.dst == op.src)
             || (class & class::MEMORY != 0 && next.src == op.dst);
@@ -431,6 +453,9 @@ impl Round<'_> {
     fn template(&mut self, index: usize, op: &Op, class: u8) {
         let done = if class & class::MEMORY != 0 {
             self.memory(op)
+        } else if class & class::ALU != 0 {
+            self.alu_operation(op);
+            true
         } else if class & class::PURE != 0 {
             self.arithmetic(op)
         } else {

@@ -11,7 +11,7 @@ use super::{
     x86::{Alu, Gpr, Mem, Shift, W, at},
 };
 use crate::{
-    jit::live::{Set, effects, only, unproven_reads},
+    jit::live::{Effects, Set, effects, only, unproven_reads},
     op::{Code, Op},
 };
 
@@ -139,7 +139,19 @@ impl Lazy {
     /// The sum that a register stands for.
     #[inline]
     fn value(&self, register: u8) -> Sum {
-        self.get(register).unwrap_or(Sum::of(register))
+        // Which it is nobody could foresee.
+        static OWN: [Sum; 12] = {
+            let mut own = [NOTHING; 12];
+            let mut register = 0;
+            while register < own.len() {
+                own[register] = Sum::of(register as u8);
+                register += 1;
+            }
+            own
+        };
+        let place = usize::from(register) % self.sums.len();
+        let sums = [&OWN[place], &self.sums[place]];
+        *sums[usize::from(self.pending >> (register & 15) & 1)]
     }
 
     /// A pending register, other than this one and those left out, that is made of it.
@@ -166,12 +178,6 @@ impl Lazy {
         let register = usize::from(register) % self.sums.len();
         self.sums[register] = sum;
     }
-
-    /// Whether nothing is.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.pending == 0
-    }
 }
 
 impl Round<'_> {
@@ -194,6 +200,17 @@ impl Round<'_> {
         while self.lazy.pending & registers != 0 {
             let register = (self.lazy.pending & registers).trailing_zeros() as u8;
             self.write_down(register);
+        }
+    }
+
+    /// Whether an operation has nothing to do with what is pending. In a cage it is seldom asked.
+    #[inline]
+    pub fn concerns_nothing_pending(&self, op: &Op) -> bool {
+        let Effects { reads, writes } = effects(op);
+        let concerned = self.lazy.pending & (reads | writes) | self.lazy.parts & writes;
+        match self.options.cage {
+            None => concerned == 0,
+            Some(_) => self.lazy.pending == 0,
         }
     }
 
@@ -303,20 +320,11 @@ impl Round<'_> {
     }
 
     /// Takes note of a sum (`class::SUM`) instead of writing it down; false if it is none after all,
-    /// or has no room in an operand. `copies`: it is a copy of a register.
-    #[inline]
-    pub fn postpone(&mut self, op: &Op, copies: bool) -> bool {
-        if copies {
-            if op.dst == op.src {
-                return false;
-            }
-            self.free(op.dst);
-            let sum = self.lazy.value(op.src);
-            self.lazy.put(op.dst, sum);
-            return true;
-        }
-        let is_sum = match op.code {
-            Code::Add64X => op.dst != op.src,
+    /// or has no room in an operand. Its code is said once more: where it is known, all else is gone.
+    #[inline(always)]
+    pub fn postpone(&mut self, op: &Op, code: Code) -> bool {
+        let is_sum = match code {
+            Code::Mov64X | Code::Add64X => op.dst != op.src,
             Code::Lsh64K => (1..=3).contains(&op.imm),
             // A comparison needs the temporary that such an operand would be in.
             Code::Mov64K => self.options.cage.is_none() && i32::try_from(op.imm as i64).is_err(),
@@ -327,7 +335,8 @@ impl Round<'_> {
         }
         self.free(op.dst);
         let own = self.lazy.value(op.dst);
-        let sum = match op.code {
+        let sum = match code {
+            Code::Mov64X => Some(self.lazy.value(op.src)),
             Code::Mov64K => Some(Sum {
                 known: Some(op.imm),
                 ..Sum::default()

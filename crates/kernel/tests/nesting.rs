@@ -1,5 +1,9 @@
-//! How deep types may lie within types hangs on their order, too: both kernels are asked about chains
-//! of chance, in the order of their needs, the other way round, and shuffled.
+//! Which types a kernel takes. How deep they may lie within types hangs on their order, too: both
+//! kernels are asked about chains of chance, in the order of their needs, the other way round, and
+//! shuffled. And both are asked about the malformed types of the parser's own cases.
+
+#[path = "../../btf/tests/text/mod.rs"]
+mod text;
 
 use panal_btf::{Builder, Encoding, Kind, Member, TypeId};
 use panal_testkit::Random;
@@ -120,6 +124,28 @@ fn both_kernels_take_types_equally_deep() {
             refused > 20 && taken > 60,
             "{refused} refused, {taken} taken"
         );
+        answers
+    });
+}
+
+#[test]
+fn both_kernels_refuse_the_same_types() {
+    let cases = include_str!("../../btf/tests/cases/malformed.txt");
+    panal_testkit::on_both(|kernel| {
+        let mut answers = Vec::new();
+        for case in cases.split("\n== ").skip(1) {
+            let (name, body) = case.split_once('\n').expect("a name");
+            // Of some it is said why Linux takes them, or does not.
+            if body.lines().any(|line| line.starts_with("why: ")) {
+                continue;
+            }
+            let bytes = text::builder(body).to_bytes().expect("it can be written");
+            let errno = kernel.btf_load(&bytes).err().map(|failure| failure.errno);
+            let ok = body.lines().any(|line| line == "linux: ok");
+            assert_eq!(errno.is_none(), ok, "{name}: {errno:?}");
+            answers.push((name.to_owned(), errno));
+        }
+        assert!(answers.len() > 30);
         answers
     });
 }

@@ -12,7 +12,7 @@ mod resolve;
 
 use std::sync::Arc;
 
-use panal_btf::Btf;
+use panal_btf::{Btf, BtfError, TypeFault};
 use panal_uapi::{
     Capabilities, Errno,
     inspect::{Inspect, OpenFlags},
@@ -53,6 +53,15 @@ fn require(
     }
     let detail = format!("{what} needs {missing}, which the loader has not");
     Err(fail(command, Errno::EPERM, detail))
+}
+
+/// Linux's errno for bytes that are no BTF.
+fn malformed(error: &BtfError) -> Errno {
+    match error {
+        BtfError::Type { fault, .. } if *fault == TypeFault::Cycle => Errno::EEXIST,
+        BtfError::Type { fault, .. } if *fault == TypeFault::TooDeep => Errno::E2BIG,
+        _ => Errno::EINVAL,
+    }
 }
 
 impl PanalKernel {
@@ -122,9 +131,11 @@ impl Kernel for PanalKernel {
             ));
         }
         require(self, COMMAND, Capabilities::BPF, "loading types")?;
-        let btf = Btf::parse(bytes).map_err(|e| fail(COMMAND, Errno::EINVAL, e.to_string()))?;
+        let btf = Btf::parse(bytes).map_err(|e| fail(COMMAND, malformed(&e), e.to_string()))?;
         btf.check_nesting()
             .map_err(|e| fail(COMMAND, Errno::E2BIG, e.to_string()))?;
+        btf.check_loadable()
+            .map_err(|e| fail(COMMAND, Errno::EINVAL, e.to_string()))?;
         let object = self.shared.btfs.publish(|id| BtfObject {
             id,
             btf: Arc::new(btf),

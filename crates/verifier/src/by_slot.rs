@@ -176,7 +176,8 @@ impl BySlot {
     pub fn push(&mut self, slot: usize, listed: Listed) {
         let list = &mut self.list_of[slot];
         if *list == 0 {
-            self.lists.push(Vec::new());
+            // Most places have one.
+            self.lists.push(Vec::with_capacity(1));
             *list = self.lists.len() as u32;
         }
         self.lists[*list as usize - 1].push(listed);

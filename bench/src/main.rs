@@ -12,6 +12,10 @@ mod verifier;
 
 use std::process::ExitCode;
 
+/// The command's: what is measured here runs there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A benchmark: its name, what it measures, and the function that prints its table.
 type Benchmark = (&'static str, &'static str, fn() -> Result<(), String>);
 

@@ -37,7 +37,7 @@ pub enum LoadFault {
     /// `extern` functions and variables are the loader's to resolve.
     #[error("extern linkage")]
     Extern,
-    /// A section without a size or variables.
+    /// A section without a size; one without variables is none the worse for it.
     #[error("empty section")]
     EmptySection,
     /// Something else than a variable in a section, or one of another size than its type.
@@ -93,7 +93,7 @@ fn check(btf: &Btf, ty: &Type) -> Result<(), LoadFault> {
         }
         Kind::Var { ty, .. } if btf.size_of(*ty).is_none() => Err(LoadFault::Unsized("variable")),
         Kind::DataSec { size, vars } => {
-            if *size == 0 || vars.is_empty() {
+            if *size == 0 {
                 return Err(LoadFault::EmptySection);
             }
             for (index, var) in vars.iter().enumerate() {

@@ -164,6 +164,10 @@ impl Profile {
 /// Instructions of a classic filter at most, and of programs without `CAP_BPF` or before 5.2.
 pub const BPF_MAXINSNS: u32 = 4096;
 
+/// Most rounds of a loop that the kernel makes for a program: of `bpf_loop`, of `bpf_for`, and of one by
+/// `may_goto` in one frame.
+pub const BPF_MAX_LOOPS: u32 = 8 << 20;
+
 /// Bounds on effort and size (`BPF_COMPLEXITY_LIMIT_*` and relatives).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -10,6 +10,8 @@ mod values;
 
 use core::ffi::c_void;
 
+use panal_uapi::profile::BPF_MAX_LOOPS;
+
 use crate::{
     Attempt, Executable, Guard, Observer, Run, Step, Stop,
     op::{Code, FILE, NO_REGISTER, Op},
@@ -18,8 +20,6 @@ use crate::{
 use calls::{Frame, Frames, MAX_FRAMES};
 use values::*;
 
-/// Iterations of a `may_goto` loop in one frame (`BPF_MAX_LOOPS`).
-const MAY_GOTO_LOOPS: u32 = 8 << 20;
 /// Budgets are counted in bytes of operations inside, so that no division is needed.
 const UNIT: u64 = size_of::<Op>() as u64;
 
@@ -154,7 +154,7 @@ unsafe fn execute<G: Guard, O: Observer>(
         }
         let mut frame_size = u64::from(function.frame);
         let mut frames = Frames::new();
-        let mut may_goto = MAY_GOTO_LOOPS;
+        let mut may_goto = BPF_MAX_LOOPS;
         let mut registers = [0u64; FILE];
         registers[1..6].copy_from_slice(&entry.args);
         registers[10] = frame;
@@ -636,7 +636,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                     frame -= u64::from(own);
                     frame_size = callee;
                     registers[10] = frame;
-                    may_goto = MAY_GOTO_LOOPS;
+                    may_goto = BPF_MAX_LOOPS;
                     pc = pc.offset(op.off as isize);
                     block = pc;
                 }
@@ -653,7 +653,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                             executable = target;
                             (*state).executable = target;
                             frame_size = u64::from(main.frame);
-                            may_goto = MAY_GOTO_LOOPS;
+                            may_goto = BPF_MAX_LOOPS;
                             ops = target.ops.as_ptr();
                             pc = ops.add(main.start as usize);
                             block = pc;

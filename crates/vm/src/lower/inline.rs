@@ -1,6 +1,6 @@
 //! Functions of the kernel that are written out where they are called: operations in their place.
 
-use panal_uapi::Errno;
+use panal_uapi::{Errno, profile::BPF_MAX_LOOPS};
 
 use super::emit::{Adapter, Emitter};
 use crate::{
@@ -8,8 +8,6 @@ use crate::{
     op::{Code, Op, Tag},
 };
 
-/// Most rounds of a loop (`BPF_MAX_LOOPS`).
-const LOOPS_MOST: u32 = 8 << 20;
 /// A loop over numbers on the stack: the number in front of the next one, then the end.
 const END: i32 = 4;
 /// Where an adapter keeps the index that its callback is shown, from its frame's end.
@@ -64,7 +62,7 @@ impl Emitter<'_> {
         self.emit(with(Code::Mov64K, 0, error(Errno::EINVAL)));
         self.emit(with(Code::JSLt64K, 5, 0).at(8));
         self.emit(with(Code::Mov64K, 0, error(Errno::E2BIG)));
-        self.emit(with(Code::JSGt64K, 5, LOOPS_MOST.into()).at(6));
+        self.emit(with(Code::JSGt64K, 5, BPF_MAX_LOOPS.into()).at(6));
         self.emit(with(Code::Mov64K, 0, 0));
         // An empty loop may begin at the least number of all: it has nothing before it.
         self.emit(with(Code::JEq64K, 5, 0).at(4));
@@ -102,7 +100,7 @@ impl Emitter<'_> {
         let Some(link) = self.linkage.map(map) else {
             return false;
         };
-        let Some(values) = link.indexed.filter(|v| v.count <= LOOPS_MOST) else {
+        let Some(values) = link.indexed.filter(|v| v.count <= BPF_MAX_LOOPS) else {
             return false;
         };
         let adapter = self.adapter(Adapter {

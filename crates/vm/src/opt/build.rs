@@ -7,6 +7,7 @@ mod call;
 use alloc::{vec, vec::Vec};
 
 use panal_isa::Width::{self, W32, W64};
+use panal_uapi::profile::BPF_MAX_LOOPS;
 
 use super::{
     Why,
@@ -22,10 +23,6 @@ use crate::{
 
 /// Registers of the program and of the lowering, and what is left of `may_goto`.
 const REGISTERS: usize = 14;
-/// Iterations of a `may_goto` loop in one frame (`BPF_MAX_LOOPS`).
-const MAY_GOTO_LOOPS: u64 = 8 << 20;
-/// Most rounds of `bpf_loop` (`BPF_MAX_LOOPS`).
-const LOOPS_MOST: u64 = 8 << 20;
 /// What a round of `bpf_loop` is charged.
 const ROUND_STEPS: u32 = 8;
 
@@ -114,7 +111,7 @@ impl Builder<'_> {
         };
         let blocks: Vec<Block> = cut.starts.iter().map(|_| self.func.new_block()).collect();
         file[10] = self.push(Node::Frame(frame));
-        file[MAY_GOTO] = self.constant(MAY_GOTO_LOOPS);
+        file[MAY_GOTO] = self.constant(BPF_MAX_LOOPS.into());
         let frame_pointer = file[10];
         // What the registers hold where a block is entered.
         let mut entered: Vec<Option<File>> = vec![None; blocks.len()];

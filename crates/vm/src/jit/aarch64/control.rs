@@ -2,6 +2,8 @@
 
 use core::mem::offset_of;
 
+use panal_uapi::profile::BPF_MAX_LOOPS;
+
 use super::{
     a64::{Alu, Cc, Gpr, If, LINK, SP, W, ZERO},
     cage::Fault,
@@ -13,8 +15,6 @@ use crate::{
     op::{Code, NO_REGISTER, Op, SCRATCH},
 };
 
-/// Iterations of a `may_goto` loop in one frame (`BPF_MAX_LOOPS`).
-const MAY_GOTO_LOOPS: u64 = 8 << 20;
 /// Registers that the C calling convention gives away and programs keep across an access, in pairs.
 const VOLATILE: [(Gpr, Gpr); 4] = [
     (Gpr(0), Gpr(1)),
@@ -173,7 +173,7 @@ impl Round<'_> {
             self.x.push(a, b);
         }
         if self.function.may_goto {
-            self.x.mov_imm(TEMP, MAY_GOTO_LOOPS);
+            self.x.mov_imm(TEMP, BPF_MAX_LOOPS.into());
             self.x.push(TEMP, ZERO);
         }
         self.charge_call();

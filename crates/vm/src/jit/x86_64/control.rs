@@ -2,6 +2,8 @@
 
 use core::mem::offset_of;
 
+use panal_uapi::profile::BPF_MAX_LOOPS;
+
 use super::{
     cage::Fault,
     compile::{Round, TEMP2, Target, gpr},
@@ -16,11 +18,7 @@ use crate::{
     op::{Code, NO_REGISTER, Op},
 };
 
-/// Iterations of a `may_goto` loop in one frame (`BPF_MAX_LOOPS`).
-const MAY_GOTO_LOOPS: i32 = 8 << 20;
-/// Most rounds of `bpf_loop` (`BPF_MAX_LOOPS`).
-const LOOPS_MOST: i32 = 8 << 20;
-/// What such a round is charged, beside what its function is.
+/// What a round of `bpf_loop` is charged, beside what its function is.
 const ROUND_STEPS: i32 = 8;
 /// Registers that the C calling convention gives away and programs keep across an access.
 const VOLATILE: [Gpr; 6] = [Gpr::Rax, Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8];
@@ -121,7 +119,7 @@ impl Round<'_> {
             self.x.alu_imm(W::Q, Alu::Sub, Gpr::Rsp, padding);
         }
         if self.function.may_goto {
-            self.x.store_imm(4, at(Gpr::Rsp, 0), MAY_GOTO_LOOPS);
+            self.x.store_imm(4, at(Gpr::Rsp, 0), BPF_MAX_LOOPS as i32);
         }
         self.charge_call();
     }
@@ -274,7 +272,7 @@ impl Round<'_> {
         // Flags, and too many rounds.
         self.x.test(W::Q, gpr(4), gpr(4));
         let flags = self.x.jcc(Cc::Ne, false);
-        self.x.alu_imm(W::D, Alu::Cmp, gpr(1), LOOPS_MOST);
+        self.x.alu_imm(W::D, Alu::Cmp, gpr(1), BPF_MAX_LOOPS as i32);
         let many = self.x.jcc(Cc::A, false);
         // On the machine's stack: rounds, round, the callback's context.
         let (rounds, round, context) = (at(Gpr::Rsp, 0), at(Gpr::Rsp, 4), at(Gpr::Rsp, 8));

@@ -157,7 +157,7 @@ impl Builder<'_> {
         self.func.blocks[self.at.index()].term =
             Term::If(flagged, to(refused, &[]), to(asked, &[]));
         self.at = asked;
-        let most = self.constant(LOOPS_MOST);
+        let most = self.constant(BPF_MAX_LOOPS.into());
         let too_many = test(Cond::Ugt, W32, many, most);
         self.func.blocks[asked.index()].term =
             Term::If(too_many, to(refused, &[]), to(head, &[zero]));

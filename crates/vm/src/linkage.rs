@@ -112,11 +112,11 @@ pub struct IndexedValues {
 
 /// A kfunc's address.
 #[derive(Clone, Copy, Debug)]
-pub struct KfuncLink {
-    /// The function.
-    pub function: HelperFn,
-    /// What it does, where it need not be called for that.
-    pub inline: Option<Inline>,
+pub enum KfuncLink {
+    /// It is called.
+    Called(HelperFn),
+    /// It is written out in place of a call.
+    Inline(Inline),
 }
 
 /// An arena.

@@ -3,7 +3,7 @@
 use panal_btf::TypeId;
 use panal_uapi::{Errno, ProgType};
 
-use super::{Kfunc, Prototype, int};
+use super::{Called, Kfunc, Prototype, int};
 use crate::{
     helpers::{
         call::{Call, entry},
@@ -19,7 +19,7 @@ use crate::{
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_dynptr_size",
-        function: entry!(size),
+        function: Called(entry!(size)),
         prototype: |types| {
             let number = types.uapi_int("__u32", 4);
             (vec![("p", constant(types))], number)
@@ -27,37 +27,37 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_is_null",
-        function: entry!(is_null),
+        function: Called(entry!(is_null)),
         prototype: |types| (vec![("p", constant(types))], types.boolean()),
     },
     Kfunc {
         name: "bpf_dynptr_is_rdonly",
-        function: entry!(is_read_only),
+        function: Called(entry!(is_read_only)),
         prototype: |types| (vec![("p", constant(types))], types.boolean()),
     },
     Kfunc {
         name: "bpf_dynptr_from_skb",
-        function: entry!(from_skb_int),
+        function: Called(entry!(from_skb_int)),
         prototype: |types| from_packet(types, "__sk_buff", "s"),
     },
     Kfunc {
         name: "bpf_dynptr_from_xdp",
-        function: entry!(from_xdp_int),
+        function: Called(entry!(from_xdp_int)),
         prototype: |types| from_packet(types, "xdp_md", "x"),
     },
     Kfunc {
         name: "bpf_dynptr_slice",
-        function: entry!(slice),
+        function: Called(entry!(slice)),
         prototype: slice_prototype,
     },
     Kfunc {
         name: "bpf_dynptr_slice_rdwr",
-        function: entry!(slice_rdwr),
+        function: Called(entry!(slice_rdwr)),
         prototype: slice_prototype,
     },
     Kfunc {
         name: "bpf_dynptr_adjust",
-        function: entry!(adjust_int),
+        function: Called(entry!(adjust_int)),
         prototype: |types| {
             let (p, number) = (constant(types), types.uapi_int("__u32", 4));
             let int = types.of::<i32>();
@@ -66,7 +66,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_clone",
-        function: entry!(clone_int),
+        function: Called(entry!(clone_int)),
         prototype: |types| {
             let (p, to) = (constant(types), mutable(types));
             (vec![("p", p), ("clone__uninit", to)], types.of::<i32>())
@@ -74,7 +74,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_copy",
-        function: entry!(copy_int),
+        function: Called(entry!(copy_int)),
         prototype: |types| {
             let (p, number) = (mutable(types), types.uapi_int("__u32", 4));
             let parameters = vec![
@@ -89,7 +89,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_memset",
-        function: entry!(memset_int),
+        function: Called(entry!(memset_int)),
         prototype: |types| {
             let (p, number) = (mutable(types), types.uapi_int("__u32", 4));
             let byte = types.uapi_int("__u8", 1);

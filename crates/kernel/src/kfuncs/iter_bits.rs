@@ -6,7 +6,7 @@
 use panal_btf::TypeId;
 use panal_uapi::Errno;
 
-use super::{Kfunc, int};
+use super::{Called, Kfunc, int};
 use crate::{
     helpers::{
         call::{Call, entry},
@@ -18,7 +18,7 @@ use crate::{
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_iter_bits_new",
-        function: entry!(new_int),
+        function: Called(entry!(new_int)),
         prototype: |types| {
             let word = types.uapi_int("__u64", 8);
             let constant = types.constant(word);
@@ -34,12 +34,12 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_iter_bits_next",
-        function: entry!(next),
+        function: Called(entry!(next)),
         prototype: |types| (vec![("it", iterator(types))], types.of::<Ptr<i32>>()),
     },
     Kfunc {
         name: "bpf_iter_bits_destroy",
-        function: entry!(destroy),
+        function: Called(entry!(destroy)),
         prototype: |types| (vec![("it", iterator(types))], TypeId::VOID),
     },
 ];

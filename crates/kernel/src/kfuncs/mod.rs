@@ -10,7 +10,7 @@ mod work;
 
 use panal_btf::TypeId;
 use panal_uapi::Errno;
-use panal_vm::{HelperFn, KfuncLink};
+use panal_vm::KfuncLink::{self, Called};
 
 use crate::types::describe::Types;
 
@@ -22,7 +22,7 @@ pub(crate) struct Kfunc {
     /// Its name.
     pub name: &'static str,
     /// What does it.
-    pub function: HelperFn,
+    pub function: KfuncLink,
     /// Its parameters and what it returns, in BTF.
     pub prototype: fn(&mut Types) -> Prototype,
 }
@@ -46,11 +46,7 @@ const TABLES: &[&[Kfunc]] = &[
 /// The implementation of a kernel function by its name.
 pub(crate) fn implementation(name: &str) -> Option<KfuncLink> {
     let mut all = TABLES.iter().copied().flatten();
-    let found = all.find(|kfunc| kfunc.name == name)?;
-    Some(KfuncLink {
-        function: found.function,
-        inline: iter_num::inline(name),
-    })
+    Some(all.find(|kfunc| kfunc.name == name)?.function)
 }
 
 /// Describes all of them.

@@ -5,7 +5,7 @@
 
 use panal_btf::TypeId;
 
-use super::{Kfunc, Prototype};
+use super::{Called, Kfunc, Prototype};
 use crate::{
     helpers::call::{Call, entry},
     types::describe::Types,
@@ -14,28 +14,28 @@ use crate::{
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_rcu_read_lock",
-        function: entry!(nothing),
+        function: Called(entry!(nothing)),
         prototype: void,
     },
     Kfunc {
         name: "bpf_rcu_read_unlock",
-        function: entry!(nothing),
+        function: Called(entry!(nothing)),
         prototype: void,
     },
     Kfunc {
         name: "bpf_preempt_disable",
-        function: entry!(nothing),
+        function: Called(entry!(nothing)),
         prototype: void,
     },
     Kfunc {
         name: "bpf_preempt_enable",
-        function: entry!(nothing),
+        function: Called(entry!(nothing)),
         prototype: void,
     },
     // What compilers put where a program runs into undefined behaviour; the verifier refuses it.
     Kfunc {
         name: "__bpf_trap",
-        function: entry!(nothing),
+        function: Called(entry!(nothing)),
         prototype: void,
     },
 ];

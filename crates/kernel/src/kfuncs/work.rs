@@ -3,7 +3,7 @@
 use panal_btf::TypeId;
 use panal_uapi::Errno;
 
-use super::{Kfunc, int};
+use super::{Called, Kfunc, int};
 use crate::{
     helpers::{
         call::{Call, entry},
@@ -19,7 +19,7 @@ use crate::{
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_wq_init",
-        function: entry!(init_int),
+        function: Called(entry!(init_int)),
         prototype: |types| {
             let parameters = vec![
                 ("wq", work(types)),
@@ -31,7 +31,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_wq_set_callback_impl",
-        function: entry!(set_callback_int),
+        function: Called(entry!(set_callback_int)),
         prototype: |types| {
             let (pointer, number) = (types.of::<Ptr<Void>>(), types.of::<Ptr<i32>>());
             let int = types.of::<i32>();
@@ -50,7 +50,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_wq_start",
-        function: entry!(start_int),
+        function: Called(entry!(start_int)),
         prototype: |types| {
             let parameters = vec![("wq", work(types)), ("flags", types.of::<u32>())];
             (parameters, types.of::<i32>())

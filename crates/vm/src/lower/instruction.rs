@@ -12,7 +12,7 @@ use panal_verifier::BranchFact;
 
 use super::{LowerError, emit::Emitter, map_of};
 use crate::{
-    Executable, HelperFn, IndexedValues,
+    Executable, HelperFn, IndexedValues, KfuncLink,
     key::Key,
     op::{Code, NO_REGISTER, Op, alu, branch},
 };
@@ -303,17 +303,15 @@ impl Emitter<'_> {
             CallTarget::Kfunc { id, object: 0 } => {
                 let missing = LowerError::Kfunc { slot, id };
                 let btf_id = u32::try_from(id).map_err(|_| missing)?;
-                let link = self.linkage.kfunc(btf_id).ok_or(missing)?;
-                if let Some(inline) = link.inline {
-                    self.written_out(inline);
-                    return Ok(());
+                match self.linkage.kfunc(btf_id).ok_or(missing)? {
+                    KfuncLink::Inline(inline) => self.written_out(inline),
+                    KfuncLink::Called(function) => self.emit(Op {
+                        src: MOST_ARGUMENTS,
+                        off: 1,
+                        imm: address(function),
+                        ..Op::new(Code::Helper)
+                    }),
                 }
-                self.emit(Op {
-                    src: MOST_ARGUMENTS,
-                    off: 1,
-                    imm: address(link.function),
-                    ..Op::new(Code::Helper)
-                });
             }
             CallTarget::Kfunc { id, .. } => return Err(LowerError::Kfunc { slot, id }),
             CallTarget::Local(offset) => {

@@ -110,9 +110,12 @@ impl Queue {
 
     /// Where the next value is written, with room made for it.
     #[inline]
-    fn room<'a>(&self, ring: &'a mut Ring, replace: bool) -> Result<&'a mut [u8], Errno> {
+    fn room<'a>(&self, ring: &'a mut Ring, flags: u64) -> Result<&'a mut [u8], Errno> {
+        if !matches!(flags, update::BPF_ANY | update::BPF_EXIST) {
+            return Err(Errno::EINVAL);
+        }
         if ring.count == self.capacity {
-            if !replace {
+            if flags != update::BPF_EXIST {
                 return Err(Errno::E2BIG);
             }
             // The oldest makes room.
@@ -132,12 +135,8 @@ impl Queue {
     /// # Safety
     /// The value is mapped readable for the size of values.
     pub unsafe fn push_from(&self, value: NonNull<u8>, flags: u64) -> Result<(), Errno> {
-        let replace = flags == update::BPF_EXIST;
-        if flags != update::BPF_ANY && !replace {
-            return Err(Errno::EINVAL);
-        }
         let mut ring = self.ring();
-        let room = self.room(&mut ring, replace)?;
+        let room = self.room(&mut ring, flags)?;
         // SAFETY: the caller's promise; the room is of a value's size.
         unsafe { bytes::read(value, room) };
         Ok(())
@@ -212,12 +211,11 @@ impl Map for Queue {
     }
 
     fn push(&self, value: &[u8], flags: u64) -> Result<(), Errno> {
-        let replace = flags == update::BPF_EXIST;
-        if flags != update::BPF_ANY && !replace || value.len() != self.size {
+        if value.len() != self.size {
             return Err(Errno::EINVAL);
         }
         let mut ring = self.ring();
-        self.room(&mut ring, replace)?.copy_from_slice(value);
+        self.room(&mut ring, flags)?.copy_from_slice(value);
         Ok(())
     }
 

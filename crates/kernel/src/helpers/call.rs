@@ -1,9 +1,6 @@
 //! One call of a helper, in safe terms: arguments, memory of the cage, the run's host.
 
-use std::{
-    ptr::NonNull,
-    sync::atomic::{AtomicU32, AtomicU64},
-};
+use std::{ptr::NonNull, sync::atomic::AtomicU32};
 
 use panal_maps::{Map, bytes};
 use panal_uapi::Errno;
@@ -192,25 +189,14 @@ impl<'c> Call<'c> {
         NonNull::new(address as *mut u8).ok_or(Errno::EFAULT)
     }
 
-    /// The aligned word of eight bytes that an argument points to; `EFAULT` where it points to none.
-    #[inline(always)]
-    pub fn word(&self, n: usize) -> Result<&'c AtomicU64, Errno> {
-        let at = self.inside(self.args[n], 8)?.cast::<u64>();
-        if !at.is_aligned() {
-            return Err(Errno::EFAULT);
-        }
-        // SAFETY: inside the cage, which outlives the call and is used by atomics alone; aligned.
-        Ok(unsafe { AtomicU64::from_ptr(at.as_ptr()) })
-    }
-
-    /// The same of four bytes.
+    /// The aligned four bytes that an argument points to; `EFAULT` where it points to none.
     #[inline(always)]
     pub fn half(&self, n: usize) -> Result<&'c AtomicU32, Errno> {
         let at = self.inside(self.args[n], 4)?.cast::<u32>();
         if !at.is_aligned() {
             return Err(Errno::EFAULT);
         }
-        // SAFETY: as for a word.
+        // SAFETY: inside the cage, which outlives the call and is used by atomics alone; aligned.
         Ok(unsafe { AtomicU32::from_ptr(at.as_ptr()) })
     }
 
@@ -263,12 +249,12 @@ impl<'c> Call<'c> {
         &self,
         address: u64,
         len: usize,
-        act: impl FnOnce(&[u8]) -> T,
+        act: impl FnOnce(&mut [u8]) -> T,
     ) -> Result<T, Errno> {
         match len {
             0..=16 => self.with_array::<16, T>(address, len, act),
             17..=128 => self.with_array::<128, T>(address, len, act),
-            _ => Ok(act(&self.read_vec(address, len)?)),
+            _ => Ok(act(&mut self.read_vec(address, len)?)),
         }
     }
 
@@ -276,7 +262,7 @@ impl<'c> Call<'c> {
         &self,
         address: u64,
         len: usize,
-        act: impl FnOnce(&[u8]) -> T,
+        act: impl FnOnce(&mut [u8]) -> T,
     ) -> Result<T, Errno> {
         let mut copy = [0; N];
         let copy = copy.get_mut(..len).ok_or(Errno::EINVAL)?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use panal_maps::{DirectValues, ElementKey};
-use panal_uapi::Errno;
+use panal_uapi::{Errno, profile::BPF_MAX_LOOPS};
 use panal_vm::{Callback, Run};
 
 use super::call::{Call, implement};
@@ -32,7 +32,7 @@ fn with_key<T>(
         4 => Ok(act(&call.read_array::<4>(address)?)),
         8 => Ok(act(&call.read_array::<8>(address)?)),
         16 => Ok(act(&call.read_array::<16>(address)?)),
-        _ => call.with_copy(address, size, act),
+        _ => call.with_copy(address, size, |key| act(key)),
     }
 }
 
@@ -126,24 +126,12 @@ fn take(
 ) -> Result<(), Errno> {
     let map = call.map(0)?;
     let to = call.arg(1);
-    let size = map.base().def().value_size as usize;
-    let (mut small, mut large);
-    let value = if size <= SMALL {
-        small = [0; SMALL];
-        let value = &mut small[..size];
-        call.read(to, value)?;
-        value
-    } else {
-        large = call.read_vec(to, size)?;
-        &mut large[..]
-    };
-    let result = take(map, value);
-    call.write(to, value)?;
-    result
+    call.with_copy(to, map.base().def().value_size as usize, |value| {
+        let result = take(map, value);
+        call.write(to, value)?;
+        result
+    })?
 }
-
-/// Bytes of a value that is copied without memory of its own.
-const SMALL: usize = 64;
 
 fn map_pop_elem(call: &mut Call<'_>) -> Result<(), Errno> {
     take(call, |map, value| map.pop(value))
@@ -197,15 +185,12 @@ fn for_each_map_elem(call: &mut Call<'_>) -> Result<u64, Errno> {
     visited
 }
 
-/// Most rounds of `bpf_loop` (`BPF_MAX_LOOPS`).
-const LOOPS_MOST: u32 = 8 * 1024 * 1024;
-
 fn r#loop(call: &mut Call<'_>) -> Result<u64, Errno> {
     let (rounds, function, context, flags) = (call.arg32(0), call.arg(1), call.arg(2), call.arg(3));
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
-    if rounds > LOOPS_MOST {
+    if rounds > BPF_MAX_LOOPS {
         return Err(Errno::E2BIG);
     }
     let function = callback(call, function);

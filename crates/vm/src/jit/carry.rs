@@ -13,19 +13,23 @@ use crate::op::{Code, Op};
 
 /// Operations of the largest loop that is looked at.
 const ROOM: usize = 128;
-/// Cycles of a slow chain: a multiplication.
-const SLOW: u8 = 3;
+/// Cycles of a multiplication, a division and a load, on any CPU of these years.
+pub const MULTIPLY: u8 = 3;
+pub const DIVIDE: u8 = 12;
+pub const LOAD: u8 = 5;
+/// Cycles of a slow chain.
+pub const SLOW: u8 = MULTIPLY;
 /// Registers, and the lowering's own.
 const REGISTERS: usize = 16;
 
-/// Cycles from an operation's inputs to its result, on any CPU of these years.
+/// Cycles from an operation's inputs to its result.
 fn latency(op: &Op) -> u8 {
     use Code::*;
     match op.code {
         Mov64X | Mov32X => 0,
-        Mul64K | Mul64X | Mul32K | Mul32X => 3,
-        code if (Div64K..=SMod32X).contains(&code) => 12,
-        code if (Ld8..=LdFrameS32).contains(&code) => 5,
+        Mul64K | Mul64X | Mul32K | Mul32X => MULTIPLY,
+        code if (Div64K..=SMod32X).contains(&code) => DIVIDE,
+        code if (Ld8..=LdFrameS32).contains(&code) => LOAD,
         _ => 1,
     }
 }

@@ -5,7 +5,7 @@
 pub(crate) mod aarch64;
 mod cage;
 #[cfg(target_arch = "x86_64")]
-mod carry;
+pub(crate) mod carry;
 // Some of what these find is for x86-64's templates alone.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod live;

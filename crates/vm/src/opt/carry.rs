@@ -5,12 +5,11 @@
 use alloc::vec::Vec;
 
 use super::{
-    graph::{Graph, Loop},
+    graph::{Graph, Loop, innermost},
     ir::{Bin, Block, Func, Node, Value},
 };
+use crate::jit::carry::{DIVIDE, LOAD, MULTIPLY, SLOW};
 
-/// Cycles of a slow chain: a multiplication.
-const SLOW: u8 = 3;
 /// Blocks of the largest loop that is looked at, and values on the way back from one.
 const BLOCKS_MOST: usize = 32;
 const VALUES_MOST: usize = 96;
@@ -18,10 +17,10 @@ const VALUES_MOST: usize = 96;
 /// Cycles from operands to a node's value.
 fn latency(node: &Node) -> u8 {
     match node {
-        Node::Bin(Bin::Mul, ..) => 3,
-        Node::Bin(Bin::MulHigh, ..) => 4,
-        Node::Bin(Bin::UDiv | Bin::SDiv | Bin::UMod | Bin::SMod, ..) => 12,
-        Node::Load(..) => 5,
+        Node::Bin(Bin::Mul, ..) => MULTIPLY,
+        Node::Bin(Bin::MulHigh, ..) => MULTIPLY + 1,
+        Node::Bin(Bin::UDiv | Bin::SDiv | Bin::UMod | Bin::SMod, ..) => DIVIDE,
+        Node::Load(..) => LOAD,
         _ => 1,
     }
 }
@@ -36,8 +35,7 @@ pub fn ends_slow_chain(
     (to, index): (Block, usize),
     sides: [Value; 2],
 ) -> bool {
-    // Inner loops come after those around them.
-    let Some(around) = loops.iter().rev().find(|one| one.contains(block)) else {
+    let Some(around) = innermost(loops, block).map(|at| &loops[at]) else {
         return false;
     };
     if around.blocks.len() > BLOCKS_MOST || !around.contains(to) {

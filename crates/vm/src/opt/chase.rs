@@ -6,7 +6,7 @@
 use alloc::{vec, vec::Vec};
 
 use super::{
-    graph::{Graph, Loop},
+    graph::{Graph, Loop, innermost},
     ir::{Block, Func, Node, Test, Value},
 };
 
@@ -47,15 +47,11 @@ impl Chase {
         &self.loops
     }
 
-    fn innermost(&self, block: Block) -> Option<usize> {
-        self.loops.iter().rposition(|l| l.contains(block))
-    }
-
     /// Marks what addresses in a loop are computed from, back through its rounds.
     fn follow(&mut self, func: &Func, graph: &Graph, at: usize) {
         let mut work = Vec::new();
         for &block in &self.loops[at].blocks {
-            if self.innermost(block) != Some(at) {
+            if innermost(&self.loops, block) != Some(at) {
                 continue;
             }
             for &inst in &func.blocks[block.index()].insts {
@@ -102,7 +98,7 @@ impl Chase {
             match func.node(value) {
                 Node::Load(..) => {
                     let home = self.home.get(value.index());
-                    return home.is_some_and(|home| self.innermost(*home).is_some());
+                    return home.is_some_and(|home| innermost(&self.loops, *home).is_some());
                 }
                 mut node if node.is_pure() => node.operands(|v| work.push(*v)),
                 _ => {}

@@ -189,6 +189,11 @@ pub struct Loop {
     inside: Vec<bool>,
 }
 
+/// Which of a function's loops is the innermost around a block.
+pub fn innermost(loops: &[Loop], block: Block) -> Option<usize> {
+    loops.iter().rposition(|one| one.contains(block))
+}
+
 impl Loop {
     pub fn contains(&self, block: Block) -> bool {
         self.inside.get(block.index()) == Some(&true)

@@ -191,17 +191,11 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Opt
     Ok(None)
 }
 
-/// Whether the innermost registers are the same. Loops come here each round: what mostly differs is
-/// looked at first. A state of which not all is kept is in no loop, and never on the way here.
+/// Whether the innermost registers are the same. A state of which not all is kept is in no loop, and
+/// never on the way here.
 fn same_registers(old: &State<KeptFrame>, st: &State) -> bool {
-    let Some(old) = old.frames[old.level()].whole() else {
-        return false;
-    };
-    let (old, new) = (&old.regs, &st.frame().regs);
-    old.iter()
-        .zip(new)
-        .all(|(old, new)| old.num.umin == new.num.umin)
-        && old == new
+    let old = old.frames[old.level()].whole();
+    old.is_some_and(|old| old.regs == st.frame().regs)
 }
 
 #[cold]

@@ -8,7 +8,7 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 
 use panal_isa::{Code, DecodeError, Imm64, Instruction, Slot};
 use panal_verifier::{CallFact, Fact, Proof};
@@ -150,7 +150,7 @@ impl Executable {
                 name,
                 slots,
                 instructions: code.by_slot(),
-                facts: &[],
+                facts: &vec![Fact::default(); slots.len()],
                 calls: &[],
                 functions: starts.into_iter().map(|start| (start, 512)).collect(),
                 exception: None,
@@ -171,30 +171,28 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
     }
     let mut emitter = Emitter::new(source, linkage);
     let unknown = Fact::default();
-    for (slot, raw) in source.slots.iter().enumerate() {
-        let fact = source.facts.get(slot).unwrap_or(&unknown);
-        let plain = plain::of(raw);
-        if plain.is_any() && !fact.dead {
+    let mut slot = 0;
+    while slot < source.instructions.len() {
+        emitter.enter(slot as u32);
+        slot = emitter.all_plain(slot);
+        let Some(instruction) = source.instructions.get(slot) else {
+            break;
+        };
+        if slot >= emitter.next_slot as usize {
+            continue;
+        }
+        // Nothing begins at the second slot of a wide immediate.
+        if let Some(instruction) = instruction {
             emitter.begin(slot as u32);
-            if emitter.plainly(plain, &source.slots[slot..], fact) {
-                continue;
-            }
-        } else {
-            // Nothing begins at the second slot of a wide immediate.
-            if let Some(Some(_)) = source.instructions.get(slot) {
-                emitter.begin(slot as u32);
-            } else {
-                continue;
-            }
+            let fact = source.facts.get(slot).unwrap_or(&unknown);
             if fact.dead {
                 emitter.dead();
-                continue;
+            } else {
+                emitter.learn(fact);
+                emitter.instruction(instruction)?;
             }
         }
-        emitter.learn(fact);
-        if let Some(Some(instruction)) = source.instructions.get(slot) {
-            emitter.instruction(instruction)?;
-        }
+        slot += 1;
     }
     emitter.finish()
 }

@@ -177,6 +177,8 @@ pub(crate) const WRITES_DST: u8 = 4;
 pub(crate) const OTHERWISE: u8 = 8;
 /// Something else may follow than the next operation, or it calls something.
 pub(crate) const FLOW: u8 = 16;
+/// It does nothing but give `dst` another value.
+pub(crate) const PURE: u8 = 32;
 
 /// How an operation uses its registers. A table, because what comes next in a program is nothing that
 /// a machine could foresee, and passes ask this of every operation.
@@ -187,11 +189,22 @@ pub(crate) fn plainly(code: Code) -> u8 {
         let mut code = 0;
         while code < table.len() {
             table[code] = plain(code as u8);
+            if is_pure(code as u8) {
+                table[code] |= PURE;
+            }
             code += 1;
         }
         table
     };
     PLAINLY[code as usize]
+}
+
+/// Whether the operation of a code does nothing but give its register another value.
+pub(crate) const fn is_pure(code: u8) -> bool {
+    code <= Code::Swap64 as u8
+        || (code >= Code::Ld8 as u8 && code <= Code::LdFrameS32 as u8)
+        || code == Code::CastKernel as u8
+        || code == Code::CastUser as u8
 }
 
 const fn plain(code: u8) -> u8 {

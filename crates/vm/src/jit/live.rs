@@ -3,11 +3,12 @@
 use alloc::{vec, vec::Vec};
 use core::ops::Range;
 
-use super::plan::{Bits, Head, Uses, target};
+use super::plan::{Head, Uses, target};
 use crate::{
     Executable,
     op::{
-        Atomic, Code, FLOW, NO_REGISTER, OTHERWISE, Op, READS_DST, READS_SRC, WRITES_DST, plainly,
+        Atomic, Code, FLOW, NO_REGISTER, OTHERWISE, Op, PURE, READS_DST, READS_SRC, WRITES_DST,
+        plainly,
     },
 };
 
@@ -87,23 +88,57 @@ pub fn unproven_reads(op: &Op) -> Set {
     }
 }
 
-/// Whether an operation does nothing but give its register another value.
-pub const fn is_pure(code: u8) -> bool {
-    code <= Code::Swap64 as u8
-        || (code >= Code::Ld8 as u8 && code <= Code::LdFrameS32 as u8)
-        || code == Code::CastKernel as u8
-        || code == Code::CastUser as u8
+/// What is known in front of an operation.
+#[derive(Clone, Copy)]
+pub struct Note(u16);
+
+impl Note {
+    /// A jump leads here.
+    const TARGET: u16 = 1 << 12;
+    /// Nobody reads what the operation computes, and it does nothing else.
+    const DEAD: u16 = 1 << 13;
+
+    /// Registers that are read again.
+    #[inline]
+    pub fn live(self) -> Set {
+        self.0 & ALL
+    }
+
+    /// Whether a jump leads here.
+    #[inline]
+    pub fn is_target(self) -> bool {
+        self.0 & Note::TARGET != 0
+    }
+
+    /// Whether the operation does nothing that anybody sees. In a cage no operation is taken for such
+    /// a one: of an access that is at fault is told even so.
+    #[inline]
+    pub fn is_dead(self) -> bool {
+        self.0 & Note::DEAD != 0
+    }
 }
 
-/// Registers that are read again, in front of each operation. Never too few; on ways around loops
-/// perhaps too many.
-pub struct Live(Vec<Set>);
+/// What is known in front of each operation, and behind the last one: which registers are read again,
+/// by operations that are not dead themselves. Never too few; on ways around loops perhaps too many.
+pub struct Live(Vec<Note>);
 
 impl Live {
-    /// In front of an operation.
+    /// All, by operation.
+    #[inline]
+    pub fn notes(&self) -> &[Note] {
+        &self.0
+    }
+
+    /// What is known in front of an operation.
+    #[inline]
+    pub fn note(&self, index: usize) -> Note {
+        self.0.get(index).copied().unwrap_or(Note(ALL))
+    }
+
+    /// Registers that are read again in front of an operation.
     #[inline]
     pub fn before(&self, index: usize) -> Set {
-        self.0.get(index).copied().unwrap_or(ALL)
+        self.note(index).live()
     }
 
     /// Behind the last of operations in order, none of which jumps.
@@ -116,8 +151,6 @@ impl Live {
 /// What one look at every operation finds.
 pub struct Survey {
     pub live: Live,
-    /// Operations that something jumps to.
-    pub reached: Bits,
     /// Heads of loops, in order.
     pub heads: Vec<Head>,
     /// What each function does.
@@ -128,11 +161,10 @@ pub struct Survey {
 pub fn survey(executable: &Executable, caged: bool, starts: &[(usize, usize)]) -> Survey {
     let ops = &executable.ops;
     // One more, so that each operation has one behind it.
-    let mut live = vec![ALL; ops.len() + 1];
-    live[ops.len()] = 0;
+    let mut live = vec![Note(ALL); ops.len() + 1];
+    live[ops.len()] = Note(0);
     let mut survey = Survey {
         live: Live(live),
-        reached: Bits::new(ops.len()),
         heads: Vec::new(),
         uses: vec![Uses::default(); executable.functions.len()],
     };
@@ -178,44 +210,67 @@ impl Survey {
         mut next: Set,
         mut uses: Option<&mut Uses>,
     ) -> Set {
-        let from = range.start;
-        let ops = executable.ops.get(range).unwrap_or_default();
+        let ops = executable.ops.get(range.clone()).unwrap_or_default();
         let mut written = 0;
-        for (at, op) in ops.iter().enumerate().rev() {
-            let index = from + at;
-            let plain = plainly(op.code);
-            if plain & FLOW != 0 {
-                if op.code.jumps() {
-                    let target = target(executable, index, op);
-                    if uses.is_some() {
-                        self.reached.set(target);
-                        self.note_head(target, index);
-                    }
-                    let there = self.live.0[target];
-                    next = if op.code == Code::Jump {
-                        there
-                    } else {
-                        next | there
-                    };
-                } else if op.code.ends() {
-                    next = 0;
-                }
-                if let Some(uses) = &mut uses {
-                    uses.note(op.code);
-                }
+        let mut left = ops.len();
+        loop {
+            let notes = &mut self.live.0[range.start..];
+            left = walk_plain(&ops[..left], notes, caged, &mut next, &mut written);
+            let Some(before) = left.checked_sub(1) else {
+                break;
+            };
+            left = before;
+            let index = range.start + left;
+            let op = &ops[left];
+            next = self.flow(executable, index, next, &mut uses);
+            let Effects { mut reads, writes } = effects(op);
+            let mut dead = 0;
+            if caged {
+                reads |= unproven_reads(op);
+            } else if plainly(op.code) & PURE != 0 && next & only(op.dst) == 0 {
+                (reads, dead) = (0, Note::DEAD);
             }
-            let Effects { reads, writes } = effects(op);
             written |= writes;
             next = next & !writes | reads;
-            if caged {
-                next |= unproven_reads(op);
-            }
-            self.live.0[index] = next;
+            let note = &mut self.live.0[index];
+            *note = Note(next | dead | note.0 & Note::TARGET);
         }
         if let Some(uses) = uses {
             uses.written |= written;
         }
         next
+    }
+
+    /// What is live behind an operation that may lead elsewhere, with what is live there.
+    fn flow(
+        &mut self,
+        executable: &Executable,
+        index: usize,
+        next: Set,
+        uses: &mut Option<&mut Uses>,
+    ) -> Set {
+        let op = &executable.ops[index];
+        let code = op.code;
+        if let Some(uses) = uses {
+            uses.note(code);
+        }
+        if code.jumps() {
+            let target = target(executable, index, op);
+            let there = &mut self.live.0[target];
+            let live = there.live();
+            if uses.is_some() {
+                there.0 |= Note::TARGET;
+                self.note_head(target, index);
+            }
+            return match code {
+                Code::Jump => live,
+                _ => next | live,
+            };
+        }
+        match code.ends() {
+            true => 0,
+            false => next,
+        }
     }
 
     /// Takes note of a jump back.
@@ -229,4 +284,39 @@ impl Survey {
             });
         }
     }
+}
+
+/// Walks from the last operation backwards as long as operations use their registers only as [`plainly`]
+/// says and lead to the next: how many are left.
+fn walk_plain(
+    ops: &[Op],
+    notes: &mut [Note],
+    caged: bool,
+    behind: &mut Set,
+    all_written: &mut Set,
+) -> usize {
+    let (mut next, mut written) = (u32::from(*behind), 0);
+    // In a cage every operation counts as one that does something.
+    let counts = u32::from(caged);
+    let mut left = ops.len();
+    for (op, note) in ops.iter().zip(&mut notes[..ops.len()]).rev() {
+        let plain = u32::from(plainly(op.code));
+        if plain & u32::from(OTHERWISE | FLOW) != 0 {
+            break;
+        }
+        left -= 1;
+        let (dst, src) = (op.dst & 15, op.src & 15);
+        // Which operations are dead is nothing that could be foreseen: numbers, no branches.
+        let alive = (next >> dst | (plain / u32::from(PURE)) ^ 1 | counts) & 1;
+        let reads = (plain / u32::from(READS_DST) & alive) << dst
+            | (plain / u32::from(READS_SRC) & alive) << src;
+        let writes = (plain / u32::from(WRITES_DST) & 1) << dst;
+        written |= writes;
+        next = next & !writes | reads;
+        let flags = (alive ^ 1) * u32::from(Note::DEAD) | u32::from(note.0 & Note::TARGET);
+        *note = Note((next | flags) as u16);
+    }
+    *behind = next as Set;
+    *all_written |= written as Set;
+    left
 }

@@ -61,11 +61,9 @@ impl Starts {
 pub struct Plan {
     pub functions: Vec<FunctionPlan>,
     starts: Starts,
-    /// Operations that something jumps to.
-    reached: Bits,
     /// Heads of loops, in order.
     heads: Vec<Head>,
-    /// Which registers are read again.
+    /// Which registers are read again, and what jumps lead to.
     pub live: Live,
     /// Calls of `bpf_loop` whose rounds are made by the code: operation, index of the function.
     loops: Vec<(u32, u32)>,
@@ -105,7 +103,7 @@ impl FunctionPlan {
 }
 
 /// Numbers of operations, a bit for each.
-pub(super) struct Bits(Vec<u64>);
+struct Bits(Vec<u64>);
 
 impl Bits {
     pub fn new(count: usize) -> Bits {
@@ -207,7 +205,6 @@ impl Plan {
                 &survey.uses,
             ),
             starts,
-            reached: survey.reached,
             heads: survey.heads,
             live: survey.live,
             loops: match depths {
@@ -229,7 +226,7 @@ impl Plan {
     /// Whether a jump leads to an operation.
     #[inline]
     pub fn is_target(&self, index: usize) -> bool {
-        self.reached.has(index)
+        self.live.note(index).is_target()
     }
 
     /// The innermost loop around an operation: its head, and the last operation that jumps back.

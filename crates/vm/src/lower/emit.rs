@@ -1,6 +1,7 @@
 //! The operations as they are written down, and their jumps once all places are known.
 
 use alloc::{vec, vec::Vec};
+use core::mem::MaybeUninit;
 
 use panal_isa::Instruction;
 use panal_verifier::{CallFact, Fact, Region};
@@ -32,6 +33,37 @@ pub(super) struct Adapter {
     pub values: IndexedValues,
 }
 
+/// Operations that follow those that were written: [`Emitter::rows`].
+pub(super) struct Rows<'a> {
+    ops: &'a mut [MaybeUninit<Op>],
+    slots: &'a mut [MaybeUninit<u32>],
+    /// How many there are before.
+    first: usize,
+    pub count: usize,
+    /// What the last operation is; a trap where there is none.
+    pub last: Code,
+}
+
+impl Rows<'_> {
+    /// The number of the next operation.
+    #[inline(always)]
+    pub fn here(&self) -> u32 {
+        (self.first + self.count) as u32
+    }
+
+    /// Writes an operation of a slot.
+    #[inline(always)]
+    pub fn put(&mut self, slot: usize, op: Op) {
+        if let (Some(to), Some(of)) = (self.ops.get_mut(self.count), self.slots.get_mut(self.count))
+        {
+            to.write(op);
+            of.write(slot as u32);
+            self.count += 1;
+            self.last = op.code;
+        }
+    }
+}
+
 pub(super) struct Emitter<'a> {
     pub source: &'a Source<'a>,
     pub linkage: &'a dyn Linkage,
@@ -43,7 +75,7 @@ pub(super) struct Emitter<'a> {
     pub frame: i32,
     /// Index of the first function that begins behind the slot, and where that is.
     next: usize,
-    next_slot: u32,
+    pub next_slot: u32,
     /// The first operation that writes the frame pointer, if one does.
     frame_written: Option<usize>,
     pub functions: Vec<Function>,
@@ -90,12 +122,18 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The instruction at this slot comes next; slots come in order.
+    /// Slots from this one on come next, which may begin a function; they come in order.
     #[inline]
-    pub fn begin(&mut self, slot: u32) {
+    pub fn enter(&mut self, slot: u32) {
         if slot >= self.next_slot {
             self.begin_function(slot);
         }
+    }
+
+    /// The instruction at this slot comes next.
+    #[inline]
+    pub fn begin(&mut self, slot: u32) {
+        self.enter(slot);
         self.slot = slot;
         if let Some(place) = self.places.get_mut(slot as usize) {
             *place = self.ops.len() as u32;
@@ -171,6 +209,38 @@ impl<'a> Emitter<'a> {
     pub fn emit_tagged(&mut self, op: Op) {
         self.ops.push(op);
         self.slots.push(self.slot);
+    }
+
+    /// Room for operations that the slots up to `end` become, one for each at most, from one on that is
+    /// lowered next; the places of slots, and jumps.
+    pub fn rows(
+        &mut self,
+        slot: usize,
+        end: usize,
+    ) -> (Rows<'_>, &mut [u32], &mut Vec<(u32, i64)>) {
+        let most = end.saturating_sub(slot);
+        self.ops.reserve(most);
+        self.slots.reserve(most);
+        let rows = Rows {
+            last: self.ops.last().map_or(Code::Trap, |op| op.code),
+            first: self.ops.len(),
+            count: 0,
+            ops: self.ops.spare_capacity_mut(),
+            slots: self.slots.spare_capacity_mut(),
+        };
+        (rows, &mut self.places, &mut self.jumps)
+    }
+
+    /// Takes what was written to [`Emitter::rows`].
+    ///
+    /// # Safety
+    /// They had room for so many operations, and so many were written.
+    pub unsafe fn grow(&mut self, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.ops.set_len(self.ops.len() + count);
+            self.slots.set_len(self.slots.len() + count);
+        }
     }
 
     /// Adds a function: its index.

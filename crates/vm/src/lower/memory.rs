@@ -161,7 +161,7 @@ impl Emitter<'_> {
     /// The same, of bytes.
     #[inline]
     pub fn is_in_own_frame(&self, base: u8, offset: i32, bytes: i32) -> bool {
-        base == FRAME && offset >= -self.frame && offset + bytes <= 0
+        is_in_frame(self.frame, base, offset, bytes)
     }
 
     /// An arena pointer becomes an address in the cage first.
@@ -441,4 +441,10 @@ impl Emitter<'_> {
         });
         Ok(())
     }
+}
+
+/// Whether bytes at an offset from a register lie in a frame of so many bytes.
+#[inline(always)]
+pub(super) fn is_in_frame(frame: i32, base: u8, offset: i32, bytes: i32) -> bool {
+    (base == FRAME) & (offset >= -frame) & (offset + bytes <= 0)
 }

@@ -2,27 +2,23 @@
 //! comes next in a program is nothing that a machine could foresee, so most of it goes one way.
 
 use panal_isa::{AluOp, Condition, Size, Slot, Width};
-use panal_verifier::{BranchFact, Fact, Region};
+use panal_verifier::{Access, BranchFact, Fact, Region};
 
 use super::{
-    emit::{Emitter, FRAME, tag},
-    memory::{frame_load_code, load_code, store_code},
+    emit::{Emitter, FRAME},
+    memory::{frame_load_code, is_in_frame, load_code, store_code},
 };
-use crate::op::{Code, Op, alu, branch};
+use crate::op::{Code, Op, Tag, alu, branch};
 
 /// Kinds of such instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// Arithmetic, exits, loads of a wide immediate, plain accesses: nothing more than the operation.
+    Simple,
+    /// Branches and jumps.
+    Jump,
     /// Any other.
     None,
-    Arithmetic,
-    Branch,
-    Jump,
-    Exit,
-    Load,
-    Store,
-    /// A load of a wide immediate: the next slot has its upper half.
-    Wide,
 }
 
 /// What an opcode becomes.
@@ -30,27 +26,47 @@ enum Kind {
 pub(super) struct Plain {
     kind: Kind,
     code: Code,
-    /// Whether the second operand is a register.
-    by_register: bool,
-    /// Which bits of the immediate count: a place in [`IMMEDIATES`]; bytes of an access.
+    /// The same of an access within the own frame.
+    in_frame: Code,
+    /// The source register's number as it counts: all of it where the second operand is a register.
+    source: u8,
+    /// Which bits of the immediate count: a place in [`IMMEDIATES`].
     imm: u8,
+    /// Bytes of an access; what is none lies in no frame with so many.
+    bytes: u8,
+    /// Slots that it takes: the second has the immediate's upper half.
+    slots: u8,
+    /// It reads at its source register.
+    load: bool,
+    /// It writes its destination register.
+    writes: bool,
+    /// Registers and offset, in the order of a slot's bits, that must be zero.
+    zero: u32,
 }
 
 /// Bits of a sign-extended immediate that count: none, the lower half, all; of a shift's.
 const IMMEDIATES: [u64; 8] = [0, u32::MAX as u64, u64::MAX, 31, 63, 0, 0, 0];
 
+/// The source register and the offset of a slot, among its bits.
+const SOURCE: u32 = 0xf0 << 8;
+const OFFSET: u32 = 0xffff << 16;
+
 const OTHER: Plain = Plain {
     kind: Kind::None,
     code: Code::Trap,
-    by_register: false,
+    in_frame: Code::Trap,
+    source: 0,
     imm: 0,
+    bytes: u8::MAX,
+    slots: 1,
+    load: false,
+    writes: false,
+    zero: 0,
 };
 
-impl Plain {
-    #[inline]
-    pub fn is_any(&self) -> bool {
-        self.kind != Kind::None
-    }
+/// The source register where an opcode has one.
+const fn source(by_register: bool) -> u8 {
+    if by_register { 15 } else { 0 }
 }
 
 /// What a slot becomes, if it is the first of an instruction of this kind. The second of a wide
@@ -83,33 +99,46 @@ const fn plain(opcode: u8) -> Plain {
             ..OTHER
         },
         5 if opcode == 0x95 => Plain {
-            kind: Kind::Exit,
+            kind: Kind::Simple,
             code: Code::Exit,
+            zero: OFFSET,
             ..OTHER
         },
         5 => conditional(opcode >> 4, Width::W64, by_register),
         6 => conditional(opcode >> 4, Width::W32, by_register),
         0 if opcode == 0x18 => Plain {
-            kind: Kind::Wide,
+            kind: Kind::Simple,
             code: Code::Mov64K,
+            imm: 1,
+            slots: 2,
+            writes: true,
+            zero: SOURCE | OFFSET,
             ..OTHER
         },
         class @ 1..=3 if opcode >> 5 == 3 => {
-            let (size, imm) = match opcode >> 3 & 3 {
+            let (size, bytes) = match opcode >> 3 & 3 {
                 0 => (Size::W, 4),
                 1 => (Size::H, 2),
                 2 => (Size::B, 1),
                 _ => (Size::DW, 8),
             };
-            let (kind, code) = match class {
-                1 => (Kind::Load, load_code(size, false)),
-                _ => (Kind::Store, store_code(size, class == 2, false)),
-            };
+            let (load, by_number) = (class == 1, class == 2);
             Plain {
-                kind,
-                code,
-                by_register: class != 2,
-                imm,
+                kind: Kind::Simple,
+                code: match load {
+                    true => load_code(size, false),
+                    false => store_code(size, by_number, false),
+                },
+                in_frame: match load {
+                    true => frame_load_code(size, false),
+                    false => store_code(size, by_number, true),
+                },
+                source: source(!by_number),
+                imm: if by_number { 2 } else { 0 },
+                bytes,
+                load,
+                writes: load,
+                ..OTHER
             }
         }
         _ => OTHER,
@@ -134,10 +163,14 @@ const fn arithmetic(op: u8, width: Width, by_register: bool) -> Plain {
     };
     let shift = matches!(op, AluOp::Lsh | AluOp::Rsh | AluOp::Arsh);
     Plain {
-        kind: Kind::Arithmetic,
+        kind: Kind::Simple,
         code: alu(op, width, !by_register),
-        by_register,
+        source: source(by_register),
         imm: immediate(width, by_register, shift),
+        writes: true,
+        // Others are signed divisions and sign extensions.
+        zero: OFFSET,
+        ..OTHER
     }
 }
 
@@ -157,10 +190,11 @@ const fn conditional(op: u8, width: Width, by_register: bool) -> Plain {
         _ => return OTHER,
     };
     Plain {
-        kind: Kind::Branch,
+        kind: Kind::Jump,
         code: branch(condition, width, !by_register),
-        by_register,
+        source: source(by_register),
         imm: immediate(width, by_register, false),
+        ..OTHER
     }
 }
 
@@ -176,110 +210,113 @@ const fn immediate(width: Width, by_register: bool, shift: bool) -> u8 {
 }
 
 impl Emitter<'_> {
-    /// Lowers the first of slots, of such an opcode; false where its other fields or what is known make
-    /// more of it.
-    #[inline]
-    pub fn plainly(&mut self, plain: &Plain, slots: &[Slot], fact: &Fact) -> bool {
-        let Some(slot) = slots.first() else {
-            return false;
-        };
-        let registers = slot.registers;
-        let offset = i32::from(slot.offset);
-        let imm = i64::from(slot.imm) as u64;
-        let op = Op {
-            dst: registers & 15,
-            src: if plain.by_register { registers >> 4 } else { 0 },
-            imm: imm & IMMEDIATES[usize::from(plain.imm) & 7],
-            ..Op::new(plain.code)
-        };
-        match plain.kind {
-            // Others are signed divisions and sign extensions.
-            Kind::Arithmetic => {
-                if offset != 0 || fact.narrow {
-                    return false;
+    /// Lowers slots in order that are plain or dead, from the first of an instruction on: the first slot
+    /// that is neither, or begins a function.
+    #[inline(never)]
+    pub fn all_plain(&mut self, mut slot: usize) -> usize {
+        let (slots, facts) = (self.source.slots, self.source.facts);
+        let end = slots.len().min(facts.len()).min(self.next_slot as usize);
+        let frame = self.frame;
+        let (mut rows, places, jumps) = self.rows(slot, end);
+        while let (Some(raw), Some(fact)) = (slots[..end].get(slot), facts[..end].get(slot)) {
+            let plain = of(raw);
+            if fact.dead {
+                // Falling into it is a trap.
+                if !rows.last.ends() {
+                    rows.put(slot, Op::new(Code::Trap));
                 }
-                self.emit_written(op);
+                slot += usize::from(plain.slots);
+                continue;
             }
-            Kind::Branch | Kind::Jump => {
-                if fact.branch != BranchFact::Both {
-                    return false;
-                }
-                self.emit_tagged(op);
-                self.note_jump(offset.into());
+            if let Some(place) = places.get_mut(slot) {
+                *place = rows.here();
             }
-            Kind::Exit => self.emit_tagged(op),
-            Kind::Load | Kind::Store => {
-                let region = fact.access.map(|access| access.region);
-                if let Some(Region::Context | Region::Socket | Region::Btf | Region::Arena) = region
-                {
-                    return false;
-                }
-                let load = plain.kind == Kind::Load;
-                let base = if load { op.src } else { op.dst };
-                let frame = self.is_in_own_frame(base, offset, plain.imm.into());
+            let registers = raw.registers;
+            let dst = registers & 15;
+            let offset = i32::from(raw.offset);
+            let op = Op {
+                dst,
+                src: registers >> 4 & plain.source,
+                imm: i64::from(raw.imm) as u64 & IMMEDIATES[usize::from(plain.imm) & 7],
+                ..Op::new(plain.code)
+            };
+            if plain.kind == Kind::Simple {
+                let (tag, is_plain) = accessed(fact);
+                let fields = u32::from(registers) << 8 | u32::from(raw.offset as u16) << 16;
+                let simple = (fields & plain.zero == 0)
+                    & is_plain
+                    & !fact.narrow
+                    & !(plain.writes & (dst == FRAME));
+                let next = slots.get(slot + usize::from(plain.slots) - 1);
+                let (true, Some(next)) = (simple, next) else {
+                    break;
+                };
+                let base = if plain.load { op.src } else { dst };
+                let in_frame = is_in_frame(frame, base, offset, plain.bytes.into());
+                // All of it, or nothing.
+                let more = (u64::from(plain.slots) - 1).wrapping_neg();
                 let op = Op {
-                    code: if frame { in_frame(op.code) } else { op.code },
+                    code: [plain.code, plain.in_frame][usize::from(in_frame)],
+                    tag,
                     off: offset,
-                    imm: if plain.by_register { 0 } else { imm },
-                    tag: tag(fact),
+                    imm: op.imm | u64::from(next.imm as u32) << 32 & more,
                     ..op
                 };
-                match load {
-                    true => self.emit_written(op),
-                    false => self.emit_tagged(op),
+                rows.put(slot, op);
+                slot += usize::from(plain.slots);
+                continue;
+            }
+            if plain.kind == Kind::None {
+                break;
+            }
+            let op = match fact.branch {
+                BranchFact::Both => op,
+                BranchFact::Always => Op::new(Code::Jump),
+                BranchFact::Never => {
+                    slot += 1;
+                    continue;
                 }
-            }
-            Kind::Wide => {
-                let (0, Some(next)) = (registers >> 4, slots.get(1)) else {
-                    return false;
-                };
-                self.emit_written(Op {
-                    imm: u64::from(slot.imm as u32) | u64::from(next.imm as u32) << 32,
-                    ..op
-                });
-            }
-            Kind::None => return false,
+            };
+            jumps.push((rows.here(), slot as i64 + 1 + i64::from(offset)));
+            rows.put(slot, op);
+            slot += 1;
         }
-        true
-    }
-
-    /// An operation that writes its destination.
-    #[inline]
-    fn emit_written(&mut self, op: Op) {
-        if op.dst == FRAME {
-            self.note_frame_written();
-        }
-        self.emit_tagged(op);
+        let count = rows.count;
+        // SAFETY: there is room for so many, and so many were written.
+        unsafe { self.grow(count) };
+        self.slot = slot.saturating_sub(1) as u32;
+        slot
     }
 }
 
-/// The same access, to the frame.
-fn in_frame(code: Code) -> Code {
-    static IN_FRAME: [Code; 256] = {
-        let mut table = [Code::Trap; 256];
-        let sizes = [Size::B, Size::H, Size::W, Size::DW];
-        let mut at = 0;
-        while at < sizes.len() {
-            let size = sizes[at];
-            table[load_code(size, false) as usize] = frame_load_code(size, false);
-            table[store_code(size, true, false) as usize] = store_code(size, true, true);
-            table[store_code(size, false, false) as usize] = store_code(size, false, true);
-            at += 1;
-        }
-        table
+/// What an instruction accesses, and whether the access is as plain as any other.
+#[inline(always)]
+fn accessed(fact: &Fact) -> (Tag, bool) {
+    // In one, which is a table then.
+    let kind = match fact.access {
+        None => 0,
+        Some(Access { region, .. }) => match region {
+            Region::Memory => 0,
+            Region::Stack => 1,
+            Region::Packet => 2,
+            Region::MapValue { .. } => 3,
+            Region::Context | Region::Arena | Region::Socket | Region::Btf => 4,
+        },
     };
-    IN_FRAME[code as usize]
+    const TAGS: [Tag; 8] = {
+        use Tag::*;
+        [None, Stack, Packet, Shared, None, None, None, None]
+    };
+    (TAGS[kind & 7], kind < 4)
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::{vec, vec::Vec};
 
-    use panal_isa::Code as Program;
-    use panal_verifier::Access;
-
     use super::{super::Source, *};
     use crate::Linkage;
+    use panal_isa::Code as Program;
 
     struct Nothing;
 
@@ -300,6 +337,7 @@ mod tests {
     /// What the emitter has written after a step on a slot; `None` where it took nothing.
     fn lowered(
         slot: Slot,
+        fact: &Fact,
         step: impl FnOnce(&mut Emitter<'_>, &Program) -> bool,
     ) -> Option<Vec<Op>> {
         let slots = slots_of(slot);
@@ -308,7 +346,7 @@ mod tests {
             name: "test",
             slots: &slots,
             instructions: program.by_slot(),
-            facts: &[],
+            facts: &vec![*fact; slots.len()],
             calls: &[],
             functions: vec![(0, 64)],
             exception: None,
@@ -325,11 +363,9 @@ mod tests {
 
     /// By the table and by the instruction, as it is decoded.
     fn both(slot: Slot, fact: &Fact) -> Option<[Option<Vec<Op>>; 2]> {
-        let by_table = lowered(slot, |emitter, _| {
-            emitter.plainly(of(&slot), &slots_of(slot), fact)
-        });
+        let by_table = lowered(slot, fact, |emitter, _| emitter.all_plain(0) != 0);
         by_table.as_ref()?;
-        let by_instruction = lowered(slot, |emitter, program| {
+        let by_instruction = lowered(slot, fact, |emitter, program| {
             emitter.learn(fact);
             let instruction = program.by_slot()[0].as_ref();
             instruction.is_some_and(|i| emitter.instruction(i).is_ok())
@@ -356,6 +392,10 @@ mod tests {
                 ..Fact::default()
             },
             Fact {
+                branch: BranchFact::Always,
+                ..Fact::default()
+            },
+            Fact {
                 narrow: true,
                 ..Fact::default()
             },
@@ -366,7 +406,13 @@ mod tests {
                 for (offset, imm) in [(0, 0), (-8, 77), (-1, -5), (-80, 0), (0, 0x7fff_ffff)] {
                     // Only what accesses memory has a region.
                     let accesses = (1..=3).contains(&(opcode & 7));
-                    for fact in facts.iter().filter(|f| accesses || f.access.is_none()) {
+                    // Only what compares goes always or never one way.
+                    let compares = matches!(opcode & 7, 5 | 6) && opcode != 0x05;
+                    let fits = |f: &&Fact| {
+                        (accesses || f.access.is_none())
+                            && (compares || f.branch == BranchFact::Both)
+                    };
+                    for fact in facts.iter().filter(fits) {
                         let slot = Slot {
                             opcode,
                             registers,

@@ -1,7 +1,7 @@
 //! Templates of arithmetic.
 
 use super::{
-    compile::{Round, TEMP2, gpr},
+    compile::{Round, TEMP2, Target, gpr},
     convention::TEMP,
     x86::{Alu, Cc, Gpr, Mem, Shift, W, at},
 };
@@ -58,26 +58,72 @@ const SET: usize = 2;
 /// forms are four.
 #[inline]
 pub fn alu_of(code: Code) -> Option<Alu> {
-    static OF: [Option<Alu>; 64] = {
-        let mut of = [None; 64];
-        of[Code::Add64K as usize / 4] = Some(Alu::Add);
-        of[Code::Sub64K as usize / 4] = Some(Alu::Sub);
-        of[Code::Or64K as usize / 4] = Some(Alu::Or);
-        of[Code::And64K as usize / 4] = Some(Alu::And);
-        of[Code::Xor64K as usize / 4] = Some(Alu::Xor);
-        of
-    };
+    static OF: [Option<Alu>; 64] = ALU;
     OF[code as usize / 4]
 }
 
+const ALU: [Option<Alu>; 64] = {
+    let mut of = [None; 64];
+    of[Code::Add64K as usize / 4] = Some(Alu::Add);
+    of[Code::Sub64K as usize / 4] = Some(Alu::Sub);
+    of[Code::Or64K as usize / 4] = Some(Alu::Or);
+    of[Code::And64K as usize / 4] = Some(Alu::And);
+    of[Code::Xor64K as usize / 4] = Some(Alu::Xor);
+    of
+};
+
+/// The width of arithmetic and branches: codes come in the order 64K, 64X, 32K, 32X.
+#[inline(always)]
+fn width(code: Code) -> W {
+    if code as u8 & 2 == 0 { W::Q } else { W::D }
+}
+
+const _: () = assert!(Code::Add64K as u8 % 4 == 0);
+/// Where the first of the branches lies among four.
+const BRANCHES: u8 = Code::JEq64K as u8;
+
 impl Round<'_> {
     /// Writes an operation that [`alu_of`] knows.
-    #[inline]
-    pub fn alu_operation(&mut self, op: &Op) {
-        if let Some(alu) = alu_of(op.code) {
-            let (_, w, second) = form(Code::Add64K, op);
-            self.alu(w, alu, gpr(op.dst), second);
+    #[inline(always)]
+    pub fn alu_operation(&mut self, op: &Op, by_register: bool) {
+        static OF: [Alu; 64] = {
+            let mut of = [Alu::Add; 64];
+            let mut code = 0;
+            while code < of.len() {
+                if let Some(alu) = ALU[code] {
+                    of[code] = alu;
+                }
+                code += 1;
+            }
+            of
+        };
+        let alu = OF[op.code as usize / 4 % OF.len()];
+        let (w, dst) = (width(op.code), gpr(op.dst));
+        if by_register {
+            return self.x.alu(w, alu, dst, gpr(op.src));
         }
+        match simm(w, op.imm) {
+            Some(imm) => self.x.alu_imm(w, alu, dst, imm),
+            None => self.alu(w, alu, dst, Second::Imm(op.imm)),
+        }
+    }
+
+    /// Writes a shift by a number.
+    #[inline(always)]
+    pub fn shift_by_number(&mut self, op: &Op) {
+        const SHIFTS: [Shift; 4] = [Shift::Shl, Shift::Shr, Shift::Sar, Shift::Sar];
+        let shift = SHIFTS[usize::from(op.code as u8 - Code::Lsh64K as u8) / 4 % SHIFTS.len()];
+        self.shift(width(op.code), shift, gpr(op.dst), Second::Imm(op.imm));
+    }
+
+    /// Writes a product.
+    #[inline(always)]
+    pub fn product(&mut self, op: &Op, by_register: bool) {
+        let second = match by_register {
+            true => Second::Reg(gpr(op.src)),
+            false => Second::Imm(op.imm),
+        };
+        self.multiply(width(op.code), gpr(op.dst), second);
     }
 
     /// Writes any other arithmetic operation; false if it is none.
@@ -352,6 +398,40 @@ impl Round<'_> {
         }
     }
 
+    /// Writes a comparison and the branch by it.
+    #[inline(always)]
+    pub fn conditional(&mut self, index: usize, op: &Op) {
+        static OF: [Cc; 64] = {
+            let mut of = [Cc::E; 64];
+            let mut code = 0;
+            while code < 4 * CONDITIONS.len() {
+                of[code] = CONDITIONS[code / 4];
+                code += 1;
+            }
+            of
+        };
+        let target = self.target(index, op);
+        if self.lazy.is_any() {
+            self.settle(self.plan.live.before(target));
+        }
+        let form = op.code as u8 - BRANCHES;
+        let w = if form & 2 == 0 { W::Q } else { W::D };
+        let dst = gpr(op.dst);
+        let cc = OF[usize::from(form) % OF.len()];
+        let tests = usize::from(form) / 4 == SET;
+        match simm(w, op.imm) {
+            _ if tests => {
+                self.compare(op);
+            }
+            _ if form & 1 != 0 => self.x.alu(w, Alu::Cmp, dst, gpr(op.src)),
+            Some(imm) => self.x.compare_imm(w, dst, imm),
+            None => {
+                self.compare(op);
+            }
+        }
+        self.jump_if(cc, Target::Op(target));
+    }
+
     /// Sets the flags for a comparison, and says which condition then means `code`.
     pub fn compare(&mut self, op: &Op) -> Option<Cc> {
         if !op.code.is_branch() {
@@ -361,13 +441,12 @@ impl Round<'_> {
         let dst = gpr(op.dst);
         let set = condition == SET;
         match second {
-            Second::Imm(imm) if !set && simm(w, imm) == Some(0) => self.x.test(w, dst, dst),
             Second::Imm(imm) if simm(w, imm).is_some() => {
                 let imm = simm(w, imm).unwrap_or(0);
                 if set {
                     self.x.test_imm(w, dst, imm);
                 } else {
-                    self.x.alu_imm(w, Alu::Cmp, dst, imm);
+                    self.x.compare_imm(w, dst, imm);
                 }
             }
             _ => {

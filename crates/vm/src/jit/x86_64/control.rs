@@ -182,13 +182,7 @@ impl Round<'_> {
                 self.jump_if(Cc::E, Target::Op(target));
                 self.x.alu_mem_imm(W::D, Alu::Sub, at(Gpr::Rsp, 0), 1);
             }
-            code if code.is_branch() => {
-                let target = self.target(index, op);
-                self.settle(self.plan.live.before(target));
-                if let Some(cc) = self.compare(op) {
-                    self.jump_if(cc, Target::Op(target));
-                }
-            }
+            code if code.is_branch() => self.conditional(index, op),
             _ => return false,
         }
         true

@@ -6,6 +6,7 @@
 //! the register stands for.
 
 use super::{
+    class::{self, Class},
     compile::{Round, gpr},
     convention::TEMP,
     x86::{Alu, Gpr, Mem, Shift, W, at},
@@ -18,9 +19,10 @@ use crate::{
 /// A sum: an address that is known or a register, a register that is shifted, a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sum {
-    known: Option<u64>,
-    disp: i32,
-    /// [`NONE`] where there is none.
+    /// An address that is known, or a number of 32 bits.
+    number: i64,
+    is_known: bool,
+    /// [`NONE`] where there is none: always beside an address that is known.
     base: u8,
     index: u8,
     /// By how much the index is shifted.
@@ -32,18 +34,12 @@ const NONE: u8 = 15;
 
 /// Zero.
 const NOTHING: Sum = Sum {
-    known: None,
-    disp: 0,
+    number: 0,
+    is_known: false,
     base: NONE,
     index: NONE,
     by: 0,
 };
-
-impl Default for Sum {
-    fn default() -> Sum {
-        NOTHING
-    }
-}
 
 impl Sum {
     const fn of(register: u8) -> Sum {
@@ -51,6 +47,20 @@ impl Sum {
             base: register,
             ..NOTHING
         }
+    }
+
+    const fn known(address: u64) -> Sum {
+        Sum {
+            number: address as i64,
+            is_known: true,
+            ..NOTHING
+        }
+    }
+
+    /// The number beside registers.
+    #[inline]
+    fn disp(&self) -> i32 {
+        self.number as i32
     }
 
     /// Registers that it is made of.
@@ -62,23 +72,16 @@ impl Sum {
     /// The one register that it is, unchanged.
     #[inline]
     fn copied(&self) -> Option<u8> {
-        let plain = self.known.is_none() && self.index == NONE && self.disp == 0;
+        let plain = self.index == NONE && self.number == 0;
         (plain && self.base != NONE).then_some(self.base)
     }
 
     #[inline]
     fn plus(self, by: i64) -> Option<Sum> {
-        let sum = i64::from(self.disp).checked_add(by)?;
-        match self.known {
-            Some(known) => Some(Sum {
-                known: Some(known.wrapping_add(by as u64)),
-                ..self
-            }),
-            None => Some(Sum {
-                disp: i32::try_from(sum).ok()?,
-                ..self
-            }),
-        }
+        let number = self.number.wrapping_add(by);
+        // Beside registers the number is one of 32 bits: what overflows is none.
+        let fits = self.is_known || i32::try_from(number).is_ok();
+        fits.then_some(Sum { number, ..self })
     }
 
     fn shifted(self, by: u8) -> Option<Sum> {
@@ -91,111 +94,142 @@ impl Sum {
     }
 
     /// Both together, if an operand has room for it.
+    #[inline]
     fn and(self, other: Sum) -> Option<Sum> {
-        let known = match (self.known, other.known) {
-            (Some(_), Some(_)) => return None,
-            (known, None) | (None, known) => known,
+        if self.is_known && other.is_known {
+            return None;
+        }
+        let is_known = self.is_known || other.is_known;
+        let mut sum = Sum {
+            number: self.number.wrapping_add(other.number),
+            is_known,
+            ..NOTHING
         };
-        let mut sum = Sum { known, ..NOTHING };
-        let mut left = [
+        if !is_known && i32::try_from(sum.number).is_err() {
+            return None;
+        }
+        // A known address takes the base's place.
+        let parts = [
             (self.base, 0),
             (other.base, 0),
             (self.index, self.by),
             (other.index, other.by),
         ];
-        // A known address takes the base's place.
-        for (register, by) in &mut left {
-            if *register == NONE {
+        for (register, by) in parts {
+            if register == NONE {
                 continue;
             }
-            if *by == 0 && sum.base == NONE && known.is_none() {
-                sum.base = *register;
+            if by == 0 && sum.base == NONE && !is_known {
+                sum.base = register;
             } else if sum.index == NONE {
-                (sum.index, sum.by) = (*register, *by);
+                (sum.index, sum.by) = (register, by);
             } else {
                 return None;
             }
         }
-        sum.plus(self.disp.into())?.plus(other.disp.into())
+        Some(sum)
     }
 }
 
+/// Room for sets and sums by register, a power of two.
+const REGISTERS: usize = 16;
+
 /// What is pending.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Lazy {
     pending: Set,
-    /// Registers that something pending is made of, and perhaps more.
-    parts: Set,
-    sums: [Sum; 12],
+    /// By register: those whose sum, pending or not any more, is made of it.
+    users: [Set; REGISTERS],
+    /// What registers stand for: themselves, and behind that the sums that were put last. Which of the
+    /// two it is nobody could foresee.
+    sums: [Sum; 2 * REGISTERS],
+}
+
+impl Default for Lazy {
+    fn default() -> Lazy {
+        const SUMS: [Sum; 2 * REGISTERS] = {
+            let mut sums = [NOTHING; 2 * REGISTERS];
+            let mut register = 0;
+            while register < NONE {
+                sums[register as usize] = Sum::of(register);
+                register += 1;
+            }
+            sums
+        };
+        Lazy {
+            pending: 0,
+            users: [0; REGISTERS],
+            sums: SUMS,
+        }
+    }
+}
+
+/// A register's place in an array.
+#[inline(always)]
+fn place(register: u8) -> usize {
+    usize::from(register) % REGISTERS
 }
 
 impl Lazy {
     #[inline]
     fn get(&self, register: u8) -> Option<Sum> {
         let is_pending = self.pending & only(register) != 0;
-        is_pending.then(|| self.sums[usize::from(register) % self.sums.len()])
+        is_pending.then(|| self.sums[REGISTERS + place(register)])
     }
 
     /// The sum that a register stands for.
-    #[inline]
+    #[inline(always)]
     fn value(&self, register: u8) -> Sum {
-        // Which it is nobody could foresee.
-        static OWN: [Sum; 12] = {
-            let mut own = [NOTHING; 12];
-            let mut register = 0;
-            while register < own.len() {
-                own[register] = Sum::of(register as u8);
-                register += 1;
-            }
-            own
-        };
-        let place = usize::from(register) % self.sums.len();
-        let sums = [&OWN[place], &self.sums[place]];
-        *sums[usize::from(self.pending >> (register & 15) & 1)]
+        let pending = usize::from(self.pending >> place(register) & 1);
+        self.sums[pending * REGISTERS + place(register)]
     }
 
-    /// A pending register, other than this one and those left out, that is made of it.
-    #[inline]
-    fn dependent(&self, register: u8, left_out: Set) -> Option<u8> {
-        if self.parts & only(register) == 0 {
-            return None;
-        }
-        let mut others = self.pending & !only(register) & !left_out;
-        while others != 0 {
-            let other = others.trailing_zeros() as u8;
-            if self.sums[usize::from(other)].parts() & only(register) != 0 {
-                return Some(other);
-            }
-            others &= others - 1;
-        }
-        None
+    /// The pending registers, other than this one, that are made of it.
+    #[inline(always)]
+    fn dependents(&self, register: u8) -> Set {
+        self.users[place(register)] & self.pending & !only(register)
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, register: u8, sum: Sum) {
-        self.pending |= only(register);
-        self.parts |= sum.parts();
-        let register = usize::from(register) % self.sums.len();
-        self.sums[register] = sum;
+        let own = only(register);
+        let at = REGISTERS + place(register);
+        let old = self.sums[at];
+        self.users[place(old.base)] &= !own;
+        self.users[place(old.index)] &= !own;
+        self.users[place(sum.base)] |= own;
+        self.users[place(sum.index)] |= own;
+        self.sums[at] = sum;
+        self.pending |= own;
+    }
+
+    /// Whether anything is pending.
+    #[inline(always)]
+    pub fn is_any(&self) -> bool {
+        self.pending != 0
+    }
+
+    /// Nothing is pending.
+    pub fn forget_all(&mut self) {
+        self.pending = 0;
     }
 }
 
 impl Round<'_> {
     /// In front of an operation: what is read no more is forgotten.
-    #[inline]
-    pub fn forget_dead(&mut self, index: usize) {
-        self.lazy.pending &= self.plan.live.before(index);
-        if self.lazy.pending == 0 {
-            self.lazy.parts = 0;
-        }
+    #[inline(always)]
+    pub fn forget_dead(&mut self, live: Set) {
+        self.lazy.pending &= live;
     }
 
     /// Writes down all that is pending: in front of what jumps lead to.
+    #[inline]
     pub fn settle_all(&mut self) {
         self.settle(self.lazy.pending);
     }
 
     /// Writes down what is pending of these registers.
+    #[inline]
     pub fn settle(&mut self, registers: Set) {
         while self.lazy.pending & registers != 0 {
             let register = (self.lazy.pending & registers).trailing_zeros() as u8;
@@ -203,15 +237,31 @@ impl Round<'_> {
         }
     }
 
-    /// Whether an operation has nothing to do with what is pending. In a cage it is seldom asked.
-    #[inline]
-    pub fn concerns_nothing_pending(&self, op: &Op) -> bool {
-        let Effects { reads, writes } = effects(op);
-        let concerned = self.lazy.pending & (reads | writes) | self.lazy.parts & writes;
-        match self.options.cage {
-            None => concerned == 0,
-            Some(_) => self.lazy.pending == 0,
+    /// Whether an operation of a class has nothing to do with what is pending: seldom not, where it
+    /// says so. In a cage it is seldom asked.
+    #[inline(always)]
+    pub fn concerns_nothing_pending(&self, op: &Op, class: Class) -> bool {
+        let pending = self.lazy.pending;
+        if self.options.cage.is_some() {
+            return pending == 0;
         }
+        if !class::is_plain(class) {
+            let Effects { reads, writes } = effects(op);
+            let used = match writes.count_ones() {
+                0 => 0,
+                1 => self.lazy.users[writes.trailing_zeros() as usize],
+                _ => pending,
+            };
+            return pending & (reads | writes | used) == 0;
+        }
+        let mut concerned = only(op.dst);
+        if class & (class::BY_REGISTER | class::ACCESS) != 0 {
+            concerned |= only(op.src);
+        }
+        if class & class::PURE != 0 {
+            concerned |= self.lazy.users[place(op.dst)];
+        }
+        pending & concerned == 0
     }
 
     /// Makes ready for an operation that is written as it stands.
@@ -227,13 +277,11 @@ impl Round<'_> {
     }
 
     /// Makes ready for these registers to be overwritten.
+    #[inline]
     pub fn overwrite(&mut self, registers: Set) {
-        if self.lazy.pending == 0 {
-            return;
-        }
         self.lazy.pending &= !registers;
-        let mut left = registers & self.lazy.parts;
-        while left != 0 {
+        let mut left = registers;
+        while left != 0 && self.lazy.pending != 0 {
             self.free(left.trailing_zeros() as u8);
             left &= left - 1;
         }
@@ -242,12 +290,10 @@ impl Round<'_> {
     /// The same for an operation that reads this register first, by [`Round::place_of`].
     pub fn overwrite_beside(&mut self, registers: Set, read: u8) {
         self.lazy.pending &= !registers | only(read);
-        let mut left = registers & self.lazy.parts;
+        let mut left = registers;
         while left != 0 {
             let register = left.trailing_zeros() as u8;
-            while let Some(other) = self.lazy.dependent(register, only(read)) {
-                self.write_down(other);
-            }
+            self.settle_dependents(register, only(read));
             left &= left - 1;
         }
     }
@@ -258,9 +304,21 @@ impl Round<'_> {
     }
 
     /// Writes down what depends on a register.
+    #[inline(always)]
     fn free(&mut self, register: u8) {
-        while let Some(other) = self.lazy.dependent(register, 0) {
-            self.write_down(other);
+        if self.lazy.dependents(register) != 0 {
+            self.settle_dependents(register, 0);
+        }
+    }
+
+    /// The same of all but those left out.
+    fn settle_dependents(&mut self, register: u8, left_out: Set) {
+        loop {
+            let others = self.lazy.dependents(register) & !left_out;
+            if others == 0 {
+                break;
+            }
+            self.write_down(others.trailing_zeros() as u8);
         }
     }
 
@@ -270,25 +328,19 @@ impl Round<'_> {
         let sum = self.lazy.value(register);
         self.lazy.pending &= !only(register);
         let dst = gpr(register);
-        let Sum {
-            base,
-            index,
-            by,
-            disp,
-            ..
-        } = sum;
-        match sum.known {
-            None if index == NONE && base != NONE => match disp {
-                _ if base != register && disp != 0 => {
-                    let place = operand(&sum, gpr(base), disp);
-                    self.x.lea(W::Q, dst, place);
-                }
-                _ if base != register => self.x.mov(W::Q, dst, gpr(base)),
-                0 => {}
-                _ => self.x.alu_imm(W::Q, Alu::Add, dst, disp),
+        let (base, index, by, disp) = (sum.base, sum.index, sum.by, sum.disp());
+        if sum.is_known {
+            return self.write_known(register, &sum);
+        }
+        match (base, index) {
+            (NONE, NONE) => self.x.mov_imm(dst, sum.number as u64),
+            (_, NONE) if base != register => match disp {
+                0 => self.x.mov(W::Q, dst, gpr(base)),
+                _ => self.x.lea(W::Q, dst, at(gpr(base), disp)),
             },
-            None if index == NONE => self.x.mov_imm(dst, i64::from(disp) as u64),
-            None if base == NONE => {
+            (_, NONE) if disp == 0 => {}
+            (_, NONE) => self.x.alu_imm(W::Q, Alu::Add, dst, disp),
+            (NONE, _) => {
                 // Without a base the operand would need a longer form.
                 if index != register {
                     self.x.mov(W::Q, dst, gpr(index));
@@ -298,24 +350,26 @@ impl Round<'_> {
                     self.x.alu_imm(W::Q, Alu::Add, dst, disp);
                 }
             }
-            None if by == 0 && disp == 0 && (base == register || index == register) => {
+            _ if by == 0 && disp == 0 && (base == register || index == register) => {
                 let other = if base == register { index } else { base };
                 self.x.alu(W::Q, Alu::Add, dst, gpr(other));
             }
-            None => {
-                let place = operand(&sum, gpr(base), disp);
-                self.x.lea(W::Q, dst, place);
-            }
-            Some(known) if index == NONE => self.x.mov_imm(dst, known),
-            Some(known) if by == 0 && index != register => {
-                self.x.mov_imm(dst, known);
-                self.x.alu(W::Q, Alu::Add, dst, gpr(index));
-            }
-            Some(known) => {
-                self.x.mov_imm(TEMP, known);
-                let place = operand(&sum, TEMP, 0);
-                self.x.lea(W::Q, dst, place);
-            }
+            _ => self.x.lea(W::Q, dst, operand(&sum, gpr(base), disp)),
+        }
+    }
+
+    /// Writes down a sum with an address that is known.
+    fn write_known(&mut self, register: u8, sum: &Sum) {
+        let dst = gpr(register);
+        let known = sum.number as u64;
+        if sum.index == NONE {
+            self.x.mov_imm(dst, known);
+        } else if sum.by == 0 && sum.index != register {
+            self.x.mov_imm(dst, known);
+            self.x.alu(W::Q, Alu::Add, dst, gpr(sum.index));
+        } else {
+            self.x.mov_imm(TEMP, known);
+            self.x.lea(W::Q, dst, operand(sum, TEMP, 0));
         }
     }
 
@@ -337,10 +391,7 @@ impl Round<'_> {
         let own = self.lazy.value(op.dst);
         let sum = match code {
             Code::Mov64X => Some(self.lazy.value(op.src)),
-            Code::Mov64K => Some(Sum {
-                known: Some(op.imm),
-                ..Sum::default()
-            }),
+            Code::Mov64K => Some(Sum::known(op.imm)),
             Code::Add64X => own.and(self.lazy.value(op.src)),
             Code::Add64K => own.plus(op.imm as i64),
             Code::Sub64K => (op.imm as i64).checked_neg().and_then(|by| own.plus(by)),
@@ -371,27 +422,27 @@ impl Round<'_> {
         };
         let writes = effects(&self.op(index)).writes;
         let is_read_again = self.plan.live.behind(index) & !writes & only(base) != 0;
-        let disp = i64::from(sum.disp) + i64::from(off);
+        let disp = i64::from(if sum.is_known { 0 } else { sum.disp() }) + i64::from(off);
         let Ok(disp) = i32::try_from(disp) else {
             self.write_down(base);
             return at(gpr(base), off);
         };
         if is_read_again {
             self.write_down(base);
-            if sum.known.is_some() || sum.parts() & only(base) != 0 {
+            if sum.is_known || sum.parts() & only(base) != 0 {
                 return at(gpr(base), off);
             }
         }
-        match (sum.known, sum.base) {
-            (Some(known), _) => {
-                self.x.mov_imm(TEMP, known);
-                operand(&sum, TEMP, off)
-            }
-            (None, NONE) => {
+        if sum.is_known {
+            self.x.mov_imm(TEMP, sum.number as u64);
+            return operand(&sum, TEMP, off);
+        }
+        match sum.base {
+            NONE => {
                 self.settle(only(base));
                 at(gpr(base), off)
             }
-            (None, part) => operand(&sum, gpr(part), disp),
+            part => operand(&sum, gpr(part), disp),
         }
     }
 }

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use super::{
     compile::{Round, TEMP2, gpr},
     convention::{self, BUDGET, TEMP, field},
-    x86::{Alu, Cc, Gpr, Mem, Shift, W, at},
+    x86::{Alu, Amount, Cc, Gpr, Mem, Shift, W, at},
 };
 use crate::{
     Run,
@@ -13,7 +13,48 @@ use crate::{
     op::{Atomic, Code, Op},
 };
 
+/// How much an operation accesses, of those in order from one byte on.
+#[inline(always)]
+fn amount(code: Code, first: Code) -> Amount {
+    const AMOUNTS: [Amount; 4] = [Amount::One, Amount::Two, Amount::Four, Amount::Eight];
+    AMOUNTS[usize::from(code as u8 - first as u8) % AMOUNTS.len()]
+}
+
 impl Round<'_> {
+    /// Writes an operation of [`class::FRAME_LOADS`](super::class::FRAME_LOADS).
+    #[inline(always)]
+    pub fn load_frame(&mut self, op: &Op) {
+        let amount = amount(op.code, Code::LdFrame8);
+        self.x.load_at(amount, gpr(op.dst), Gpr::Rbp, op.off);
+    }
+
+    /// Writes an operation of [`class::LOADS`](super::class::LOADS).
+    #[inline(always)]
+    pub fn load(&mut self, op: &Op) {
+        if self.options.cage.is_some() {
+            self.confine_operation(op);
+        }
+        let amount = amount(op.code, Code::Ld8);
+        self.x.load_at(amount, gpr(op.dst), gpr(op.src), op.off);
+    }
+
+    /// Writes an operation of [`class::FRAME_STORES`](super::class::FRAME_STORES).
+    #[inline(always)]
+    pub fn store_frame(&mut self, op: &Op) {
+        let amount = amount(op.code, Code::StFrame8X);
+        self.x.store_at(amount, Gpr::Rbp, op.off, gpr(op.src));
+    }
+
+    /// Writes an operation of [`class::STORES`](super::class::STORES).
+    #[inline(always)]
+    pub fn store(&mut self, op: &Op) {
+        if self.options.cage.is_some() {
+            self.confine_operation(op);
+        }
+        let amount = amount(op.code, Code::St8X);
+        self.x.store_at(amount, gpr(op.dst), op.off, gpr(op.src));
+    }
+
     /// Writes a memory operation; false if it is none.
     pub fn memory(&mut self, op: &Op) -> bool {
         use Code::*;
@@ -94,7 +135,7 @@ impl Round<'_> {
                 let place = self.place_of(index, base, 0);
                 self.confine_place(index, (base, 0), place, 4, false);
                 self.array_lookup(op, place);
-                self.forget_dead(index + 1);
+                self.forget_dead(self.plan.live.behind(index));
                 self.overwrite(live::effects(op).writes);
             }
             _ if load => {
@@ -106,7 +147,7 @@ impl Round<'_> {
                     LdS8 | LdS16 | LdS32 => self.x.load_signed(bytes, dst, place),
                     _ => self.x.load(bytes, dst, place),
                 }
-                self.forget_dead(index + 1);
+                self.forget_dead(self.plan.live.behind(index));
                 self.overwrite(only(op.dst));
             }
             St8K | St16K | St32K | St64K => {

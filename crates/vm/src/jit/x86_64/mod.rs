@@ -7,6 +7,7 @@
 
 mod alu;
 mod cage;
+mod class;
 mod compile;
 mod control;
 pub(crate) mod convention;

@@ -141,6 +141,15 @@ pub const fn at(base: Gpr, disp: i32) -> Mem {
     }
 }
 
+/// How many bytes an access has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    One,
+    Two,
+    Four,
+    Eight,
+}
+
 /// An opcode of one to three bytes, the first lowest.
 #[derive(Clone, Copy)]
 struct Opcode {
@@ -245,6 +254,20 @@ impl Instruction {
             head_len: with.head_len - none,
             tail: u64::from(mem.disp as u32) & ((0xffff_ffff * u64::from(wide)) | 0xff),
             tail_len: u32::from(has) + 3 * u32::from(wide),
+        }
+    }
+
+    /// ModRM and displacement of `[base + disp]`, for a base that needs no SIB.
+    #[inline(always)]
+    fn based(self, reg: u8, base: Gpr, disp: i32) -> Instruction {
+        debug_assert!(base.low() != 4, "rsp and r12 need a SIB");
+        let has = disp != 0 || base.low() == 5;
+        let wide = i8::try_from(disp).is_err();
+        let mode = u8::from(has) + u8::from(wide);
+        Instruction {
+            tail: u64::from(disp as u32),
+            tail_len: u32::from(has) + 3 * u32::from(wide),
+            ..self.byte(mode << 6 | (reg & 7) << 3 | base.low())
         }
     }
 
@@ -361,6 +384,54 @@ impl Code {
     #[inline]
     fn rm(&mut self, w: W, opcode: Opcode, reg: Gpr, mem: Mem, byte: bool) {
         self.put(with_memory(w, opcode, reg as u8, mem, byte));
+    }
+
+    /// Loads from `[base + disp]`, zero-extended to 64 bits; `base` is neither `rsp` nor `r12`.
+    #[inline(always)]
+    pub fn load_at(&mut self, amount: Amount, dst: Gpr, base: Gpr, disp: i32) {
+        const OPCODES: [Opcode; 4] = [two(0x0f, 0xb6), two(0x0f, 0xb7), one(0x8b), one(0x8b)];
+        static TABLE: [Opcode; 4] = OPCODES;
+        let w = if amount == Amount::Eight { W::Q } else { W::D };
+        let opcode = TABLE[amount as usize];
+        let instruction = Instruction::new(w, opcode, [dst.high(), 0, base.high()], false);
+        self.put(instruction.based(dst.low(), base, disp));
+    }
+
+    /// Stores to `[base + disp]`; `base` is neither `rsp` nor `r12`.
+    #[inline(always)]
+    pub fn store_at(&mut self, amount: Amount, base: Gpr, disp: i32, src: Gpr) {
+        let w = if amount == Amount::Eight { W::Q } else { W::D };
+        let byte = amount == Amount::One;
+        let opcode = one(0x88 | u8::from(!byte));
+        let registers = [src.high(), 0, base.high()];
+        let instruction = Instruction::new(w, opcode, registers, byte).based(src.low(), base, disp);
+        // An operand of 16 bits has a prefix.
+        let prefix = u32::from(amount == Amount::Two);
+        self.put(Instruction {
+            head: instruction.head << (8 * prefix) | u64::from(0x66 * prefix),
+            head_len: instruction.head_len + prefix,
+            ..instruction
+        });
+    }
+
+    /// Flags of `a - imm`: by a test, where that is zero.
+    #[inline]
+    pub fn compare_imm(&mut self, w: W, a: Gpr, imm: i32) {
+        if imm != 0 && a == Gpr::Rax && i8::try_from(imm).is_err() {
+            return self.alu_imm(w, Alu::Cmp, a, imm);
+        }
+        let zero = imm == 0;
+        let (opcode, bytes) = sized(i8::try_from(imm).is_ok());
+        let opcode = if zero { 0x85 } else { opcode };
+        let extension = Alu::Cmp as u8;
+        let (reg, high) = if zero {
+            (a.low(), a.high())
+        } else {
+            (extension, 0)
+        };
+        let instruction = Instruction::new(w, one(opcode), [high, 0, a.high()], false);
+        let bytes = if zero { 0 } else { bytes };
+        self.put(instruction.register(reg, a).imm(imm, bytes));
     }
 
     /// `dst = src`

@@ -122,11 +122,25 @@ impl Note {
 /// by operations that are not dead themselves. Never too few; on ways around loops perhaps too many.
 pub struct Live(Vec<Note>);
 
+/// Notes that are looked at in one.
+const GROUP: usize = 4;
+
 impl Live {
-    /// All, by operation.
-    #[inline]
-    pub fn notes(&self) -> &[Note] {
-        &self.0
+    /// The first operation from one on that is not dead, or that a jump leads to. What is read again in
+    /// front of those in between is what is read again in front of it.
+    #[inline(always)]
+    pub fn first_alive(&self, mut index: usize) -> usize {
+        const EACH: u64 = 0x0001_0001_0001_0001;
+        while let Some(notes) = self.0.get(index..index + GROUP) {
+            let word = (0..GROUP).fold(0, |word, n| word | u64::from(notes[n].0) << (16 * n));
+            let alive =
+                (!word & EACH * u64::from(Note::DEAD)) | (word & EACH * u64::from(Note::TARGET));
+            if alive != 0 {
+                return index + alive.trailing_zeros() as usize / 16;
+            }
+            index += GROUP;
+        }
+        index
     }
 
     /// What is known in front of an operation.
@@ -160,9 +174,9 @@ pub struct Survey {
 /// Looks at all operations, from the end to the start; functions by their first operation, in order.
 pub fn survey(executable: &Executable, caged: bool, starts: &[(usize, usize)]) -> Survey {
     let ops = &executable.ops;
-    // One more, so that each operation has one behind it.
-    let mut live = vec![Note(ALL); ops.len() + 1];
-    live[ops.len()] = Note(0);
+    // More, so that each operation has some behind it.
+    let mut live = vec![Note(ALL); ops.len() + GROUP];
+    live[ops.len()..].fill(Note(0));
     let mut survey = Survey {
         live: Live(live),
         heads: Vec::new(),

@@ -94,3 +94,47 @@ fn numbers_are_moved_conditionally_but_onto_slow_chains() {
         assert_eq!(has_conditional_move(body), moved, "{body}");
     }
 }
+
+/// What machine code there is for a program's own operations, in bytes: everything but the ways in and
+/// out, which a program has that only returns.
+#[cfg(target_arch = "x86_64")]
+fn written(text: &str) -> usize {
+    let code = |text: &str| {
+        let slots = assemble(text, &mut ()).unwrap().slots;
+        // SAFETY: it is not run.
+        let mut executable =
+            unsafe { Executable::from_unproven("test", &slots, &Nothing) }.unwrap();
+        // SAFETY: as above.
+        unsafe { executable.trust() };
+        let options = Options {
+            budget: false,
+            ..options()
+        };
+        super::x86_64::compile(&executable, options).unwrap().len()
+    };
+    code(text) - code("exit")
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_nobody_reads_is_not_written() {
+    for (text, is_dead) in [
+        ("r1 = 7\nexit", true),
+        // Read only by what is not read.
+        ("r2 = r1\nr2 *= 3\nr3 = r2\nr3 ^= r2\nr3 *= 5\nexit", true),
+        ("r2 = *(u64 *)(r1 + 0)\nr2 *= 3\nexit", true),
+        ("r2 = *(u64 *)(r10 - 8)\nr2 = 1\nexit", true),
+        ("r0 = r1\nexit", false),
+        ("*(u64 *)(r1 + 0) = 3\nexit", false),
+        ("if r1 != 0 goto on\nr0 = 1\non:\nexit", false),
+        // A jump leads to what is dead.
+        ("if r1 != 0 goto on\nr0 = 1\non:\nr1 = 7\nexit", false),
+    ] {
+        assert_eq!(written(text) == 0, is_dead, "{text}");
+    }
+    let on = "if r1 != 0 goto on\nr0 = 1\non:\n";
+    assert_eq!(
+        written(&std::format!("{on}r1 = 7\nr2 = 3\nexit")),
+        written(&std::format!("{on}exit")),
+    );
+}

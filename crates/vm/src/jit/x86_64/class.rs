@@ -253,3 +253,55 @@ const TABLE: [Class; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        jit::live::{Effects, effects, only},
+        op::Op,
+    };
+
+    fn codes() -> impl Iterator<Item = Code> {
+        // SAFETY: the numbers of codes are those up to the last one.
+        (0..=Code::Trap as u8).map(|code| unsafe { core::mem::transmute::<u8, Code>(code) })
+    }
+
+    #[test]
+    fn plain_classes_use_registers_as_they_say() {
+        let (dst, src) = (1, 2);
+        let mut plain = 0;
+        for code in codes() {
+            let class = of(code);
+            if !is_plain(class) {
+                continue;
+            }
+            plain += 1;
+            let op = Op {
+                dst,
+                src,
+                ..Op::new(code)
+            };
+            let Effects { reads, writes } = effects(&op);
+            let written = if class & PURE != 0 { only(dst) } else { 0 };
+            let second = match class & (BY_REGISTER | ACCESS) {
+                0 => 0,
+                _ => only(src),
+            };
+            assert_eq!(writes, written, "{code:?}");
+            assert_eq!(reads & !(only(dst) | second), 0, "{code:?}");
+        }
+        assert!(plain > 100, "{plain}");
+    }
+
+    #[test]
+    fn kinds_say_the_class() {
+        for code in codes() {
+            match FREQUENT.get(usize::from(kind(code, false))) {
+                Some(class) => assert_eq!(*class, of(code), "{code:?}"),
+                None => assert!(!FREQUENT.contains(&of(code)), "{code:?}"),
+            }
+            assert!(kind(code, true) >= DEAD && kind(code, false) < DEAD);
+        }
+    }
+}

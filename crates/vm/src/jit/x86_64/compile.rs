@@ -178,7 +178,6 @@ fn round<'e>(
     round.x.bytes.resize(table::size(plan.functions.len()), 0);
     round.trampolines();
     round.x.align(16);
-    let notes = plan.live.notes();
     let all = !matches!(distances, Distances::Estimated);
     for function in &plan.functions {
         round.function = function.clone();
@@ -188,8 +187,12 @@ fn round<'e>(
         let mut index = round.function.start;
         round.known = Known::nothing();
         round.lazy.forget_all();
-        while index < round.function.end {
-            let note = notes[index];
+        loop {
+            index = plan.live.first_alive(index);
+            if index >= round.function.end {
+                break;
+            }
+            let note = plan.live.note(index);
             round.current = index;
             round.forget_dead(note.live());
             if note.is_target() {

@@ -133,8 +133,9 @@ impl Live {
         const EACH: u64 = 0x0001_0001_0001_0001;
         while let Some(notes) = self.0.get(index..index + GROUP) {
             let word = (0..GROUP).fold(0, |word, n| word | u64::from(notes[n].0) << (16 * n));
-            let alive =
-                (!word & EACH * u64::from(Note::DEAD)) | (word & EACH * u64::from(Note::TARGET));
+            let dead = EACH * u64::from(Note::DEAD);
+            let targets = EACH * u64::from(Note::TARGET);
+            let alive = (!word & dead) | (word & targets);
             if alive != 0 {
                 return index + alive.trailing_zeros() as usize / 16;
             }
@@ -321,13 +322,14 @@ fn walk_plain(
         left -= 1;
         let (dst, src) = (op.dst & 15, op.src & 15);
         // Which operations are dead is nothing that could be foreseen: numbers, no branches.
-        let alive = (next >> dst | (plain / u32::from(PURE)) ^ 1 | counts) & 1;
-        let reads = (plain / u32::from(READS_DST) & alive) << dst
-            | (plain / u32::from(READS_SRC) & alive) << src;
-        let writes = (plain / u32::from(WRITES_DST) & 1) << dst;
+        let is = |flag: u8| plain >> flag.trailing_zeros() & 1;
+        let alive = (next >> dst & 1) | is(PURE) ^ 1 | counts;
+        let reads = (is(READS_DST) & alive) << dst | (is(READS_SRC) & alive) << src;
+        let writes = is(WRITES_DST) << dst;
         written |= writes;
         next = next & !writes | reads;
-        let flags = (alive ^ 1) * u32::from(Note::DEAD) | u32::from(note.0 & Note::TARGET);
+        let dead = (alive ^ 1) << Note::DEAD.trailing_zeros();
+        let flags = dead | u32::from(note.0 & Note::TARGET);
         *note = Note((next | flags) as u16);
     }
     *behind = next as Set;

@@ -78,7 +78,7 @@ fn width(code: Code) -> W {
     if code as u8 & 2 == 0 { W::Q } else { W::D }
 }
 
-const _: () = assert!(Code::Add64K as u8 % 4 == 0);
+const _: () = assert!((Code::Add64K as u8).is_multiple_of(4));
 /// Where the first of the branches lies among four.
 const BRANCHES: u8 = Code::JEq64K as u8;
 

@@ -87,7 +87,7 @@ pub fn kind(code: Code, is_dead: bool) -> u8 {
         }
         kinds
     };
-    KINDS[code as usize] | u8::from(is_dead) * DEAD
+    KINDS[code as usize] | u8::from(is_dead) << DEAD.trailing_zeros()
 }
 
 /// The code of sums of a class, where they have but one.

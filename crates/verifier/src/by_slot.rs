@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     bits::bits,
+    compare,
     explore::StateId,
     liveness::InstanceId,
     state::{Frame, RegState},
@@ -25,30 +26,52 @@ pub struct Listed {
     pub digest: Digest,
     /// The bits of its digest's kinds of registers that count.
     counted: u64,
-    /// What last told it apart.
+    /// The register that last told it apart.
     pub misfit: Option<Misfit>,
+    /// The stack slot (frame, index) that last did.
+    pub unfit_slot: Option<(u8, u8)>,
     /// Whether it is settled what of it counts: see [`crate::explore::Saved::used_slots`].
     pub settled: bool,
 }
 
-/// A precise number of a saved state that some state's did not lie within. Numbers of saved states
-/// stay as they are, and what is precise stays so: it tells later states apart, too.
+/// A register of a saved state that some state's did not fit. Registers of saved states stay as they
+/// are, and what is precise stays so: it tells later states apart, too.
 #[derive(Clone, Copy, Debug)]
 pub struct Misfit {
     /// The register.
     pub number: u8,
-    /// The least that it was, unsigned.
-    pub umin: u64,
-    /// The most.
-    pub umax: u64,
+    /// What of it did not fit.
+    pub why: Why,
+}
+
+/// What of a saved state's register did not fit.
+#[derive(Clone, Copy, Debug)]
+pub enum Why {
+    /// A precise number: what is less than `umin` or more than `umax`, unsigned, does not.
+    Number {
+        /// The least that it was, unsigned.
+        umin: u64,
+        /// The most.
+        umax: u64,
+    },
+    /// A pointer's fixed offset.
+    Offset(i32),
+    /// How far a packet pointer's packet is known to go.
+    Range(i32),
 }
 
 impl Misfit {
     /// Whether it tells this frame apart, too.
     fn excludes(&self, frame: &Frame, digest: &Digest) -> bool {
         let reg = &frame.regs[usize::from(self.number) % frame.regs.len()];
-        let is_scalar = digest.scalars & (1 << self.number) != 0;
-        is_scalar && (reg.num.umin < self.umin || reg.num.umax > self.umax)
+        match self.why {
+            Why::Number { umin, umax } => {
+                let is_scalar = digest.scalars & (1 << self.number) != 0;
+                is_scalar && (reg.num.umin < umin || reg.num.umax > umax)
+            }
+            Why::Offset(off) => reg.off != off,
+            Why::Range(range) => !compare::has_range(reg, range),
+        }
     }
 }
 
@@ -71,6 +94,7 @@ impl Listed {
             digest,
             counted,
             misfit: None,
+            unfit_slot: None,
             settled: false,
         }
     }
@@ -233,8 +257,7 @@ mod tests {
         let mut listed = listed(&frame(RegState::constant(7)), u16::MAX);
         listed.misfit = Some(Misfit {
             number: 1,
-            umin: 3,
-            umax: 9,
+            why: Why::Number { umin: 3, umax: 9 },
         });
         let is_other = |reg| {
             let other = frame(reg);

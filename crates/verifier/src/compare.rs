@@ -4,10 +4,13 @@ use panal_isa::Reg;
 
 use crate::{
     bits::bits,
-    by_slot::Misfit,
+    by_slot::{Misfit, Why},
     env::Env,
     explore::{Precise, Saved, StateId},
-    state::{Frame, KeptFrame, References, RegKind, RegState, SlotType, Stack, StackSlot, State},
+    state::{
+        Frame, KeptFrame, References, RegKind, RegState, SlotType, Stack, StackSlot, State,
+        UsedSlots,
+    },
 };
 
 /// How numbers are compared.
@@ -31,6 +34,17 @@ struct Rules {
     same_numbers: bool,
     /// What was never written reads like what was written with anything.
     reads_left_over: bool,
+}
+
+/// `r0` to `r9`
+const NUMBERS: u16 = 0x3ff;
+
+fn rules(env: &Env<'_>) -> Rules {
+    Rules {
+        all_precise: !env.is_capable() || env.witness.is_some(),
+        same_numbers: env.explores_alu_limits,
+        reads_left_over: env.sees_addresses(),
+    }
 }
 
 impl Rules {
@@ -81,33 +95,40 @@ impl Ids<'_> {
     }
 }
 
+/// A place at which an old state did not fit a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// The stack slot (frame, index), where one was the reason.
+    pub slot: Option<(u8, u8)>,
+}
+
 /// Whether the saved state covers the current one. `scalars`: registers of the innermost frame that are
 /// known to hold numbers in both.
+///
+/// # Errors
+/// It does not.
 pub fn states(
     env: &mut Env<'_>,
     id: StateId,
     st: &State,
     exactness: Exactness,
     scalars: u16,
-) -> bool {
+) -> Result<(), Unfit> {
     let mut map = core::mem::take(&mut env.search.ids);
     map.clear();
     let mut ids = Ids {
-        rules: Rules {
-            all_precise: !env.is_capable() || env.witness.is_some(),
-            same_numbers: env.explores_alu_limits,
-            reads_left_over: env.sees_addresses(),
-        },
+        rules: rules(env),
         map: &mut map,
         next: env.last_id(),
     };
     let saved = env.search.saved(id);
-    let covered = saved.state.frames.len() == st.frames.len()
+    let alike = saved.state.frames.len() == st.frames.len()
         && saved.state.sleepable == st.sleepable
         // A path that is walked only as a mispredicted one says nothing of one that is real.
         && (st.speculative || !saved.state.speculative)
-        && references(&saved.state.refs, &st.refs, &mut ids)
-        && (0..st.frames.len()).all(|level| {
+        && references(&saved.state.refs, &st.refs, &mut ids);
+    let compared = if alike {
+        (0..st.frames.len()).try_for_each(|level| {
             let (old, new) = (&saved.state.frames[level], &st.frames[level]);
             let at = st
                 .frames
@@ -117,28 +138,74 @@ pub fn states(
             if level == st.level() && ids.rules.any_number_does(exactness) {
                 marks.live &= marks.precise.regs | !scalars;
             }
-            old.call_slot() == new.call_slot && frames(old, new, &marks, exactness, &mut ids)
-        });
+            if old.call_slot() != new.call_slot
+                || !registers_fit(old, new, &marks, exactness, &mut ids)
+            {
+                return Err(Unfit { slot: None });
+            }
+            stacks(old.stack(), &new.stack, &marks, exactness, &mut ids).map_err(|index| Unfit {
+                slot: index.map(|index| (level as u8, index as u8)),
+            })
+        })
+    } else {
+        Err(Unfit { slot: None })
+    };
     env.search.ids = map;
-    covered
+    compared
 }
 
-/// The first precise number in these registers of the innermost frame that does not lie within the
-/// saved state's: most states that do not cover the current one are told by it.
+/// The first register of the innermost frame that tells the two states apart whatever else is the case:
+/// a pointer that points elsewhere, or a precise number (of those in `scalars`) that does not lie within
+/// the saved state's. Most states that do not cover the current one are told by it.
 pub fn misfit(env: &Env<'_>, id: StateId, st: &State, scalars: u16) -> Option<Misfit> {
     let saved = env.search.saved(id);
     let level = st.level();
     let (old, precise) = (saved.state.frames.get(level)?, saved.precise.get(level)?);
-    let live = env.aux[saved.slot as usize].live_regs;
+    let live = env.aux[saved.slot as usize].live_regs & NUMBERS;
     let new = &st.frame().regs;
-    bits(u64::from(precise.regs & live & scalars)).find_map(|number| {
-        let num = &old.reg(number).num;
-        (!num.includes(&new[number % Reg::COUNT].num)).then_some(Misfit {
+    bits(u64::from(live & (precise.regs | !scalars))).find_map(|number| {
+        let (old, new) = (old.reg(number), &new[number % Reg::COUNT]);
+        let misfit = |why| Misfit {
             number: number as u8,
-            umin: num.umin,
-            umax: num.umax,
-        })
+            why,
+        };
+        if scalars & (1 << number) != 0 {
+            let num = &old.num;
+            return (!num.includes(&new.num)).then_some(misfit(Why::Number {
+                umin: num.umin,
+                umax: num.umax,
+            }));
+        }
+        match old.kind {
+            RegKind::NotInit | RegKind::Scalar | RegKind::Arena => None,
+            RegKind::Packet { range } | RegKind::PacketMeta { range } if !has_range(new, range) => {
+                Some(misfit(Why::Range(range)))
+            }
+            _ => (old.off != new.off).then_some(misfit(Why::Offset(old.off))),
+        }
     })
+}
+
+/// Whether a slot of the stack that told a saved state apart before does so again.
+pub fn slot_differs(env: &mut Env<'_>, id: StateId, st: &State, (level, index): (u8, u8)) -> bool {
+    let mut map = core::mem::take(&mut env.search.ids);
+    map.clear();
+    // What does not fit without any ids fits with none.
+    let mut ids = Ids {
+        rules: rules(env),
+        map: &mut map,
+        next: env.last_id(),
+    };
+    let saved = env.search.saved(id);
+    let (level, index) = (usize::from(level), usize::from(index));
+    let frames = (saved.state.frames.get(level), st.frames.get(level));
+    let differs = matches!(frames, (Some(old), Some(new)) if {
+        let marks = marks(saved, level, 0);
+        marks.used.all & (1 << index) != 0
+            && !slot_fits(old.stack(), &new.stack, &marks, index, Exactness::NotExact, &mut ids)
+    });
+    env.search.ids = map;
+    differs
 }
 
 fn references(old: &References, new: &References, ids: &mut Ids<'_>) -> bool {
@@ -169,7 +236,7 @@ struct Marks {
     /// Registers that are read later.
     live: u16,
     /// Stack slots that count; the others are as if they had never been written.
-    used: u64,
+    used: UsedSlots,
     /// How many slots there are.
     slots: usize,
 }
@@ -179,37 +246,44 @@ fn marks(saved: &Saved, level: usize, live: u16) -> Marks {
     Marks {
         precise: saved.precise[level],
         live,
-        used: settled.copied().unwrap_or(u64::MAX),
+        used: settled.copied().unwrap_or(UsedSlots::UNSETTLED),
         slots: match settled {
-            Some(used) => 64 - used.leading_zeros() as usize,
+            Some(used) => 64 - used.all.leading_zeros() as usize,
             None => saved.state.frames[level].stack().len(),
         },
     }
 }
 
-fn frames(
+fn registers_fit(
     old: &KeptFrame,
     new: &Frame,
     marks: &Marks,
     exactness: Exactness,
     ids: &mut Ids<'_>,
 ) -> bool {
-    if old.callback_depth() > new.callback_depth {
-        return false;
+    old.callback_depth() <= new.callback_depth
+        && bits(u64::from(marks.live & NUMBERS)).all(|number| {
+            let is_precise = marks.precise.regs & (1 << number) != 0;
+            let (old, new) = (old.reg(number), &new.regs[number]);
+            registers(old, new, is_precise, exactness, ids)
+        })
+}
+
+/// Whether a packet pointer's range covers another one's. Negative ones are marks, not numbers of bytes.
+fn range_fits(old: i32, new: i32) -> bool {
+    if old < 0 || new < 0 {
+        old == new
+    } else {
+        old <= new
     }
-    for number in bits(u64::from(marks.live & 0x3ff)) {
-        let is_precise = marks.precise.regs & (1 << number) != 0;
-        if !registers(
-            old.reg(number),
-            &new.regs[number],
-            is_precise,
-            exactness,
-            ids,
-        ) {
-            return false;
-        }
+}
+
+/// Whether it is a packet pointer whose range this one covers.
+pub fn has_range(reg: &RegState, old: i32) -> bool {
+    match reg.kind {
+        RegKind::Packet { range } | RegKind::PacketMeta { range } => range_fits(old, range),
+        _ => false,
     }
-    stacks(old.stack(), &new.stack, marks, exactness, ids)
 }
 
 fn exact(old: &RegState, new: &RegState, ids: &mut Ids<'_>) -> bool {
@@ -274,8 +348,7 @@ fn registers(
             RegKind::Packet { range: a } | RegKind::PacketMeta { range: a },
             RegKind::Packet { range: b } | RegKind::PacketMeta { range: b },
         ) => {
-            let range_fits = if a < 0 || b < 0 { a == b } else { a <= b };
-            range_fits
+            range_fits(a, b)
                 && old.off == new.off
                 && ids.same(old.id, new.id)
                 && old.num.includes(&new.num)
@@ -306,35 +379,52 @@ fn is_ignored(t: SlotType, rules: Rules) -> bool {
     }
 }
 
+/// Where they do not fit, the index of the slot that does not, if it is one.
 fn stacks(
     old: &Stack,
     new: &Stack,
     marks: &Marks,
     exactness: Exactness,
     ids: &mut Ids<'_>,
-) -> bool {
+) -> Result<(), Option<usize>> {
     if exactness != Exactness::NotExact && !same_types(old, new, marks) {
-        return false;
+        return Err(None);
     }
     let below = u64::MAX.checked_shr(64 - marks.slots as u32).unwrap_or(0);
-    bits(marks.used & below).all(|index| {
-        let Some(a) = old.get(index) else { return true };
-        // What is the same covers itself; only ids must be told.
-        let unlinked = a.reg.id == 0 && a.reg.ref_id == 0;
-        if (unlinked && old.shares(new, index)) || a.types.iter().all(|&t| is_ignored(t, ids.rules))
-        {
-            return true;
-        }
-        let is_precise = marks.precise.slots & (1 << index) != 0;
-        let b = new.get(index);
-        b.is_some_and(|b| slots(a, b, is_precise, exactness, ids))
-    })
+    let counts = marks.used.all & below;
+    // What is the same covers itself; only ids must be told.
+    let shared = old.shared(new, counts);
+    let mut compared = bits(counts & !(shared & !marks.used.linked));
+    let misfit = compared.find(|&index| {
+        let is_same =
+            shared & (1 << index) != 0 && old.get(index).is_some_and(StackSlot::is_unlinked);
+        !is_same && !slot_fits(old, new, marks, index, exactness, ids)
+    });
+    misfit.map_or(Ok(()), |index| Err(Some(index)))
+}
+
+/// Whether a slot of the old stack covers that of the new one.
+fn slot_fits(
+    old: &Stack,
+    new: &Stack,
+    marks: &Marks,
+    index: usize,
+    exactness: Exactness,
+    ids: &mut Ids<'_>,
+) -> bool {
+    let Some(a) = old.get(index) else { return true };
+    if a.types.iter().all(|&t| is_ignored(t, ids.rules)) {
+        return true;
+    }
+    let is_precise = marks.precise.slots & (1 << index) != 0;
+    let b = new.get(index);
+    b.is_some_and(|b| slots(a, b, is_precise, exactness, ids))
 }
 
 /// Whether all bytes of the slots that there are hold the same kinds of things.
 fn same_types(old: &Stack, new: &Stack, marks: &Marks) -> bool {
     (0..marks.slots).all(|index| {
-        let counts = marks.used & (1 << (index & 63)) != 0;
+        let counts = marks.used.all & (1 << (index & 63)) != 0;
         let a = old
             .get(index)
             .filter(|_| counts)

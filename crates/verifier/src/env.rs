@@ -94,6 +94,8 @@ pub struct Env<'a> {
     pub previous: usize,
     /// Which stack slots are read later.
     pub liveness: StackLiveness,
+    /// Whether other frames are under way than at the instruction before.
+    pub frames_changed: bool,
     /// Whether states are saved at every prune point (`BPF_F_TEST_STATE_FREQ`).
     pub test_state_freq: bool,
     /// Index of the subprogram whose verification is under way (0, or a global one).
@@ -128,6 +130,7 @@ impl<'a> Env<'a> {
             slot: 0,
             previous: usize::MAX,
             liveness: StackLiveness::default(),
+            frames_changed: true,
             test_state_freq: request
                 .flags
                 .contains(panal_uapi::kernel::ProgFlags::TEST_STATE_FREQ)

@@ -14,7 +14,7 @@ use crate::{
     error::{Check, reject},
     liveness::InstanceId,
     prune::{self, Visit},
-    state::{KeptFrame, State},
+    state::{KeptFrame, State, UsedSlots},
     transfer::{self, Flow},
 };
 
@@ -58,7 +58,7 @@ pub struct Saved {
     pub all_precise: bool,
     /// Per frame, once that is settled: the stack slots that count. The others are as if they had
     /// never been written. Empty before.
-    pub used_slots: SmallVec<[u64; 2]>,
+    pub used_slots: SmallVec<[UsedSlots; 2]>,
     /// It is no longer compared with.
     pub evicted: bool,
     /// The chain of calls under way, for liveness.
@@ -387,6 +387,7 @@ pub fn push_iteration<'e>(env: &'e mut Env<'_>, st: &State, slot: usize) -> Chec
 pub fn run(env: &mut Env<'_>, mut st: State, slot: usize) -> Check {
     env.slot = slot;
     env.previous = usize::MAX;
+    env.frames_changed = true;
     let mut print_state = true;
     loop {
         let flow = match (&env.recorder, &env.witness) {
@@ -410,6 +411,7 @@ pub fn run(env: &mut Env<'_>, mut st: State, slot: usize) -> Check {
                 }
                 env.slot = pending.slot;
                 env.previous = pending.previous;
+                env.frames_changed = true;
                 env.log.back_to(pending.log_len);
                 print_state = true;
             }
@@ -493,8 +495,11 @@ fn walk_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check
         let aux = &env.aux[slot];
         (aux.prune_point, aux.jump_target)
     };
-    env.liveness
-        .begin(&env.program, st.frames.iter().map(|f| &**f));
+    if env.frames_changed {
+        env.frames_changed = false;
+        env.liveness
+            .enter(&env.program, st.frames.iter().map(|f| &**f));
+    }
     if prune_point && prune::visit(env, st)? == Visit::Known {
         crate::report::log_safe(env, *print_state);
         return Ok(Flow::End);
@@ -514,6 +519,7 @@ fn walk_step(env: &mut Env<'_>, st: &mut State, print_state: &mut bool) -> Check
     env.program.check_reached(slot)?;
     let level = st.level();
     let flow = transfer::step(env, st, &instruction)?;
+    env.frames_changed = st.level() != level;
     // A call does to the stack what its callee does.
     if st.level() <= level {
         env.liveness.end(slot);

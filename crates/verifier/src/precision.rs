@@ -7,7 +7,7 @@ use panal_isa::{AluOp, AtomicOp, CallTarget, Instruction, Operand, Reg};
 
 use crate::{
     bits::bits,
-    env::Env,
+    env::{Aux, Env},
     error::Check,
     explore::{HistoryEntry, HistoryRef, Linked, Place, StateId},
     report,
@@ -68,6 +68,14 @@ impl Wanted {
         } else {
             self.slots[frame] |= 1 << (place.at - 16);
         }
+    }
+
+    /// Whether what the history knows of an instruction may have to do with what is wanted.
+    fn hangs_on(&self, entry: &HistoryEntry) -> bool {
+        let stack = entry.stack.is_some_and(|(frame, index)| {
+            self.slots[usize::from(frame & 7)] & (1 << (index & 63)) != 0
+        });
+        stack || entry.has_links()
     }
 
     /// When one of several linked numbers is wanted, all are.
@@ -141,10 +149,10 @@ pub fn propagate(env: &mut Env<'_>, from: StateId, st: &State, slot: usize) -> C
     for (level, (frame, precise)) in saved.state.frames.iter().zip(&saved.precise).enumerate() {
         // Once it is settled what of the state counts, nothing else is carried on.
         let (live, used) = match saved.used_slots.get(level) {
-            Some(&used) => {
+            Some(used) => {
                 let inner = saved.state.frames.get(level + 1);
                 let at = inner.map_or(saved.slot as usize, |f| f.call_slot() as usize);
-                (env.aux[at].live_regs, used)
+                (env.aux[at].live_regs, used.all)
             }
             None => (u16::MAX, u64::MAX),
         };
@@ -314,7 +322,7 @@ impl Segment {
         let mut entry = entry_of(self.entry);
         loop {
             if !skip && self.trace.is_none() {
-                self.pass_by(env, entry, wanted, later);
+                entry = self.pass_by(env, entry, wanted, later);
             }
             let here = entry.filter(|entry| entry.slot == self.at);
             if !skip && let Some(trace) = &mut self.trace {
@@ -349,37 +357,50 @@ impl Segment {
         }
     }
 
-    /// Goes back over instructions in a row that change nothing of what is wanted, to the next one
-    /// of which the history knows something (`entry`) at most.
-    fn pass_by(
+    /// Goes back over what changes nothing of what is wanted, to an instruction that may, or to the
+    /// first of the segment. The newest history entry (`entry`) that is not passed is returned.
+    fn pass_by<'e>(
         &mut self,
-        env: &Env<'_>,
-        entry: Option<&HistoryEntry>,
+        env: &'e Env<'_>,
+        mut entry: Option<&'e HistoryEntry>,
         wanted: &Wanted,
         later: &mut Option<u32>,
-    ) {
-        let stop = entry.map_or(self.first, |entry| entry.slot);
-        if stop >= self.at {
-            return;
-        }
+    ) -> Option<&'e HistoryEntry> {
         let mask = wanted.regs[wanted.frame] | ANYTHING;
-        let between = env
-            .precision_regs
-            .get(stop as usize + 1..=self.at as usize)
-            .unwrap_or_default();
-        let passed = between.iter().rev().take_while(|&&regs| regs & mask == 0);
-        let passed = passed.count() as u32;
-        if passed > 0 {
-            self.at -= passed;
-            *later = Some(self.at + 1);
+        let concerned = |slot: u32| {
+            let regs = env.precision_regs.get(slot as usize);
+            regs.is_none_or(|regs| regs & mask != 0)
+        };
+        let mut at = self.at;
+        let mut passed = None;
+        // Instructions in a row, then the one of which the history knows something.
+        loop {
+            let stop = entry.map_or(self.first, |entry| entry.slot);
+            while at > stop && !concerned(at) {
+                passed = Some(at);
+                at -= 1;
+            }
+            let Some(here) = entry.filter(|here| here.slot == at) else {
+                break;
+            };
+            let is_first = at == self.first && here.earlier.is_none();
+            if is_first || here.previous == u32::MAX || concerned(at) || wanted.hangs_on(here) {
+                break;
+            }
+            passed = Some(at);
+            at = here.previous;
+            entry = here.earlier.map(|earlier| env.search.entry(earlier));
         }
+        self.at = at;
+        *later = passed.or(*later);
+        entry
     }
 }
 
 /// Whether the instruction can change what is wanted: for most it is a look at the registers that
 /// it has to do with.
 fn concerns(env: &Env<'_>, slot: u32, entry: Option<&HistoryEntry>, wanted: &Wanted) -> bool {
-    entry.is_some_and(HistoryEntry::has_links)
+    entry.is_some_and(|entry| wanted.hangs_on(entry))
         || env
             .precision_regs
             .get(slot as usize)
@@ -391,14 +412,15 @@ const ANYTHING: u16 = 1 << 15;
 
 /// Works out [`Env::precision_regs`].
 pub fn registers_concerned(env: &mut Env<'_>) {
-    let slots = env.program.instructions.iter();
+    let slots = env.program.instructions.iter().zip(&env.aux);
     env.precision_regs = slots
-        .map(|instruction| instruction.as_ref().map_or(0, concerned))
+        .map(|(instruction, aux)| instruction.as_ref().map_or(0, |i| concerned(i, aux)))
         .collect();
 }
 
-/// Registers for which [`undo`] does something at an instruction that has no linked numbers.
-fn concerned(instruction: &Instruction) -> u16 {
+/// Registers for which [`undo`] does something at an instruction that has no linked numbers, and that
+/// accesses no stack slot that is wanted.
+fn concerned(instruction: &Instruction, aux: &Aux) -> u16 {
     let bit = |reg: &Reg| 1 << reg.number();
     match instruction {
         Instruction::Alu { dst, .. }
@@ -416,11 +438,11 @@ fn concerned(instruction: &Instruction) -> u16 {
         | Instruction::Endian { .. }
         | Instruction::Jump { .. }
         | Instruction::MayGoto { .. } => 0,
-        Instruction::Store { .. }
-        | Instruction::Atomic { .. }
-        | Instruction::PacketLoad { .. }
-        | Instruction::Call(_)
-        | Instruction::Exit => ANYTHING,
+        Instruction::Store { base, .. } => bit(base),
+        Instruction::Call(CallTarget::Local(_)) => ANYTHING,
+        Instruction::Call(_) if aux.calls_callback => ANYTHING,
+        Instruction::Call(_) => ARGUMENTS | bit(&Reg::R0),
+        Instruction::Atomic { .. } | Instruction::PacketLoad { .. } | Instruction::Exit => ANYTHING,
     }
 }
 

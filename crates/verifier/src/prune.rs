@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::{
     bits::bits,
     by_slot::{Digest, Listed},
-    compare::{self, Exactness},
+    compare::{self, Exactness, Unfit},
     env::Env,
     error::{Check, reject},
     explore::{self, BackEdge, LoopKey, LoopVisit, Precise, Saved, StateId, record},
@@ -41,15 +41,16 @@ pub fn visit(env: &mut Env<'_>, st: &mut State) -> Check<Visit> {
     let compared = list.len() as u64;
     let found = look_up(env, st, &mut list, &since_save);
     env.search.by_slot.put_back(slot, list);
-    let save = match found? {
+    let (save, digest) = match found? {
         Found::Known => return Ok(Visit::Known),
-        Found::New { save } => save,
+        Found::New { save, digest } => (save, digest),
     };
     env.search.max_states_per_slot = env.search.max_states_per_slot.max(compared);
     // Without CAP_BPF memory is spared, not time.
     const MOST_STATES: u64 = 64;
     if save && (env.is_capable() || compared <= MOST_STATES) {
-        save_state(env, st);
+        let digest = digest.unwrap_or_else(|| Digest::new(st.frame()));
+        save_state(env, st, digest);
     }
     Ok(Visit::New)
 }
@@ -67,7 +68,11 @@ enum Found {
     /// One covers the path.
     Known,
     /// None does; whether the path's state is worth saving.
-    New { save: bool },
+    New {
+        save: bool,
+        /// That of the path's innermost frame, where it was worked out.
+        digest: Option<Digest>,
+    },
 }
 
 /// Compares the state with those of a list, newest first. Those that are of no use are dropped.
@@ -84,7 +89,7 @@ fn look_up(
     } = since_save;
     let mut save = force || (jumps >= 2 && processed >= 8);
     if list.is_empty() {
-        return Ok(Found::New { save });
+        return Ok(Found::New { save, digest: None });
     }
     let slot = env.slot;
     let calls = env.liveness.current();
@@ -105,12 +110,18 @@ fn look_up(
         if !listed.is_other(st.frame(), &digest, unfinished && !checkpoint) {
             let scalars = listed.digest.both_scalars(&digest);
             let misfit = compare::misfit(env, id, st, scalars);
+            let same_slot = listed.unfit_slot;
             if misfit.is_some() {
                 listed.misfit = misfit;
-            } else if let Some(cover) = covers(env, id, st, scalars)? {
-                listed.hits += 1;
-                hit(env, id, st, cover)?;
-                return Ok(Found::Known);
+            } else if same_slot.is_none_or(|slot| !compare::slot_differs(env, id, st, slot)) {
+                match covers(env, id, st, scalars)? {
+                    Ok(cover) => {
+                        listed.hits += 1;
+                        hit(env, id, st, cover)?;
+                        return Ok(Found::Known);
+                    }
+                    Err(unfit) => listed.unfit_slot = unfit.slot.or(same_slot),
+                }
             }
         }
         if unfinished && !force && jumps < 20 && processed < 100 {
@@ -123,7 +134,8 @@ fn look_up(
             evict(env, id);
         }
     }
-    Ok(Found::New { save })
+    let digest = Some(digest);
+    Ok(Found::New { save, digest })
 }
 
 /// How a saved state covers the current one.
@@ -142,7 +154,8 @@ enum Cover {
 /// Linux 6.18 takes no note of the rounds of a callback as a loop, and compares the states in them as
 /// if they were finished. That prunes most, and is wrong where a later round makes a number matter:
 /// so it is done here too, and looked at again when the loop is finished ([`leave_loop`]).
-fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Option<Cover>> {
+fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Result<Cover, Unfit>> {
+    const OTHERWISE: Unfit = Unfit { slot: None };
     let slot = env.slot;
     if env.search.branches(id) == 0 {
         let (exactness, cover) = match unfinished_loop(env, id) {
@@ -150,18 +163,18 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Opt
             Some(visit) if visit.by_callback => (Exactness::NotExact, Cover::Provisional),
             Some(_) => (Exactness::RangeWithin, Cover::InLoop),
         };
-        let covered = compare::states(env, id, st, exactness, scalars);
-        return Ok(covered.then_some(cover));
+        return Ok(compare::states(env, id, st, exactness, scalars).map(|()| cover));
     }
     let old = &env.search.saved(id).state;
     let entries = old.frames[old.level()].async_entries();
     if entries.is_some_and(|entries| entries != st.frame().async_entries) {
-        return Ok(None);
+        return Ok(Err(OTHERWISE));
     }
     let aux = env.aux[slot];
     if aux.iter_next {
         let same = compare::states(env, id, st, Exactness::RangeWithin, scalars);
-        return Ok((same && iterator_is_active(st)).then_some(Cover::InLoop));
+        let active = iterator_is_active(st).then_some(Cover::InLoop);
+        return Ok(same.and(active.ok_or(OTHERWISE)));
     }
     let may_goto_differs = env.search.saved(id).state.may_goto != st.may_goto;
     let is_may_goto = matches!(
@@ -170,13 +183,13 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Opt
     );
     if is_may_goto
         && may_goto_differs
-        && compare::states(env, id, st, Exactness::RangeWithin, scalars)
+        && compare::states(env, id, st, Exactness::RangeWithin, scalars).is_ok()
     {
-        return Ok(Some(Cover::InLoop));
+        return Ok(Ok(Cover::InLoop));
     }
     if aux.calls_callback {
         let same = compare::states(env, id, st, Exactness::RangeWithin, scalars);
-        return Ok(same.then_some(Cover::InLoop));
+        return Ok(same.map(|()| Cover::InLoop));
     }
     let old = &env.search.saved(id).state;
     if !may_goto_differs
@@ -184,11 +197,11 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Opt
         && old.level() == st.level()
         && same_registers(old, st)
         && !iterator_depths_differ(old, st)
-        && compare::states(env, id, st, Exactness::Exact, scalars)
+        && compare::states(env, id, st, Exactness::Exact, scalars).is_ok()
     {
         return Err(infinite_loop(env, id, st));
     }
-    Ok(None)
+    Ok(Err(OTHERWISE))
 }
 
 /// Whether the innermost registers are the same. A state of which not all is kept is in no loop, and
@@ -231,7 +244,7 @@ fn hit(env: &mut Env<'_>, id: StateId, st: &mut State, cover: Cover) -> Check {
     Ok(())
 }
 
-fn save_state(env: &mut Env<'_>, st: &mut State) {
+fn save_state(env: &mut Env<'_>, st: &mut State, digest: Digest) {
     let slot = env.slot;
     let id = StateId(env.search.saved.len() as u32);
     let precise = smallvec::smallvec![Precise::default(); st.frames.len()];
@@ -251,7 +264,6 @@ fn save_state(env: &mut Env<'_>, st: &mut State) {
         in_loop,
     });
     env.search.branches.push(1);
-    let digest = Digest::new(st.frame());
     let listed = Listed::new(id, instance, digest, env.aux[slot].live_regs);
     env.search.by_slot.push(slot, listed);
     env.search.total_states += 1;
@@ -390,7 +402,8 @@ fn leave_loop(env: &mut Env<'_>, id: StateId) -> Check<Left> {
     };
     let (kept, broken): (Vec<BackEdge>, Vec<BackEdge>) = edges.into_iter().partition(|edge| {
         let BackEdge { state, target, .. } = edge;
-        !edge.provisional || settled && compare::states(env, *target, state, Exactness::NotExact, 0)
+        !edge.provisional
+            || settled && compare::states(env, *target, state, Exactness::NotExact, 0).is_ok()
     });
     let visit = &mut env.search.loops[number as usize];
     if broken.is_empty() {

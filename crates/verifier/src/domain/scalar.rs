@@ -179,6 +179,7 @@ impl Scalar {
         }
         self.ranges_from_bits();
         // What one round learns in 32 bits, the next can use in 64, and the other way round.
+        let from_bits = *self;
         for _ in 0..3 {
             let before = *self;
             self.deduce32();
@@ -189,7 +190,10 @@ impl Scalar {
             }
         }
         self.bits_from_ranges();
-        self.ranges_from_bits();
+        // Where nothing new was learnt, that was done above.
+        if *self != from_bits {
+            self.ranges_from_bits();
+        }
     }
 
     /// Whether this is exactly what [`Scalar::constant`] makes: nothing to learn.

@@ -89,6 +89,17 @@ struct Masks {
     changed: Vec<u32>,
 }
 
+/// What is known of an instruction in one chain of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Visited {
+    /// No path came to it.
+    Never,
+    /// One did.
+    Once,
+    /// One did and overwrote nothing, in no frame: no later visit changes that.
+    Idle,
+}
+
 /// A function in one chain of calls.
 #[derive(Debug)]
 struct Instance {
@@ -97,7 +108,7 @@ struct Instance {
     len: u32,
     /// Who calls it, and where.
     outer: Option<(InstanceId, u32)>,
-    visited: Vec<bool>,
+    visited: Vec<Visited>,
     masks: [Option<Masks>; FRAMES],
     /// Whether it waits for an update.
     queued: bool,
@@ -115,6 +126,8 @@ pub struct StackLiveness {
     current: InstanceId,
     /// What the instruction under way overwrites, by frame.
     overwritten: [u64; FRAMES],
+    /// Whether that is anything.
+    overwrites: bool,
 }
 
 impl Instance {
@@ -122,10 +135,10 @@ impl Instance {
         let visited = &self.visited;
         self.masks[frame].get_or_insert_with(|| {
             let n = visited.len();
-            let seen = (0..n as u32).filter(|&at| visited[at as usize]);
-            let effect = |&seen: &bool| Effect {
+            let seen = (0..n as u32).filter(|&at| visited[at as usize] != Visited::Never);
+            let effect = |&seen: &Visited| Effect {
                 reads: 0,
-                writes: if seen { 0 } else { u64::MAX },
+                writes: if seen == Visited::Never { u64::MAX } else { 0 },
                 live: 0,
                 after: 0,
                 always: u64::MAX,
@@ -199,13 +212,13 @@ impl StackLiveness {
         }
     }
 
-    /// An instruction of the innermost of these frames begins.
-    pub fn begin<'f>(
+    /// The instructions that follow are of the innermost of these frames.
+    pub fn enter<'f>(
         &mut self,
         program: &Program,
         frames: impl ExactSizeIterator<Item = &'f Frame> + Clone,
     ) {
-        self.overwritten[..frames.len().min(FRAMES)].fill(0);
+        self.forget_overwritten();
         let known = self.instances.get(self.current.0 as usize);
         if known.is_none_or(|i| !i.chain.is(frames.clone())) {
             self.current = self.instance(program, Chain::of(frames.clone()), frames);
@@ -232,7 +245,7 @@ impl StackLiveness {
             first: sub.start as u32,
             len: (sub.end - sub.start) as u32,
             outer,
-            visited: vec![false; sub.end - sub.start],
+            visited: vec![Visited::Never; sub.end - sub.start],
             masks: [const { None }; FRAMES],
             queued: false,
         });
@@ -256,12 +269,29 @@ impl StackLiveness {
     /// The instruction overwrites a whole slot of a frame.
     pub fn overwrite(&mut self, frame: usize, index: usize) {
         self.overwritten[frame % FRAMES] |= 1 << (index & 63);
+        self.overwrites = true;
+    }
+
+    fn forget_overwritten(&mut self) {
+        if self.overwrites {
+            self.overwritten = [0; FRAMES];
+            self.overwrites = false;
+        }
     }
 
     /// The instruction at `slot`, in the instance where it began, is done: what it did not
     /// overwrite this time, it does not always.
+    #[inline]
     pub fn end(&mut self, slot: usize) {
+        if !self.overwrites {
+            let instance = &self.instances[self.current.0 as usize];
+            let at = (slot as u32).wrapping_sub(instance.first) as usize;
+            if instance.visited.get(at) == Some(&Visited::Idle) {
+                return;
+            }
+        }
         self.commit(self.current, slot as u32, self.overwritten);
+        self.forget_overwritten();
     }
 
     fn commit(&mut self, id: InstanceId, slot: u32, overwritten: [u64; FRAMES]) {
@@ -270,7 +300,12 @@ impl StackLiveness {
         let Some(seen) = instance.visited.get_mut(at) else {
             return;
         };
-        *seen = true;
+        let overwrites = overwritten != [0; FRAMES];
+        *seen = if overwrites {
+            (*seen).max(Visited::Once)
+        } else {
+            Visited::Idle
+        };
         let mut changed = false;
         let frames = usize::from(instance.chain.depth) + 1;
         for (frame, overwritten) in overwritten.into_iter().enumerate().take(frames) {

@@ -12,4 +12,4 @@ pub use kept::KeptFrame;
 pub use names::type_name;
 pub use refs::{LockPtr, RefKind, Reference, References};
 pub use register::{BtfRef, BtfType, DynptrKind, IterState, MapRef, PtrFlags, RegKind, RegState};
-pub use stack::{SLOT_SIZE, SlotType, Stack, StackSlot};
+pub use stack::{SLOT_SIZE, SlotType, Stack, StackSlot, UsedSlots};

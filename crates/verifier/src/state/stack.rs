@@ -79,6 +79,11 @@ impl StackSlot {
         self.types[0] == SlotType::Spill
     }
 
+    /// Whether nothing else hangs on what is here by an id.
+    pub fn is_unlinked(&self) -> bool {
+        self.reg.id == 0 && self.reg.ref_id == 0
+    }
+
     /// Whether a number is spilled here, perhaps only in part.
     pub fn is_spilled_scalar(&self) -> bool {
         self.is_spilled() && self.reg.is_scalar()
@@ -92,8 +97,27 @@ impl StackSlot {
 
 /// Slots of a piece.
 const PIECE: usize = 8;
+/// A bit for each of them.
+const OF_PIECE: u64 = (1 << PIECE) - 1;
 /// Slots that a frame can have (`MAX_BPF_STACK` bytes).
 const SLOTS: usize = 64;
+
+/// Slots of a frame that count, a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsedSlots {
+    /// All of them.
+    pub all: u64,
+    /// Those that have an id: of these more counts than what they hold.
+    pub linked: u64,
+}
+
+impl UsedSlots {
+    /// As long as nothing is known.
+    pub const UNSETTLED: UsedSlots = UsedSlots {
+        all: u64::MAX,
+        linked: u64::MAX,
+    };
+}
 
 type Piece = Rc<[StackSlot; PIECE]>;
 
@@ -125,13 +149,19 @@ impl Stack {
         Some(piece.map_or(&StackSlot::INVALID, |p| &p[index % PIECE]))
     }
 
-    /// Whether a slot lies in a piece that both share.
-    pub fn shares(&self, other: &Stack, index: usize) -> bool {
-        let at = index / PIECE;
-        match (&self.pieces[at], &other.pieces[at]) {
-            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
-            _ => false,
+    /// Of the slots in `mask`, those that lie in pieces that both share.
+    pub fn shared(&self, other: &Stack, mask: u64) -> u64 {
+        let mut shared = 0;
+        for (at, (a, b)) in self.pieces.iter().zip(&other.pieces).enumerate() {
+            let of_piece = OF_PIECE << (at * PIECE);
+            if mask & of_piece != 0
+                && let (Some(a), Some(b)) = (a, b)
+                && Rc::ptr_eq(a, b)
+            {
+                shared |= of_piece;
+            }
         }
+        shared & mask
     }
 
     /// The same, to change it.
@@ -174,17 +204,20 @@ impl Stack {
         self.len = self.len.max(slots.min(SLOTS));
     }
 
-    /// A bit for each slot of which not all is invalid, and that is in `live` or belongs to an object
-    /// that only helpers may touch.
-    pub fn used(&self, live: u64) -> u64 {
-        let mut used = 0;
+    /// The slots of which not all is invalid, and that are in `live` or belong to an object that only
+    /// helpers may touch.
+    pub fn used(&self, live: u64) -> UsedSlots {
+        let mut used = UsedSlots::default();
         for (at, piece) in self.pieces.iter().enumerate() {
             let Some(slots) = piece else { continue };
             for (index, slot) in slots.iter().enumerate() {
                 let bit = 1 << (at * PIECE + index);
                 let is_valid = slot.types != [SlotType::Invalid; 8];
                 if is_valid && (live & bit != 0 || slot.is_special()) {
-                    used |= bit;
+                    used.all |= bit;
+                    if !slot.is_unlinked() {
+                        used.linked |= bit;
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::{
     env::Env,
     error::{Check, reject},
     liveness::InstanceId,
+    precision::Walked,
     prune::{self, Visit},
     state::{KeptFrame, State, UsedSlots},
     transfer::{self, Flow},
@@ -31,7 +32,8 @@ impl HistoryRef {
         NonZeroU32::new(index as u32 + 1).map(HistoryRef)
     }
 
-    fn index(self) -> usize {
+    /// Its index.
+    pub fn index(self) -> usize {
         self.0.get() as usize - 1
     }
 }
@@ -193,6 +195,8 @@ pub struct Search {
     pub history: Chunks<HistoryEntry>,
     /// What entries of them say was linked.
     linked: Chunks<Linked>,
+    /// Walks back along them that were done.
+    pub walked: Walked,
     /// The entry made for the instruction under way.
     pub current_entry: Option<HistoryRef>,
     /// Loops that were come to.
@@ -265,6 +269,7 @@ impl Search {
         self.by_slot = BySlot::new(slots);
         self.history.clear();
         self.linked.clear();
+        self.walked.forget();
         self.loops.clear();
         self.loop_at.clear();
         self.current_entry = None;

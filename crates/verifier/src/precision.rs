@@ -1,7 +1,7 @@
 //! Which numbers matter exactly: when a verdict depends on a number, the instructions that made it
 //! are walked backwards, and it is marked in every saved state on the way, so that pruning compares it.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 use panal_isa::{AluOp, AtomicOp, CallTarget, Instruction, Operand, Reg};
 
@@ -52,6 +52,16 @@ impl Wanted {
             && self.slots.iter().fold(0, |any, slots| any | slots) == 0
     }
 
+    /// The registers and slots of the frame under way, if nothing is wanted of others. (Nothing ever
+    /// is of those further in.)
+    fn only_here(&self) -> Option<(u16, u64)> {
+        let mut outer = self.regs.iter().zip(&self.slots).take(self.frame);
+        let here = (self.regs[self.frame & 7], self.slots[self.frame & 7]);
+        outer
+            .all(|(&regs, &slots)| regs == 0 && slots == 0)
+            .then_some(here)
+    }
+
     fn has_place(&self, place: Place) -> bool {
         let frame = usize::from(place.frame);
         if place.at < 16 {
@@ -68,6 +78,12 @@ impl Wanted {
         } else {
             self.slots[frame] |= 1 << (place.at - 16);
         }
+    }
+
+    /// Whether an instruction has to do with registers that are wanted.
+    fn hangs_on_slot(&self, env: &Env<'_>, slot: u32) -> bool {
+        let regs = env.precision_regs.get(slot as usize);
+        regs.is_none_or(|regs| regs & (self.regs[self.frame & 7] | ANYTHING) != 0)
     }
 
     /// Whether what the history knows of an instruction may have to do with what is wanted.
@@ -99,6 +115,62 @@ impl Wanted {
         }
         self.frame -= 1;
         Ok(())
+    }
+}
+
+/// What earlier walks wanted before the instructions of some history entries: who wants no more than
+/// that finds all marks made.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// By the entry's low bits; made when first needed.
+    by_entry: Vec<Option<WalkedBefore>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct WalkedBefore {
+    entry: HistoryRef,
+    frame: u8,
+    regs: u16,
+    slots: u64,
+}
+
+impl Walked {
+    /// Twice as many as a segment has entries, mostly.
+    const PLACES: usize = 128;
+
+    /// Whether an earlier walk wanted all of this before the entry's instruction. If not, this one
+    /// does.
+    fn covers(&mut self, entry: Option<HistoryRef>, wanted: &Wanted) -> bool {
+        let (Some(entry), Some((regs, slots))) = (entry, wanted.only_here()) else {
+            return false;
+        };
+        if self.by_entry.is_empty() {
+            self.by_entry.resize(Self::PLACES, None);
+        }
+        let place = &mut self.by_entry[entry.index() % Self::PLACES];
+        let frame = wanted.frame as u8;
+        match place {
+            Some(known) if known.entry == entry && known.frame == frame => {
+                let covers = regs & !known.regs == 0 && slots & !known.slots == 0;
+                known.regs |= regs;
+                known.slots |= slots;
+                covers
+            }
+            _ => {
+                *place = Some(WalkedBefore {
+                    entry,
+                    frame,
+                    regs,
+                    slots,
+                });
+                false
+            }
+        }
+    }
+
+    /// Forgets all of it: entries are made anew, or not all marks were.
+    pub fn forget(&mut self) {
+        self.by_entry.clear();
     }
 }
 
@@ -205,30 +277,47 @@ pub fn mark_everything(env: &mut Env<'_>, st: &State) {
 }
 
 /// Walks back from `slot` (whose own instruction is not done yet). Whether any mark changed.
-fn walk(env: &mut Env<'_>, st: &State, slot: usize, mut wanted: Wanted) -> bool {
+fn walk(env: &mut Env<'_>, st: &State, slot: usize, wanted: Wanted) -> bool {
+    let mut walked = core::mem::take(&mut env.search.walked);
+    let changed = walk_back(env, st, slot, wanted, &mut walked).unwrap_or_else(|TooHard| {
+        // Who comes to the same places by another way has other states to mark.
+        walked.forget();
+        mark_everything(env, st);
+        true
+    });
+    env.search.walked = walked;
+    changed
+}
+
+/// The same.
+///
+/// # Errors
+/// It is not known which numbers matter.
+fn walk_back(
+    env: &mut Env<'_>,
+    st: &State,
+    slot: usize,
+    mut wanted: Wanted,
+    walked: &mut Walked,
+) -> Result<bool, TooHard> {
     let mut changed = false;
     let mut segment = Segment {
-        at: slot as u32,
+        last: slot as u32,
         first: st.first_slot,
         entry: st.history,
         trace: env.log.level2().then(String::new),
     };
     let mut parent = st.parent;
-    let mut later: Option<u32> = None;
+    let mut later = None;
     let mut skip = true;
     loop {
-        report::log_segment(env, wanted.frame, segment.at, segment.first, later);
-        let walked = segment.walk(env, &mut wanted, &mut later, skip);
+        report::log_segment(env, wanted.frame, segment.last, segment.first, later);
+        let done = segment.walk(env, &mut wanted, later, skip, walked);
         if let Some(trace) = segment.trace.take() {
             env.log.write(format_args!("{trace}"));
         }
-        match walked {
-            Ok(true) => return changed,
-            Ok(false) => {}
-            Err(TooHard) => {
-                mark_everything(env, st);
-                return true;
-            }
+        if done? {
+            return Ok(changed);
         }
         skip = false;
         let Some(id) = parent else { break };
@@ -240,7 +329,7 @@ fn walk(env: &mut Env<'_>, st: &State, slot: usize, mut wanted: Wanted) -> bool 
             }
         }
         if wanted.is_empty() {
-            return changed;
+            return Ok(changed);
         }
         let saved = &env.search.saved(id).state;
         later = Some(segment.first);
@@ -249,7 +338,7 @@ fn walk(env: &mut Env<'_>, st: &State, slot: usize, mut wanted: Wanted) -> bool 
             break;
         }
         segment = Segment {
-            at: saved.last_slot,
+            last: saved.last_slot,
             first: saved.first_slot,
             entry: saved.history,
             trace: env.log.level2().then(String::new),
@@ -259,11 +348,11 @@ fn walk(env: &mut Env<'_>, st: &State, slot: usize, mut wanted: Wanted) -> bool 
     let only_arguments = wanted.slots.iter().all(|&m| m == 0)
         && wanted.regs[0] & !ARGUMENTS == 0
         && wanted.regs[1..].iter().all(|&m| m == 0);
-    if !only_arguments {
-        mark_everything(env, st);
-        return true;
+    if only_arguments {
+        Ok(changed)
+    } else {
+        Err(TooHard)
     }
-    changed
 }
 
 /// Marks what is wanted in a saved state; what is marked already, or no number, is no longer wanted.
@@ -302,11 +391,24 @@ fn mark_state(env: &mut Env<'_>, id: StateId, wanted: &mut Wanted) -> bool {
 
 /// The instructions between two saved states, from the last to the first.
 struct Segment {
-    at: u32,
+    last: u32,
     first: u32,
     entry: Option<HistoryRef>,
     /// What Linux logs of the walk, where that is wanted.
     trace: Option<String>,
+}
+
+/// A place on the way back through a segment.
+#[derive(Clone, Copy)]
+struct Step<'e> {
+    /// The instruction.
+    at: u32,
+    /// The newest history entry that was not passed: of this instruction or of one before it.
+    entry: Option<&'e HistoryEntry>,
+    /// Which that is.
+    entry_ref: Option<HistoryRef>,
+    /// The instruction that was looked at before, which is run later.
+    later: Option<u32>,
 }
 
 impl Segment {
@@ -315,96 +417,97 @@ impl Segment {
         &mut self,
         env: &Env<'_>,
         wanted: &mut Wanted,
-        later: &mut Option<u32>,
+        later: Option<u32>,
         mut skip: bool,
+        walked: &mut Walked,
     ) -> Result<bool, TooHard> {
-        let entry_of = |entry: Option<HistoryRef>| entry.map(|e| env.search.entry(e));
-        let mut entry = entry_of(self.entry);
+        let mut step = Step {
+            at: self.last,
+            entry: self.entry.map(|entry| env.search.entry(entry)),
+            entry_ref: self.entry,
+            later,
+        };
         loop {
-            if !skip && self.trace.is_none() {
-                entry = self.pass_by(env, entry, wanted, later);
-            }
-            let here = entry.filter(|entry| entry.slot == self.at);
-            if !skip && let Some(trace) = &mut self.trace {
+            if let Some(trace) = &mut self.trace {
                 let (regs, slots) = (wanted.regs[wanted.frame], wanted.slots[wanted.frame]);
-                report::trace_step(env, trace, self.at, wanted.frame, regs, slots);
+                if !skip {
+                    report::trace_step(env, trace, step.at, wanted.frame, regs, slots);
+                }
+            } else if !skip {
+                step = step.pass_by(env, self.first, wanted);
             }
-            if !skip && concerns(env, self.at, here, wanted) {
-                undo(env, self.at, *later, here, wanted)?;
-                if wanted.is_empty() {
+            let here = step.here();
+            if !skip && step.concerns(env, here, wanted) {
+                undo(env, step.at, step.later, here, wanted)?;
+                let is_known =
+                    here.is_some() && self.trace.is_none() && walked.covers(step.entry_ref, wanted);
+                if is_known || wanted.is_empty() {
                     return Ok(true);
                 }
             }
             skip = false;
-            *later = Some(self.at);
-            let is_first_entry = match here {
-                Some(entry) => entry.earlier.is_none(),
-                None => entry.is_none(),
+            let next = match here {
+                _ if step.at == self.first && step.is_oldest(here) => return Ok(false),
+                Some(here) => here.previous,
+                None => step.at.checked_sub(1).ok_or(TooHard)?,
             };
-            if self.at == self.first && is_first_entry {
+            if next == u32::MAX {
                 return Ok(false);
             }
-            match here {
-                Some(here) => {
-                    self.at = here.previous;
-                    entry = entry_of(here.earlier);
-                }
-                None => self.at = self.at.checked_sub(1).ok_or(TooHard)?,
-            }
-            if self.at == u32::MAX {
-                return Ok(false);
-            }
+            step.back_to(env, next, here);
+        }
+    }
+}
+
+impl<'e> Step<'e> {
+    /// What the history knows of the instruction.
+    fn here(&self) -> Option<&'e HistoryEntry> {
+        self.entry.filter(|entry| entry.slot == self.at)
+    }
+
+    /// Whether the history knows nothing of what comes before.
+    fn is_oldest(&self, here: Option<&HistoryEntry>) -> bool {
+        match here {
+            Some(here) => here.earlier.is_none(),
+            None => self.entry.is_none(),
+        }
+    }
+
+    fn back_to(&mut self, env: &'e Env<'_>, at: u32, passed: Option<&HistoryEntry>) {
+        self.later = Some(self.at);
+        self.at = at;
+        if let Some(passed) = passed {
+            self.entry = passed.earlier.map(|earlier| env.search.entry(earlier));
+            self.entry_ref = passed.earlier;
         }
     }
 
     /// Goes back over what changes nothing of what is wanted, to an instruction that may, or to the
-    /// first of the segment. The newest history entry (`entry`) that is not passed is returned.
-    fn pass_by<'e>(
-        &mut self,
-        env: &'e Env<'_>,
-        mut entry: Option<&'e HistoryEntry>,
-        wanted: &Wanted,
-        later: &mut Option<u32>,
-    ) -> Option<&'e HistoryEntry> {
-        let mask = wanted.regs[wanted.frame] | ANYTHING;
-        let concerned = |slot: u32| {
-            let regs = env.precision_regs.get(slot as usize);
-            regs.is_none_or(|regs| regs & mask != 0)
-        };
-        let mut at = self.at;
-        let mut passed = None;
+    /// first of the segment.
+    fn pass_by(mut self, env: &'e Env<'_>, first: u32, wanted: &Wanted) -> Step<'e> {
         // Instructions in a row, then the one of which the history knows something.
         loop {
-            let stop = entry.map_or(self.first, |entry| entry.slot);
-            while at > stop && !concerned(at) {
-                passed = Some(at);
-                at -= 1;
+            let stop = self.entry.map_or(first, |entry| entry.slot);
+            while self.at > stop && !wanted.hangs_on_slot(env, self.at) {
+                self.later = Some(self.at);
+                self.at -= 1;
             }
-            let Some(here) = entry.filter(|here| here.slot == at) else {
-                break;
+            let Some(here) = self.here() else {
+                return self;
             };
-            let is_first = at == self.first && here.earlier.is_none();
-            if is_first || here.previous == u32::MAX || concerned(at) || wanted.hangs_on(here) {
-                break;
+            let is_first = self.at == first && here.earlier.is_none();
+            if is_first || here.previous == u32::MAX || self.concerns(env, Some(here), wanted) {
+                return self;
             }
-            passed = Some(at);
-            at = here.previous;
-            entry = here.earlier.map(|earlier| env.search.entry(earlier));
+            self.back_to(env, here.previous, Some(here));
         }
-        self.at = at;
-        *later = passed.or(*later);
-        entry
     }
-}
 
-/// Whether the instruction can change what is wanted: for most it is a look at the registers that
-/// it has to do with.
-fn concerns(env: &Env<'_>, slot: u32, entry: Option<&HistoryEntry>, wanted: &Wanted) -> bool {
-    entry.is_some_and(|entry| wanted.hangs_on(entry))
-        || env
-            .precision_regs
-            .get(slot as usize)
-            .is_none_or(|regs| regs & (wanted.regs[wanted.frame] | ANYTHING) != 0)
+    /// Whether the instruction can change what is wanted: for most it is a look at the registers
+    /// that it has to do with.
+    fn concerns(&self, env: &Env<'_>, here: Option<&HistoryEntry>, wanted: &Wanted) -> bool {
+        wanted.hangs_on_slot(env, self.at) || here.is_some_and(|here| wanted.hangs_on(here))
+    }
 }
 
 /// In [`Env::precision_regs`]: whatever is wanted, the walk must look at it.
@@ -457,7 +560,8 @@ fn undo(
     let Some(instruction) = env.program.get(slot as usize) else {
         return Ok(());
     };
-    if let Some(linked) = entry.and_then(|entry| env.search.linked(entry)) {
+    let linked = entry.and_then(|entry| env.search.linked(entry));
+    if let Some(linked) = linked {
         wanted.spread(linked);
     }
     let stack = entry
@@ -550,7 +654,7 @@ fn undo(
         Instruction::Exit => return undo_exit(env, later, wanted),
         _ => {}
     }
-    if let Some(linked) = entry.and_then(|entry| env.search.linked(entry)) {
+    if let Some(linked) = linked {
         wanted.spread(linked);
     }
     Ok(())

@@ -48,6 +48,9 @@ fn main() -> ExitCode {
     if let Some(count) = trace::load_of(&wanted) {
         return count;
     }
+    if let Some(measured) = verifier::memory_of(&wanted) {
+        return measured;
+    }
     if let [name, args @ ..] = &wanted[..]
         && name == "jit"
     {

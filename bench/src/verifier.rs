@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -152,6 +152,8 @@ struct Comparison {
     theirs: Effort,
     /// For each program, how much of what Linux processed Panal did.
     ratios: Vec<f64>,
+    /// What Panal processed of each object.
+    largest: Vec<(u64, PathBuf)>,
 }
 
 impl Comparison {
@@ -200,6 +202,7 @@ pub fn run() -> Result<(), String> {
         if let Some((ours, theirs)) = all.add(&panal, &linux) {
             let name = object.file_name().unwrap_or_default().to_string_lossy();
             table.row(&row(&name, &ours, &theirs));
+            all.largest.push((ours.processed, object));
         }
     }
     table.row(&row("all", &all.ours, &all.theirs));
@@ -216,12 +219,50 @@ pub fn run() -> Result<(), String> {
         println!("skipped: Linux's figures: bpf(2) does not work here");
         println!("Panal alone: see `panal verify --json`");
     }
-    if let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) {
-        // The kernel counts in units of 1024 bytes.
-        let largest = usage.max_rss() as f64 * 1024.0 / 1e6;
-        println!("memory: the largest process had {largest:.0} MB");
-    }
+    print_memory(all.largest);
     Ok(())
+}
+
+/// The whole process's memory, for the objects with most instructions processed.
+fn print_memory(mut objects: Vec<(u64, PathBuf)>) {
+    const OBJECTS: usize = 5;
+    objects.sort_by_key(|(processed, _)| std::cmp::Reverse(*processed));
+    println!("\nmemory of the whole process, types of the kernel included:");
+    for (processed, object) in objects.into_iter().take(OBJECTS) {
+        let name = object.file_name().unwrap_or_default().to_string_lossy();
+        match peak_of(&object) {
+            Some(mb) => println!("  {name}: {mb} MB for {processed} processed"),
+            None => println!("  skipped: {name}: it could not be measured"),
+        }
+    }
+}
+
+/// Megabytes at most of a process that verifies an object. It has a parent of its own, as a process is
+/// told only of the largest of all its children.
+fn peak_of(object: &Path) -> Option<u64> {
+    let this = std::env::current_exe().ok()?;
+    let output = Command::new(this).arg(MEMORY).arg(object).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+/// How this benchmark calls itself for [`peak_of`].
+const MEMORY: &str = "--memory-of";
+
+/// Where these are the arguments of such a call: does what it is for.
+pub fn memory_of(args: &[String]) -> Option<ExitCode> {
+    let [word, object] = args else {
+        return None;
+    };
+    if word != MEMORY {
+        return None;
+    }
+    ask(Path::new(object), false);
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return Some(ExitCode::FAILURE);
+    };
+    // The kernel counts in units of 1024 bytes.
+    println!("{}", usage.max_rss() * 1024 / 1_000_000);
+    Some(ExitCode::SUCCESS)
 }
 
 fn row(name: &str, ours: &Effort, theirs: &Effort) -> [String; 9] {

@@ -252,20 +252,35 @@ mod tests {
         assert!(!is_other(&seven, true));
     }
 
+    /// Whether a state with `r1` as `new` is told apart from one with `old` by what did not fit.
+    fn is_told_apart(old: RegState, why: Why, new: RegState) -> bool {
+        let mut listed = listed(&frame(old), u16::MAX);
+        listed.misfit = Some(Misfit { number: 1, why });
+        let other = frame(new);
+        listed.is_other(&other, &Digest::new(&other), false)
+    }
+
     #[test]
     fn a_number_outside_of_the_misfits_range_tells_apart() {
-        let mut listed = listed(&frame(RegState::constant(7)), u16::MAX);
-        listed.misfit = Some(Misfit {
-            number: 1,
-            why: Why::Number { umin: 3, umax: 9 },
-        });
-        let is_other = |reg| {
-            let other = frame(reg);
-            listed.is_other(&other, &Digest::new(&other), false)
-        };
+        let why = Why::Number { umin: 3, umax: 9 };
+        let is_other = |new| is_told_apart(RegState::constant(7), why, new);
         assert!(is_other(RegState::constant(2)));
         assert!(is_other(RegState::constant(10)));
         assert!(is_other(RegState::UNKNOWN));
         assert!(!is_other(RegState::constant(9)));
+    }
+
+    #[test]
+    fn a_pointer_of_another_offset_or_shorter_range_tells_apart() {
+        let packet = |range, off| RegState {
+            off,
+            ..RegState::pointer(RegKind::Packet { range })
+        };
+        let old = packet(8, 4);
+        assert!(is_told_apart(old, Why::Offset(4), packet(8, 5)));
+        assert!(!is_told_apart(old, Why::Offset(4), packet(9, 4)));
+        assert!(is_told_apart(old, Why::Range(8), packet(7, 4)));
+        assert!(is_told_apart(old, Why::Range(8), packet(-1, 4)));
+        assert!(!is_told_apart(old, Why::Range(8), packet(9, 4)));
     }
 }

@@ -28,7 +28,8 @@ pub struct StateId(pub u32);
 pub struct HistoryRef(NonZeroU32);
 
 impl HistoryRef {
-    fn new(index: usize) -> Option<HistoryRef> {
+    /// That of the entry with this index.
+    pub fn new(index: usize) -> Option<HistoryRef> {
         NonZeroU32::new(index as u32 + 1).map(HistoryRef)
     }
 

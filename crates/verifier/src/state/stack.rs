@@ -243,3 +243,30 @@ impl IndexMut<usize> for Stack {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_shared_until_one_side_writes() {
+        let mut old = Stack::default();
+        old[0].types = [SlotType::Zero; 8];
+        old[9].types = [SlotType::Misc; 8];
+        let mut new = old.clone();
+        assert_eq!(new.shared(&old, 0b10_0000_0001), 0b10_0000_0001);
+        new[8].types = [SlotType::Misc; 8];
+        assert_eq!(new.shared(&old, u64::MAX), 0xff);
+    }
+
+    #[test]
+    fn slots_with_an_id_are_told_from_the_others_that_count() {
+        let mut stack = Stack::default();
+        stack[1].types = [SlotType::Spill; 8];
+        stack[1].reg = RegState::UNKNOWN.with_id(7);
+        stack[2].types = [SlotType::Misc; 8];
+        stack[3].types = [SlotType::Misc; 8];
+        let used = stack.used(0b0111);
+        assert_eq!((used.all, used.linked), (0b0110, 0b0010));
+    }
+}

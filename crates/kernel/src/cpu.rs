@@ -14,7 +14,7 @@ use std::{
 
 use panal_btf::Btf;
 use panal_maps::{Block, Cage, OnCpu, OutOfCage, Storage, bytes};
-use panal_uapi::{Errno, MapType, kernel::TestRunResult};
+use panal_uapi::{Errno, MapType, ProgType, kernel::TestRunResult};
 use panal_vm::{Outcome, Ready, Run, Stop, Strict, Unobserved};
 
 use crate::{
@@ -508,6 +508,8 @@ impl<'k> Session<'k> {
             program,
             running: program.id,
             task: setting.task,
+            uid_gid: None,
+            comm: None,
             cookie: setting.cookie,
             function_ip: setting.function_ip,
             arguments: setting.arguments,
@@ -724,11 +726,9 @@ impl Setting<'static> {
 }
 
 fn packet_use(program: &Program) -> PacketUse {
-    use panal_uapi::ProgType::*;
     match program.prog_type() {
-        Xdp | SchedCls | SchedAct | SocketFilter | CgroupSkb | LwtIn | LwtOut | LwtXmit
-        | LwtSeg6local => PacketUse::Context,
-        Netfilter => PacketUse::Beside,
+        ProgType::Netfilter => PacketUse::Beside,
+        of if program_types::context_kind(of).is_some() => PacketUse::Context,
         _ => PacketUse::None,
     }
 }

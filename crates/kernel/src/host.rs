@@ -15,6 +15,10 @@ pub(crate) struct Host<'a> {
     pub running: u32,
     /// The current task.
     pub task: &'a dyn Task,
+    /// Its user and group as `bpf_get_current_uid_gid` gives them, once it was asked for them.
+    pub uid_gid: Option<u64>,
+    /// Its name, likewise.
+    pub comm: Option<[u8; 16]>,
     /// Number given when the program was attached.
     pub cookie: u64,
     /// Address of the traced function, 0 when there is none.

@@ -6,14 +6,14 @@ use std::sync::{
 };
 
 use panal_btf::{Btf, TypeId};
-use panal_maps::{Arena, Handles, MapDef, ObjectArray};
+use panal_maps::{Arena, DirectValues, Handles, MapDef, ObjectArray};
 use panal_uapi::{
     AttachType, Errno, MapType, ProgType,
     inspect::OpenFlags,
     kernel::{MapFlags, MapInfo},
 };
 use panal_verifier::MapDescription;
-use panal_vm::{IndexedValues, MapLink};
+use panal_vm::{IndexedValues, InnerArray, MapLink};
 
 use crate::{
     objects::{BtfObject, Program},
@@ -50,8 +50,14 @@ pub struct Map {
 /// itself: at its end.
 pub(crate) const HEADER_ID: u64 = Handles::HEADER as u64 - 4;
 
+/// In front of it, where the values of an array begin and how many there are: what lookups in inner arrays
+/// read.
+const HEADER_FIRST: u64 = HEADER_ID - 12;
+const HEADER_COUNT: u64 = HEADER_ID - 4;
+
 /// What programs see of a map that look into it: `struct bpf_map` as the kernel's types lay it out.
-fn header(types: &Btf, def: &MapDef, id: u32) -> Vec<u8> {
+fn header(types: &Btf, map: &dyn panal_maps::Map, id: u32) -> Vec<u8> {
+    let def = map.base().def();
     let mut header = vec![0; Handles::HEADER];
     if let Some(mut shown) = Object::new(types, "bpf_map") {
         for (field, value) in [
@@ -64,10 +70,17 @@ fn header(types: &Btf, def: &MapDef, id: u32) -> Vec<u8> {
             // A kernel whose maps lack a field shows none.
             let _ = shown.set(field, value.into());
         }
-        let len = shown.bytes().len().min(HEADER_ID as usize);
+        let len = shown.bytes().len().min(HEADER_FIRST as usize);
         header[..len].copy_from_slice(&shown.bytes()[..len]);
     }
-    header[HEADER_ID as usize..].copy_from_slice(&id.to_ne_bytes());
+    let mut put = |at: u64, bytes: &[u8]| {
+        header[at as usize..][..bytes.len()].copy_from_slice(bytes);
+    };
+    if let Some(values) = map.direct_values().filter(|values| values.plane == 0) {
+        put(HEADER_FIRST, &values.first.to_ne_bytes());
+        put(HEADER_COUNT, &values.count.to_ne_bytes());
+    }
+    put(HEADER_ID, &id.to_ne_bytes());
     header
 }
 
@@ -105,7 +118,7 @@ impl NewMap {
             work,
             works,
         } = self;
-        let header = header(&kernel_types, core.base().def(), id);
+        let header = header(&kernel_types, &*core, id);
         let handle = handles.insert(core.clone(), &header).unwrap_or(0);
         Map {
             id,
@@ -232,22 +245,41 @@ impl Map {
 
     /// What the lowering must know.
     pub(crate) fn link(&self) -> MapLink {
+        let def = self.core.base().def();
         let direct = self.core.direct_values();
         // Programs hold an arena's variables by the pointers that user space has.
         let values = match self.core.as_any().downcast_ref::<Arena>() {
             Some(arena) => arena.user_base(),
             None => direct.filter(|d| d.plane == 0).map_or(0, |d| d.first),
         };
+        let indexed = |d: DirectValues| IndexedValues {
+            first: d.first,
+            stride: d.stride,
+            count: d.count,
+            plane: d.plane,
+        };
+        let objects: Option<&ObjectArray> = self.core.as_any().downcast_ref();
         MapLink {
             handle: self.handle,
             values,
-            indexed: direct.map(|d| IndexedValues {
-                first: d.first,
-                stride: d.stride,
-                count: d.count,
-                plane: d.plane,
-            }),
+            indexed: direct.map(indexed),
+            handles: objects.and_then(ObjectArray::addresses).map(indexed),
+            inner: self.inner_array(),
+            plain: def.fields.is_empty().then_some(def.value_size),
+            cpus: direct.filter(|d| d.plane != 0).map_or(0, |d| d.planes),
         }
+    }
+
+    /// How its inner maps are looked into, where they are arrays.
+    fn inner_array(&self) -> Option<InnerArray> {
+        let inner = self.inner_def.as_ref()?;
+        let stride = u32::try_from(inner.value_stride()).ok()?;
+        let fits = inner.map_type == MapType::Array && i32::try_from(stride).is_ok();
+        fits.then_some(InnerArray {
+            first_at: HEADER_FIRST as i32,
+            count_at: HEADER_COUNT as i32,
+            stride,
+        })
     }
 
     /// Changes an element; its timers go if that worked.

@@ -3,7 +3,10 @@
 //! The context has the uapi's own layout (`struct xdp_md`, `struct __sk_buff`), followed by the real
 //! pointers, whose 32-bit stand-ins in that layout programs never read: see [`crate::program_types`].
 
-use std::ptr::NonNull;
+use std::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use panal_maps::{Block, bytes};
 use panal_uapi::Errno;
@@ -180,15 +183,31 @@ impl Packet {
         self.context.address()
     }
 
+    /// Address of the places in the context where the packet's begin and its end stand.
+    pub fn bounds_at(&self) -> u64 {
+        self.context() + crate::program_types::pointers_at(self.kind) as u64
+    }
+
     fn context_pointer(&self) -> NonNull<u8> {
         self.context.pointer()
     }
 
+    /// A 32-bit field of the context; `None` outside, and where none can be.
+    #[inline(always)]
+    fn context_word(&self, offset: usize) -> Option<&AtomicU32> {
+        let inside = offset.checked_add(4)? <= self.context.len() && offset.is_multiple_of(4);
+        // SAFETY: inside the block, which is aligned to more than four bytes and, like all of the cage, is
+        // used by others through atomics alone.
+        inside.then(|| unsafe {
+            AtomicU32::from_ptr(self.context_pointer().as_ptr().add(offset).cast())
+        })
+    }
+
     /// Reads a 32-bit field of the context.
+    #[inline(always)]
     pub fn field(&self, offset: usize) -> u32 {
-        let mut word = [0; 4];
-        self.context_bytes(offset, &mut word);
-        u32::from_ne_bytes(word)
+        self.context_word(offset)
+            .map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
     /// Reads bytes of the context; zeros outside.
@@ -204,6 +223,7 @@ impl Packet {
     }
 
     /// Writes bytes of the context; nothing outside.
+    #[inline]
     pub fn set_context_bytes(&self, offset: usize, from: &[u8]) {
         if offset
             .checked_add(from.len())
@@ -215,17 +235,24 @@ impl Packet {
     }
 
     /// Writes a 32-bit field of the context.
+    #[inline(always)]
     pub fn set_field(&self, offset: usize, value: u32) {
-        self.set_context_bytes(offset, &value.to_ne_bytes());
+        if let Some(word) = self.context_word(offset) {
+            word.store(value, Ordering::Relaxed);
+        }
     }
 
     /// Tells the context where the packet is. Needed after every change of its bounds.
     pub fn sync(&self) {
         let base = self.buffer.address();
-        let pointers = [self.data, self.end, self.meta].map(|offset| base + offset as u64);
+        let [data, end, meta] = [self.data, self.end, self.meta].map(|at| base + at as u64);
         let at = crate::program_types::pointers_at(self.kind);
-        for (i, pointer) in pointers.into_iter().enumerate() {
-            self.set_context_bytes(at + 8 * i, &pointer.to_ne_bytes());
+        debug_assert!(at + 24 <= self.context.len());
+        // SAFETY: the block has room for the largest context, whose last words these are.
+        unsafe {
+            let at = self.context_pointer().add(at);
+            bytes::write_pair(at, [data, end]);
+            bytes::write_u64(at.add(16), meta);
         }
         if self.kind == Kind::Skb {
             self.set_field(crate::program_types::SKB_LEN, self.len() as u32);
@@ -287,7 +314,7 @@ impl Packet {
         unsafe { bytes::read(self.buffer.pointer().add(at), out) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn range(&self, offset: i64, len: usize, from: usize) -> Option<usize> {
         let at = usize::try_from((self.data as i64).checked_add(offset)?).ok()?;
         (at >= from && at.checked_add(len)? <= self.end).then_some(at)
@@ -298,6 +325,13 @@ impl Packet {
     pub fn place(&self, offset: u32, len: usize) -> Option<u64> {
         let at = self.range(offset.into(), len, self.data)?;
         (offset <= i32::MAX as u32).then(|| self.buffer.address() + at as u64)
+    }
+
+    /// Address of bytes that may lie before the packet's start, from the link header on; `None` outside.
+    #[inline]
+    pub fn place_of_header(&self, offset: i64, len: usize) -> Option<u64> {
+        let at = self.range(offset, len, self.mac.min(self.data))?;
+        Some(self.buffer.address() + at as u64)
     }
 
     /// Reads bytes of the packet; `EFAULT` outside.
@@ -315,6 +349,32 @@ impl Packet {
         let at = self.range(offset, out.len(), from).ok_or(Errno::EFAULT)?;
         self.take(at, out);
         Ok(())
+    }
+
+    /// Two bytes of the packet as they stand in memory; `EFAULT` outside.
+    #[inline(always)]
+    pub fn u16_at(&self, offset: usize) -> Result<u16, Errno> {
+        let at = self.range(offset as i64, 2, self.data);
+        let at = self.buffer_at(at.ok_or(Errno::EFAULT)?);
+        // SAFETY: inside the buffer.
+        Ok(unsafe { bytes::read_u16(at) })
+    }
+
+    /// Writes two bytes of the packet; `EFAULT` outside.
+    #[inline(always)]
+    pub fn set_u16(&mut self, offset: usize, value: u16) -> Result<(), Errno> {
+        let at = self.range(offset as i64, 2, self.data);
+        let at = self.buffer_at(at.ok_or(Errno::EFAULT)?);
+        // SAFETY: inside the buffer.
+        unsafe { bytes::write_u16(at, value) };
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn buffer_at(&self, at: usize) -> NonNull<u8> {
+        debug_assert!(at <= self.buffer.len());
+        // SAFETY: callers keep it inside the buffer.
+        unsafe { self.buffer.pointer().add(at) }
     }
 
     /// Writes bytes of the packet; `EFAULT` outside.
@@ -366,11 +426,15 @@ impl Packet {
         if data < (XDP_FRAME_HEADER + meta_len) as i64 || data > most {
             return Err(Errno::EINVAL);
         }
-        let mut meta = vec![0; meta_len];
-        self.take(self.meta, &mut meta);
+        let old = self.meta;
         self.data = data as usize;
         self.meta = self.data - meta_len;
-        self.put(self.meta, &meta);
+        if meta_len > 0 {
+            let mut meta = [0; METADATA_MOST + 4];
+            let meta = &mut meta[..meta_len];
+            self.take(old, meta);
+            self.put(self.meta, meta);
+        }
         self.mac = self.data;
         self.sync();
         Ok(())

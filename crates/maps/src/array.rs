@@ -6,7 +6,7 @@ use std::{any::Any, os::fd::BorrowedFd, ptr::NonNull};
 use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 
 use crate::{
-    Block, CreateError, DirectValues, ElementKey, Map, MapBase, MapDef, MapHost,
+    Block, CreateError, DirectValues, ElementKey, Map, MapBase, MapDef, MapHost, bytes,
     def::{ACCESS_FLAGS, PERCPU_VALUE_MOST, check_flags, check_not_zero, update_flags},
     map::{copy_in_percpu, copy_out_percpu, in_element, index_key, next_index},
 };
@@ -46,8 +46,13 @@ pub(crate) fn check(def: &MapDef) -> Result<(), CreateError> {
 }
 
 fn check_update(flags: u64, def: &MapDef, key: &[u8]) -> Result<u32, Errno> {
+    check_flags_and_index(flags, def, index_key(key))
+}
+
+#[inline(always)]
+fn check_flags_and_index(flags: u64, def: &MapDef, index: Option<u32>) -> Result<u32, Errno> {
     let flags = update_flags(def, flags)?;
-    let index = index_key(key).ok_or(Errno::EINVAL)?;
+    let index = index.ok_or(Errno::EINVAL)?;
     if index >= def.max_entries {
         return Err(Errno::E2BIG);
     }
@@ -85,6 +90,24 @@ impl Array {
             address,
             stride: stride as u32,
         })
+    }
+
+    /// Whether [`Array::put`] may be called: values are nothing but bytes.
+    pub fn is_quick(&self) -> bool {
+        self.base.def().fields.is_empty()
+    }
+
+    /// [`Map::update`] with the value's bytes still in the cage.
+    ///
+    /// # Safety
+    /// The map [`Array::is_quick`]; the value is mapped readable.
+    #[inline(always)]
+    pub unsafe fn put(&self, index: u32, value: NonNull<u8>, flags: u64) -> Result<(), Errno> {
+        let def = self.base.def();
+        let index = check_flags_and_index(flags, def, Some(index))?;
+        // SAFETY: the index was compared; values have this size.
+        unsafe { bytes::copy(value, self.at(index), def.value_size as usize) };
+        Ok(())
     }
 
     /// # Safety
@@ -153,6 +176,7 @@ impl Map for Array {
             stride: self.stride,
             count: self.base.def().max_entries,
             plane: 0,
+            planes: 1,
         })
     }
 
@@ -211,6 +235,30 @@ impl PercpuArray {
             cpus,
             plane,
         })
+    }
+
+    /// Whether [`PercpuArray::put`] may be called: values are nothing but bytes.
+    pub fn is_quick(&self) -> bool {
+        self.base.def().fields.is_empty()
+    }
+
+    /// [`Map::update`] with the value's bytes still in the cage.
+    ///
+    /// # Safety
+    /// The map [`PercpuArray::is_quick`]; the value is mapped readable; `cpu` is one of the map's host.
+    #[inline(always)]
+    pub unsafe fn put(
+        &self,
+        index: u32,
+        value: NonNull<u8>,
+        flags: u64,
+        cpu: u32,
+    ) -> Result<(), Errno> {
+        let def = self.base.def();
+        let index = check_flags_and_index(flags, def, Some(index))?;
+        // SAFETY: index and CPU are in range; values have this size.
+        unsafe { bytes::copy(value, self.at(index, cpu), def.value_size as usize) };
+        Ok(())
     }
 
     /// # Safety
@@ -279,6 +327,7 @@ impl Map for PercpuArray {
             stride: self.base.def().value_stride() as u32,
             count: self.base.def().max_entries,
             plane: u32::try_from(self.plane).ok()?,
+            planes: self.cpus,
         })
     }
 

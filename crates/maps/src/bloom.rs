@@ -69,7 +69,16 @@ impl BloomFilter {
         })
     }
 
+    /// Whether a value was pushed, in all likelihood, or certainly not. Best where its size is known when
+    /// this is compiled.
+    #[inline(always)]
+    pub fn has(&self, value: &[u8]) -> bool {
+        self.places(value)
+            .all(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
     /// The words and bits of a value. Two halves of one hash make all the functions.
+    #[inline(always)]
     fn places(&self, value: &[u8]) -> impl Iterator<Item = (&AtomicU64, u64)> {
         let hash = self.hasher.hash(value);
         let (start, step) = (hash, hash >> 32 | 1);
@@ -110,10 +119,11 @@ impl Map for BloomFilter {
         if value.len() != self.base.def().value_size as usize {
             return Err(Errno::EINVAL);
         }
-        let all = self
-            .places(value)
-            .all(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0);
-        if all { Ok(()) } else { Err(Errno::ENOENT) }
+        if self.has(value) {
+            Ok(())
+        } else {
+            Err(Errno::ENOENT)
+        }
     }
 
     fn next_key(&self, _key: Option<&[u8]>, _out: &mut [u8]) -> Result<(), Errno> {

@@ -1,8 +1,19 @@
 //! Copies between the cage and the host.
 //!
 //! Programs and user space read and write the cage's memory at any time, from any thread. These
-//! functions therefore touch it only through relaxed atomics (whole words where both ends are
-//! aligned, as Linux does for map values), so that a race gives mixed bytes and nothing worse.
+//! functions therefore touch it only by instructions of the machine's own that take any alignment
+//! ([`unaligned`]), or through relaxed atomics (whole words where both ends are aligned, as Linux does for
+//! map values), so that a race gives mixed bytes and nothing worse.
+
+#[cfg(any(test, miri, not(target_arch = "x86_64")))]
+mod aligned;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod unaligned;
+
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+use aligned as machine;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use unaligned as machine;
 
 use std::{
     cmp::Ordering,
@@ -58,22 +69,153 @@ fn parts(p: *mut u8, len: usize) -> (usize, usize) {
 /// `from` is mapped readable for `to.len()` bytes.
 #[inline]
 pub unsafe fn read(from: NonNull<u8>, to: &mut [u8]) {
+    // SAFETY: the caller's promise.
+    unsafe { machine::read(from.as_ptr(), to) }
+}
+
+/// Copies into the cage.
+///
+/// # Safety
+/// `to` is mapped writable for `from.len()` bytes.
+#[inline]
+pub unsafe fn write(to: NonNull<u8>, from: &[u8]) {
+    // SAFETY: the caller's promise.
+    unsafe { machine::write(to.as_ptr(), from) }
+}
+
+/// Copies within the cage; the places do not overlap.
+///
+/// # Safety
+/// `from` is mapped readable and `to` writable for `len` bytes, and so are the aligned words that have
+/// their first and last bytes: where there is memory, there are pages.
+#[inline(always)]
+pub unsafe fn copy(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { machine::copy(from.as_ptr(), to.as_ptr(), len) }
+}
+
+/// Two bytes, at any alignment.
+///
+/// # Safety
+/// `from` is mapped readable for them.
+#[inline(always)]
+pub unsafe fn read_u16(from: NonNull<u8>) -> u16 {
+    // SAFETY: the caller's promise.
+    unsafe { machine::load2(from.as_ptr()) }
+}
+
+/// Writes two bytes, at any alignment.
+///
+/// # Safety
+/// `to` is mapped writable for them.
+#[inline(always)]
+pub unsafe fn write_u16(to: NonNull<u8>, value: u16) {
+    // SAFETY: the caller's promise.
+    unsafe { machine::store2(to.as_ptr(), value) }
+}
+
+/// Four bytes, at any alignment.
+///
+/// # Safety
+/// `from` is mapped readable for them.
+#[inline(always)]
+pub unsafe fn read_u32(from: NonNull<u8>) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { machine::load4(from.as_ptr()) }
+}
+
+/// A word, at any alignment.
+///
+/// # Safety
+/// `from` is mapped readable for it.
+#[inline(always)]
+pub unsafe fn read_u64(from: NonNull<u8>) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { machine::load8(from.as_ptr()) }
+}
+
+/// Writes a word, at any alignment.
+///
+/// # Safety
+/// `to` is mapped writable for it.
+#[inline(always)]
+pub unsafe fn write_u64(to: NonNull<u8>, word: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { machine::store8(to.as_ptr(), word) }
+}
+
+/// Two words that stand side by side, as they were written: at once.
+///
+/// # Safety
+/// `from` is mapped readable for 16 bytes.
+#[inline(always)]
+pub unsafe fn read_pair(from: NonNull<u8>) -> [u64; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        [
+            machine::load8(from.as_ptr()),
+            machine::load8(from.as_ptr().add(8)),
+        ]
+    }
+}
+
+/// Writes two words side by side.
+///
+/// # Safety
+/// `to` is mapped writable for 16 bytes.
+#[inline(always)]
+pub unsafe fn write_pair(to: NonNull<u8>, [first, second]: [u64; 2]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        machine::store8(to.as_ptr(), first);
+        machine::store8(to.as_ptr().add(8), second);
+    }
+}
+
+/// A sum with the carry going around.
+#[inline(always)]
+fn carried(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + u64::from(carry)
+}
+
+/// The sum of words of eight bytes, begun with a number, with every carry going around; what follows the
+/// last whole word counts as a half, and a half with zeros behind it. It is 0 only where all are 0, and in
+/// the order of bytes of the machine.
+///
+/// # Safety
+/// As for [`copy`]'s source.
+#[inline(always)]
+pub unsafe fn sum(from: NonNull<u8>, len: usize, seed: u64) -> u64 {
     let from = from.as_ptr();
-    let (words, halves) = parts(from, to.len());
-    for (i, chunk) in to[..words].chunks_exact_mut(8).enumerate() {
-        // SAFETY: inside the caller's range, and aligned as `parts` says.
-        let value = unsafe { word(from.add(8 * i)).load(Relaxed) };
-        chunk.copy_from_slice(&value.to_ne_bytes());
+    let (mut sum, mut other, mut at) = (seed, 0, 0);
+    // SAFETY: all words lie within the caller's range.
+    unsafe {
+        // Two sums, neither of which waits for the other.
+        while at + 64 <= len {
+            sum = machine::add_words(from.add(at), sum);
+            other = machine::add_words(from.add(at + 32), other);
+            at += 64;
+        }
+        if at + 32 <= len {
+            other = machine::add_words(from.add(at), other);
+            at += 32;
+        }
+        while at + 8 <= len {
+            sum = carried(sum, machine::load8(from.add(at)));
+            at += 8;
+        }
+        // As programs write it: a half that was just written is there at once.
+        if at + 4 <= len {
+            sum = carried(sum, machine::load4(from.add(at)).into());
+            at += 4;
+        }
+        if at < len {
+            let last = read_word(NonNull::new_unchecked(from.add(at)), len - at);
+            sum = carried(sum, u64::from_ne_bytes(last));
+        }
     }
-    for (i, chunk) in to[words..halves].chunks_exact_mut(4).enumerate() {
-        // SAFETY: as above.
-        let value = unsafe { half(from.add(words + 4 * i)).load(Relaxed) };
-        chunk.copy_from_slice(&value.to_ne_bytes());
-    }
-    for (i, b) in to[halves..].iter_mut().enumerate() {
-        // SAFETY: as above.
-        *b = unsafe { byte(from.add(halves + i)).load(Relaxed) };
-    }
+    carried(sum, other)
 }
 
 /// A key out of the cage that a program has just written there, as often in halves of words as in
@@ -110,32 +252,6 @@ pub unsafe fn read_key<const N: usize>(from: NonNull<u8>) -> [u8; N] {
     key
 }
 
-/// Copies into the cage.
-///
-/// # Safety
-/// `to` is mapped writable for `from.len()` bytes.
-#[inline]
-pub unsafe fn write(to: NonNull<u8>, from: &[u8]) {
-    let to = to.as_ptr();
-    let (words, halves) = parts(to, from.len());
-    for (i, chunk) in from[..words].chunks_exact(8).enumerate() {
-        let mut value = [0; 8];
-        value.copy_from_slice(chunk);
-        // SAFETY: inside the caller's range, and aligned as `parts` says.
-        unsafe { word(to.add(8 * i)).store(u64::from_ne_bytes(value), Relaxed) };
-    }
-    for (i, chunk) in from[words..halves].chunks_exact(4).enumerate() {
-        let mut value = [0; 4];
-        value.copy_from_slice(chunk);
-        // SAFETY: as above.
-        unsafe { half(to.add(words + 4 * i)).store(u32::from_ne_bytes(value), Relaxed) };
-    }
-    for (i, b) in from[halves..].iter().enumerate() {
-        // SAFETY: as above.
-        unsafe { byte(to.add(halves + i)).store(*b, Relaxed) };
-    }
-}
-
 /// Eight bytes from any place on, the first lowest; `len` of them count.
 ///
 /// # Safety
@@ -143,6 +259,10 @@ pub unsafe fn write(to: NonNull<u8>, from: &[u8]) {
 /// whole.
 #[inline(always)]
 unsafe fn word_from(from: *mut u8, len: usize) -> u64 {
+    if len == 8 {
+        // SAFETY: the caller's promise.
+        return u64::from_le(unsafe { machine::load8(from) });
+    }
     let over = from as usize % 8;
     let shift = 8 * over as u32;
     // SAFETY: aligned, and the words have bytes of the range.
@@ -190,19 +310,6 @@ unsafe fn put_word(to: *mut u8, value: u64, len: usize) {
     }
 }
 
-/// [`copy`] from any place to an aligned one, by words.
-///
-/// # Safety
-/// As for [`copy`]; `to` is aligned to 8.
-#[inline]
-unsafe fn copy_shifted(from: *mut u8, to: *mut u8, len: usize) {
-    for at in (0..len).step_by(8) {
-        let part = (len - at).min(8);
-        // SAFETY: the caller's promise.
-        unsafe { put_word(to.add(at), word_from(from.add(at), part), part) };
-    }
-}
-
 /// Copies a string within the cage, at most `most` bytes of it: how many bytes it has, its zero
 /// counted; `None` where none of them is zero.
 ///
@@ -243,48 +350,25 @@ pub unsafe fn copy_string(from: NonNull<u8>, to: NonNull<u8>, most: usize) -> Op
 /// equal and none is zero.
 ///
 /// # Safety
-/// Both are mapped readable for `most` bytes.
+/// As for [`copy`]'s source, of both.
 #[inline]
 pub unsafe fn compare_strings(a: NonNull<u8>, b: NonNull<u8>, most: usize) -> Option<Ordering> {
-    for at in 0..most {
+    for at in (0..most).step_by(8) {
+        let part = (most - at).min(8);
         // SAFETY: inside the caller's ranges.
         let (a, b) = unsafe {
             let (a, b) = (a.add(at).as_ptr(), b.add(at).as_ptr());
-            (byte(a).load(Relaxed), byte(b).load(Relaxed))
+            (word_from(a, part), word_from(b, part))
         };
-        if a != b || a == 0 {
-            return Some(a.cmp(&b));
+        // The lowest mark of a zero is right, those above it may not be.
+        let zeros = a.wrapping_sub(LOWEST) & !a & HIGHEST;
+        let marks = (zeros | (a ^ b)) & (u64::MAX >> (64 - 8 * part));
+        if marks != 0 {
+            let shift = marks.trailing_zeros() & !7;
+            return Some(((a >> shift) as u8).cmp(&((b >> shift) as u8)));
         }
     }
     None
-}
-
-/// Copies within the cage.
-///
-/// # Safety
-/// `from` is mapped readable and `to` writable for `len` bytes, and so are the aligned words that have
-/// their first and last bytes: where there is memory, there are pages.
-#[inline(always)]
-pub unsafe fn copy(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
-    let (from, to) = (from.as_ptr(), to.as_ptr());
-    if !(from as usize).is_multiple_of(4) && (to as usize).is_multiple_of(8) {
-        // SAFETY: the caller's promise.
-        return unsafe { copy_shifted(from, to, len) };
-    }
-    // Both ends are aligned as their worse one is.
-    let (words, halves) = parts((from as usize | to as usize) as *mut u8, len);
-    for i in (0..words).step_by(8) {
-        // SAFETY: inside the caller's ranges, and aligned as `parts` says.
-        unsafe { word(to.add(i)).store(word(from.add(i)).load(Relaxed), Relaxed) };
-    }
-    for i in (words..halves).step_by(4) {
-        // SAFETY: as above.
-        unsafe { half(to.add(i)).store(half(from.add(i)).load(Relaxed), Relaxed) };
-    }
-    for i in halves..len {
-        // SAFETY: as above.
-        unsafe { byte(to.add(i)).store(byte(from.add(i)).load(Relaxed), Relaxed) };
-    }
 }
 
 /// Writes zeros.
@@ -383,6 +467,89 @@ mod tests {
         assert_eq!(compare(b"abd", b"abc", 3), Some(Ordering::Greater));
         assert_eq!(compare(b"ab\0", b"abc", 3), Some(Ordering::Less));
         assert_eq!(compare(b"abd", b"abc", 2), None);
+        assert_eq!(compare(b"", b"", 0), None);
+        let long = b"0123456789abcdef\xff0";
+        for at in 0..18 {
+            for most in 0..18 {
+                let mut other = *long;
+                other[at] = b'!';
+                let greater = (at < most).then_some(Ordering::Greater);
+                assert_eq!(compare(long, &other, most), greater);
+                assert_eq!(compare(&other, long, most), greater.map(Ordering::reverse));
+                let mut ended = *long;
+                ended[at] = 0;
+                let equal = (at < most).then_some(Ordering::Equal);
+                assert_eq!(compare(&ended, &ended.clone(), most), equal);
+            }
+        }
+    }
+
+    #[test]
+    fn long_copies_and_sums_at_every_alignment() {
+        let source: Vec<u8> = (0..700u32).map(|i| (i * 7 + 3) as u8).collect();
+        for len in (0..80).chain(250..300).chain([600]) {
+            for align in 0..9 {
+                let mut target = vec![0xffu8; 640];
+                // SAFETY: both have room for `align + len`, and for words around it.
+                let (total, other) = unsafe {
+                    let from = NonNull::new(source.as_ptr().cast_mut().add(align + 8)).unwrap();
+                    let to = NonNull::new(target.as_mut_ptr().add(8 - align % 8)).unwrap();
+                    copy(from, to, len);
+                    let other = (0..len / 32).fold(0, |sum, i| {
+                        aligned::add_words(from.as_ptr().add(32 * i), sum)
+                    });
+                    (sum(from, len, 9), other)
+                };
+                let begin = 8 - align % 8;
+                assert_eq!(
+                    &target[begin..begin + len],
+                    &source[align + 8..align + 8 + len]
+                );
+                assert!(target[begin + len..].iter().all(|&b| b == 0xff));
+                // In halves: the same where the sum is folded to one.
+                let halves = source[align + 8..align + 8 + len].chunks(4).map(|chunk| {
+                    let mut half = [0; 4];
+                    half[..chunk.len()].copy_from_slice(chunk);
+                    u64::from(u32::from_ne_bytes(half))
+                });
+                let most = u64::from(u32::MAX);
+                let slow = |sum, half| (sum + half) % most;
+                assert_eq!(total % most, halves.clone().fold(9, slow), "{len} {align}");
+                assert_eq!(other % most, halves.take(len / 32 * 8).fold(0, slow));
+            }
+        }
+        // SAFETY: 64 bytes are there.
+        let sum = |bytes: &mut [u8; 72], seed| unsafe {
+            sum(NonNull::new(bytes.as_mut_ptr()).unwrap(), 64, seed)
+        };
+        assert_eq!(sum(&mut [0; 72], 0), 0);
+        assert_eq!(sum(&mut [0xff; 72], 0), u64::MAX);
+        assert_eq!(sum(&mut [0xff; 72], u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn words_side_by_side() {
+        let mut memory = Words([0xee; 64]);
+        let words = [0x0102_0304_0506_0708, !0];
+        for at in 0..9 {
+            // SAFETY: 64 bytes are there.
+            unsafe {
+                let place = NonNull::new(memory.0.as_mut_ptr().add(8 + at)).unwrap();
+                write_pair(place, words);
+                assert_eq!(read_pair(place), words);
+                let apart = [0, 8].map(|i| aligned::load8(place.as_ptr().add(i)));
+                assert_eq!(apart, words);
+                aligned::store8(place.as_ptr(), 7);
+                assert_eq!(read_pair(place), [7, !0]);
+                write_u64(place, 0x0102_0304_0506_0708);
+                assert_eq!(read_u32(place), aligned::load4(place.as_ptr()));
+                assert_eq!(read_u16(place), aligned::load2(place.as_ptr()));
+                write_u16(place, 0x1234);
+                assert_eq!(read_u16(place), 0x1234);
+                aligned::store2(place.as_ptr(), 0x4321);
+                assert_eq!(read_u16(place), 0x4321);
+            }
+        }
     }
 
     #[repr(align(8))]
@@ -402,6 +569,19 @@ mod tests {
                     let mut back = vec![0; len];
                     read(p, &mut back);
                     assert_eq!(back, &source[..len]);
+                    // What machines without such instructions have.
+                    back.fill(0);
+                    aligned::read(p.as_ptr(), &mut back);
+                    assert_eq!(back, &source[..len]);
+                    aligned::write(p.as_ptr(), &source[1..=len]);
+                    assert!(equal(p, &source[1..=len]));
+                    aligned::write(p.as_ptr(), &source[..len]);
+                    for shift in 0..9 {
+                        let mut other = vec![0xffu8; 64];
+                        aligned::copy(p.as_ptr(), other.as_mut_ptr().add(shift), len);
+                        assert_eq!(&other[shift..shift + len], &source[..len]);
+                        assert!(other[shift + len..].iter().all(|&b| b == 0xff));
+                    }
                     for shift in 0..9 {
                         let mut other = vec![0xffu8; 64];
                         copy(p, NonNull::new(other.as_mut_ptr().add(shift)).unwrap(), len);

@@ -9,14 +9,21 @@ use std::sync::{
     atomic::{AtomicPtr, Ordering},
 };
 
-use crate::{Block, Cpus, DirectValues, Map, MapHost, OutOfCage, bytes, zeroed::zeroed};
+use crate::{Block, Cpus, DirectValues, HashMap, Map, MapHost, OutOfCage, bytes, zeroed::zeroed};
 
 /// What a handle leads to.
 struct Entry {
     map: Arc<dyn Map>,
     /// Where lookups need nothing but an index.
     direct: Option<DirectValues>,
+    /// The map itself where it is a hash; null otherwise.
+    hash: *const HashMap,
 }
+
+// SAFETY: the pointer leads to the entry's own map, which all threads may use.
+unsafe impl Send for Entry {}
+// SAFETY: likewise.
+unsafe impl Sync for Entry {}
 
 /// All maps of a kernel, by handle.
 pub struct Handles {
@@ -60,8 +67,10 @@ impl Handles {
             bytes::zero(at, Self::HEADER);
             bytes::write(at, header);
         }
+        let hash = map.as_any().downcast_ref::<HashMap>();
         let entry = Box::into_raw(Box::new(Entry {
             direct: map.direct_values(),
+            hash: hash.map_or(std::ptr::null(), std::ptr::from_ref),
             map,
         }));
         self.entries[index as usize].store(entry, Ordering::Release);
@@ -94,6 +103,16 @@ impl Handles {
     pub unsafe fn direct(&self, handle: u64) -> Option<&DirectValues> {
         // SAFETY: the caller's promise.
         unsafe { self.entry(handle) }?.direct.as_ref()
+    }
+
+    /// The hash map of a handle.
+    ///
+    /// # Safety
+    /// As for [`Handles::get`].
+    #[inline(always)]
+    pub unsafe fn hash(&self, handle: u64) -> Option<&HashMap> {
+        // SAFETY: the caller's promise; it is the entry's own map, which lives as long.
+        unsafe { self.entry(handle)?.hash.as_ref() }
     }
 
     /// # Safety

@@ -26,8 +26,10 @@ use crate::{
 const DATA_MOST: u32 = 256;
 /// Words of such an address.
 const WORDS_MOST: usize = DATA_MOST as usize / 8;
-/// Nodes in a chunk.
+/// Nodes in a chunk, where there are several.
 const CHUNK: usize = 256;
+/// Most cells of a chunk that has all nodes: memory that nobody writes is not there yet.
+const CELLS_AT_ONCE: usize = 1 << 23;
 
 /// A node: a prefix with a value, or a fork between two prefixes. Its cells stand side by side, so
 /// that a step of a walk touches one cache line.
@@ -106,6 +108,8 @@ struct Prefix {
 struct Nodes {
     /// Cells of a node.
     stride: usize,
+    /// Nodes in a chunk.
+    chunk: usize,
     chunks: Box<[AtomicPtr<AtomicU64>]>,
 }
 
@@ -130,10 +134,15 @@ pub struct LpmTrie {
 
 impl Nodes {
     fn new(capacity: usize, words: usize) -> Option<Nodes> {
-        let chunks = zeroed(capacity.div_ceil(CHUNK))?;
+        let stride = CELLS + words;
+        let chunk = match capacity.checked_mul(stride) {
+            Some(cells) if cells <= CELLS_AT_ONCE => capacity,
+            _ => CHUNK,
+        };
         Some(Nodes {
-            stride: CELLS + words,
-            chunks,
+            stride,
+            chunk,
+            chunks: zeroed(capacity.div_ceil(chunk))?,
         })
     }
 
@@ -141,10 +150,10 @@ impl Nodes {
     fn back(&self, number: u32) -> Result<(), Errno> {
         let slot = self
             .chunks
-            .get(number as usize / CHUNK)
+            .get(number as usize / self.chunk)
             .ok_or(Errno::ENOSPC)?;
         if slot.load(Ordering::Relaxed).is_null() {
-            let cells = zeroed::<AtomicU64>(CHUNK * self.stride).ok_or(Errno::ENOMEM)?;
+            let cells = zeroed::<AtomicU64>(self.chunk * self.stride).ok_or(Errno::ENOMEM)?;
             slot.store(Box::into_raw(cells).cast(), Ordering::Release);
         }
         Ok(())
@@ -153,13 +162,20 @@ impl Nodes {
     #[inline(always)]
     fn get(&self, link: Link) -> Option<Node<'_>> {
         let number = link.checked_sub(1)? as usize;
-        let chunk = self.chunks.get(number / CHUNK)?.load(Ordering::Acquire);
+        let (chunk, at) = match &*self.chunks {
+            // The usual case, without a division.
+            [all] if number < self.chunk => (all, number),
+            [_] => return None,
+            chunks => (chunks.get(number / CHUNK)?, number % CHUNK),
+        };
+        let chunk = chunk.load(Ordering::Acquire);
         if chunk.is_null() {
             return None;
         }
-        // SAFETY: a chunk has cells for `CHUNK` nodes and lives as long as `self`.
+        // SAFETY: a chunk has cells for so many nodes, with several chunks `CHUNK`, and lives as long as
+        // `self`.
         unsafe {
-            let cells = chunk.add(number % CHUNK * self.stride);
+            let cells = chunk.add(at * self.stride);
             Some(Node(std::slice::from_raw_parts(cells, self.stride)))
         }
     }
@@ -170,7 +186,7 @@ impl Drop for Nodes {
         for chunk in &mut self.chunks {
             let chunk = *chunk.get_mut();
             if !chunk.is_null() {
-                let cells = std::ptr::slice_from_raw_parts_mut(chunk, CHUNK * self.stride);
+                let cells = std::ptr::slice_from_raw_parts_mut(chunk, self.chunk * self.stride);
                 // SAFETY: from a box of this length.
                 drop(unsafe { Box::from_raw(cells) });
             }
@@ -197,6 +213,23 @@ fn common(words: &[u64], node: &[AtomicU64], limit: u32) -> u32 {
         }
     }
     count.min(limit)
+}
+
+/// Whether the first `bits` bits are a node's.
+#[inline(always)]
+fn agrees(words: &[u64], node: &[AtomicU64], bits: u32) -> bool {
+    let mut left = bits;
+    for (own, other) in words.iter().zip(node) {
+        let differ = own ^ other.load(Ordering::Relaxed);
+        if left < 64 {
+            return left == 0 || differ >> (64 - left) == 0;
+        }
+        if differ != 0 {
+            return false;
+        }
+        left -= 64;
+    }
+    left == 0
 }
 
 /// An address as words, first byte highest.
@@ -355,7 +388,7 @@ impl LpmTrie {
                 break;
             };
             let (bits, value) = node.head();
-            if bits > key_bits || common(key, node.words(), bits) < bits {
+            if bits > key_bits || !agrees(key, node.words(), bits) {
                 break;
             }
             if value != 0 {

@@ -59,6 +59,8 @@ pub struct DirectValues {
     pub count: u32,
     /// Bytes from a CPU's values to the next CPU's; 0 where all CPUs share them.
     pub plane: u32,
+    /// How many CPUs have values of their own; 1 where all share them.
+    pub planes: u32,
 }
 
 /// A key that [`Map::for_each`] hands out.

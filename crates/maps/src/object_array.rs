@@ -2,29 +2,35 @@
 //! `SOCKMAP`, `REUSEPORT_SOCKARRAY`.
 //!
 //! User space stores descriptors and reads ids; the kernel resolves the descriptors and calls
-//! [`ObjectArray::set`].
+//! [`ObjectArray::set`]. What programs find in an array of maps, the handles, stands in the cage, too,
+//! where machine code reads them.
 
 use std::{
     any::Any,
     ptr::{self, NonNull},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicPtr, Ordering},
+        atomic::{AtomicPtr, AtomicU64, Ordering},
     },
 };
 
 use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 
 use crate::{
-    Cpus, CreateError, Map, MapBase, MapDef, MapHost, Object, OnCpu, array,
-    map::{index_key, next_index},
+    Block, Cpus, CreateError, DirectValues, Map, MapBase, MapDef, MapHost, Object, OnCpu, array,
+    map::{in_element, index_key, next_index},
     socket_map,
 };
+
+/// Bytes of an object's address.
+const ADDRESS: usize = 8;
 
 /// An array of objects.
 pub struct ObjectArray {
     base: MapBase,
     slots: Box<[AtomicPtr<Object>]>,
+    /// Addresses of the objects, which programs may look up; 0 where there is none.
+    addresses: Option<Block>,
     changes: Mutex<()>,
     cpus: Arc<Cpus>,
 }
@@ -54,9 +60,14 @@ impl ObjectArray {
         }
         let slots =
             crate::zeroed::zeroed(def.max_entries as usize).ok_or_else(CreateError::no_memory)?;
+        let addresses = match def.map_type {
+            MapType::ArrayOfMaps => Some(host.cage.allocate(ADDRESS * slots.len(), ADDRESS)?),
+            _ => None,
+        };
         Ok(ObjectArray {
             base: MapBase::new(def.clone()),
             slots,
+            addresses,
             changes: Mutex::default(),
             cpus: host.cpus.clone(),
         })
@@ -95,16 +106,40 @@ impl ObjectArray {
             return Err(Errno::EINVAL);
         }
         let index = index_key(key).ok_or(Errno::EINVAL)?;
-        let slot = self.slots.get(index as usize).ok_or(Errno::E2BIG)?;
-        self.put(slot, Box::into_raw(Box::new(object)));
+        if index as usize >= self.slots.len() {
+            return Err(Errno::E2BIG);
+        }
+        self.put(index, Some(Box::new(object)));
         Ok(())
     }
 
-    /// Puts an object (or nothing) into a slot; whether there was one before.
-    fn put(&self, slot: &AtomicPtr<Object>, new: *mut Object) -> bool {
+    /// Where the objects' addresses stand, if programs may look them up.
+    pub fn addresses(&self) -> Option<DirectValues> {
+        let addresses = self.addresses.as_ref()?;
+        Some(DirectValues {
+            first: addresses.address(),
+            stride: ADDRESS as u32,
+            count: self.slots.len() as u32,
+            plane: 0,
+            planes: 1,
+        })
+    }
+
+    /// Puts an object (or nothing) at an index that there is; whether there was one before.
+    fn put(&self, index: u32, new: Option<Box<Object>>) -> bool {
+        let index = index as usize;
+        let address = new.as_ref().map_or(0, |object| object.address);
+        let new = new.map_or(ptr::null_mut(), Box::into_raw);
         let old = {
             let _change = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.swap(new, Ordering::AcqRel)
+            if let Some(addresses) = &self.addresses {
+                // SAFETY: inside the block, which has a place for each slot, aligned.
+                let place = unsafe {
+                    AtomicU64::from_ptr(addresses.pointer().as_ptr().add(ADDRESS * index).cast())
+                };
+                place.store(address, Ordering::Release);
+            }
+            self.slots[index].swap(new, Ordering::AcqRel)
         };
         if old.is_null() {
             return false;
@@ -116,9 +151,9 @@ impl ObjectArray {
 
     /// Removes every object: a prog array does so when user space lets go of it.
     pub fn clear(&self) {
-        for slot in &self.slots {
+        for (index, slot) in self.slots.iter().enumerate() {
             if !slot.load(Ordering::Relaxed).is_null() {
-                self.put(slot, ptr::null_mut());
+                self.put(index as u32, None);
             }
         }
     }
@@ -142,8 +177,10 @@ impl Map for ObjectArray {
             MapType::Sockmap => (Errno::EINVAL, Err(Errno::EINVAL)),
             _ => (Errno::E2BIG, Err(Errno::ENOENT)),
         };
-        let slot = self.slots.get(index as usize).ok_or(beyond)?;
-        match self.put(slot, ptr::null_mut()) {
+        if index as usize >= self.slots.len() {
+            return Err(beyond);
+        }
+        match self.put(index, None) {
             true => Ok(()),
             false => absent,
         }
@@ -173,6 +210,15 @@ impl Map for ObjectArray {
 
     fn next_key(&self, key: Option<&[u8]>, out: &mut [u8]) -> Result<(), Errno> {
         next_index(key, self.base.def().max_entries, out)
+    }
+
+    /// Programs that look up maps read their addresses.
+    fn holds(&self, address: u64, len: u64, write: bool) -> bool {
+        !write
+            && self.addresses().is_some_and(|a| {
+                let (stride, count) = (u64::from(a.stride), u64::from(a.count));
+                in_element(a.first, stride, count, stride, address, len)
+            })
     }
 
     fn as_any(&self) -> &dyn Any {

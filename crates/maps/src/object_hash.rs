@@ -7,13 +7,17 @@ use std::{
     any::Any,
     collections::HashMap as StdHashMap,
     ptr::NonNull,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use panal_uapi::{Errno, MapType, kernel::MapFlags};
 
 use crate::{
     CreateError, HashMap, Map, MapBase, MapDef, MapHost, Object, bytes, def::check_contradictions,
+    hash_kind as kind,
 };
 
 /// A hash whose values are objects: inner maps, sockets.
@@ -68,6 +72,20 @@ impl ObjectHash {
             self.host.cpus.retire(Box::new(old));
         }
         Ok(())
+    }
+
+    /// [`Map::lookup`], compiled for a size of keys: the object's address, 0 where there is none.
+    ///
+    /// # Safety
+    /// Keys have `KEY` bytes; `cpu` is one of the map's host.
+    #[inline(always)]
+    pub unsafe fn address_of<const KEY: usize>(&self, key: &[u8; KEY], cpu: u32) -> u64 {
+        // SAFETY: the caller's promise; the index is a plain hash.
+        let at = unsafe { self.index.value_of::<KEY, { kind::PLAIN }>(key, cpu) };
+        // SAFETY: values of the index have eight bytes, aligned.
+        at.map_or(0, |at| unsafe {
+            AtomicU64::from_ptr(at.as_ptr().cast()).load(Ordering::Relaxed)
+        })
     }
 
     /// A copy of the object of a key.

@@ -98,6 +98,15 @@ impl RedirectArray {
         }
     }
 
+    /// The target at an index: the number of its device, or the length of its CPU's queue.
+    #[inline]
+    pub fn value_at(&self, index: u32) -> Option<u32> {
+        let there = self.present.get(index as usize)?.load(Ordering::Acquire) != 0;
+        let at = self.at(index).filter(|_| there)?;
+        // SAFETY: values have eight bytes.
+        Some(unsafe { bytes::read_u32(at) })
+    }
+
     fn at(&self, index: u32) -> Option<NonNull<u8>> {
         // SAFETY: the index was compared with the number of values of eight bytes each.
         (index < self.base.def().max_entries)

@@ -8,8 +8,9 @@ use std::{any::Any, ptr::NonNull};
 use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 
 use crate::{
-    CreateError, HashMap, Map, MapBase, MapDef, MapHost,
+    CreateError, HashKind, HashMap, Map, MapBase, MapDef, MapHost,
     def::{ACCESS_FLAGS, PERCPU_VALUE_MOST, check_flags, check_not_zero},
+    hash_kind as kind,
 };
 
 /// Most owners that have a value at once.
@@ -105,7 +106,12 @@ impl Storage {
 
     /// The value of an owner (`bpf_*_storage_get` without a flag, `bpf_get_local_storage`).
     pub fn get(&self, owner: u64, cpu: u32) -> Option<NonNull<u8>> {
-        self.values.lookup(&owner.to_ne_bytes(), cpu)
+        let owner = owner.to_ne_bytes();
+        match self.values.kind() {
+            // SAFETY: keys have eight bytes, and all CPUs one value.
+            HashKind::Plain => unsafe { self.values.value_of::<8, { kind::PLAIN }>(&owner, cpu) },
+            _ => self.values.lookup(&owner, cpu),
+        }
     }
 
     /// The value of an owner; made from `initial` (or zeros) if it has none

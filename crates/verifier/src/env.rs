@@ -26,6 +26,8 @@ pub struct Map<'a> {
     pub desc: &'a MapDescription,
     /// Index into the request's maps; `None` for the template of an inner map.
     pub index: Option<u32>,
+    /// Index of the map whose inner maps it is the template of.
+    pub outer: Option<u32>,
     /// The template of its inner maps.
     pub inner: Option<MapRef>,
     /// Locks, timers, kptrs and the like in its value.
@@ -168,7 +170,9 @@ impl<'a> Env<'a> {
         for entry in 0..self.maps.len() {
             if let Some(inner) = self.maps[entry].desc.inner.as_deref() {
                 self.add_map(inner, None)?;
-                self.maps[entry].inner = Some(MapRef((self.maps.len() - 1) as u16));
+                let template = self.maps.len() - 1;
+                self.maps[entry].inner = Some(MapRef(template as u16));
+                self.maps[template].outer = self.maps[entry].index;
             }
         }
         for &map in &self.map_index {
@@ -185,6 +189,7 @@ impl<'a> Env<'a> {
         self.maps.push(Map {
             desc,
             index,
+            outer: None,
             inner: None,
             fields,
         });

@@ -70,6 +70,7 @@ impl Facts {
             .and_modify(|old| {
                 *old = CallFact {
                     map: agreed(old.map, call.map),
+                    outer: agreed(old.outer, call.outer),
                     key: agreed(old.key, call.key),
                     key_place: agreed(old.key_place, call.key_place),
                     callback: agreed(old.callback, call.callback),

@@ -169,6 +169,8 @@ pub enum Region {
 pub struct CallFact {
     /// The one map that its map argument is, where all paths agree.
     pub map: Option<u32>,
+    /// The one map that its map argument is an inner map of, where all paths agree.
+    pub outer: Option<u32>,
     /// For tail calls and array lookups: the constant key, where all paths agree.
     pub key: Option<u64>,
     /// Where a map's key begins in this function's frame (below 0, from its end), where all paths

@@ -5,6 +5,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod dynptr;
 mod executable;
 mod interpreter;
 mod jit;
@@ -23,8 +24,8 @@ pub use jit::{
     aarch64::{Gates as Aarch64Gates, RunLayout},
 };
 pub use linkage::{
-    ArenaLink, ContextAccess, HelperFn, IndexedValues, Inline, KeyByValue, KfuncLink, Linkage,
-    MapHelper, MapLink, TailCallFn,
+    ArenaLink, ContextAccess, HelperFn, IndexedValues, Inline, InnerArray, KeyByValue, KfuncLink,
+    Linkage, MapHelper, MapLink, TailCallFn,
 };
 pub use lower::LowerError;
 pub use observe::{Attempt, Caged, Guard, Observer, Regions, Step, Strict, Unobserved};

@@ -56,6 +56,25 @@ pub struct MapLink {
     pub values: u64,
     /// Where values are looked up by an index; `None`: by a helper.
     pub indexed: Option<IndexedValues>,
+    /// Where handles of inner maps are looked up by an index, and read; 0 where there is none.
+    pub handles: Option<IndexedValues>,
+    /// What all of its inner maps have in common, where they are arrays.
+    pub inner: Option<InnerArray>,
+    /// Bytes of a value of `indexed` where those are all that it is: updates may copy them.
+    pub plain: Option<u32>,
+    /// How many CPUs have values of their own, if they do.
+    pub cpus: u32,
+}
+
+/// An array that is known by its handle only: an inner map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InnerArray {
+    /// Bytes from the handle to where the address of the first value stands.
+    pub first_at: i32,
+    /// Bytes from the handle to where their number stands, of 32 bits.
+    pub count_at: i32,
+    /// Bytes from one value to the next.
+    pub stride: u32,
 }
 
 /// A helper whose map is known when a program is loaded.
@@ -95,6 +114,24 @@ pub enum Inline {
     NumbersNext,
     /// `bpf_iter_num_destroy`
     NumbersDestroy,
+    /// `bpf_dynptr_from_skb`, `bpf_dynptr_from_xdp` of the program's own context.
+    DynptrOfPacket {
+        /// Bytes into the context: where the packet begins, and where it ends.
+        bounds: u32,
+        /// What the dynptr says of itself beside its size ([`crate::dynptr`]).
+        marks: u32,
+    },
+    /// `bpf_dynptr_slice`; to be written, too, if `write`: `bpf_dynptr_slice_rdwr`.
+    DynptrSlice {
+        /// Only where the dynptr may be written.
+        write: bool,
+    },
+    /// `bpf_dynptr_data`
+    DynptrData,
+    /// `bpf_dynptr_size`
+    DynptrSize,
+    /// `bpf_dynptr_clone`
+    DynptrClone,
 }
 
 /// Values side by side, by an index of 32 bits.
@@ -115,6 +152,8 @@ pub struct IndexedValues {
 pub enum KfuncLink {
     /// It is called.
     Called(HelperFn),
+    /// It is called, and calls no function of the program.
+    Leaf(HelperFn),
     /// It is written out in place of a call.
     Inline(Inline),
 }
@@ -148,6 +187,12 @@ pub trait Linkage {
     /// A helper on a map, by its index in the request; `None` where it is called as for any map.
     fn map_helper(&self, id: u32, map: u32) -> Option<MapHelper> {
         let _ = (id, map);
+        None
+    }
+    /// A helper on an inner map of a map, by that one's index in the request; `None` where it is called
+    /// as for any map.
+    fn inner_helper(&self, id: u32, outer: u32) -> Option<HelperFn> {
+        let _ = (id, outer);
         None
     }
     /// The implementation of a kfunc by BTF id in the kernel's BTF.

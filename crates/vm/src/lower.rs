@@ -1,5 +1,6 @@
 //! From a proof to an executable: everything that can be resolved once is resolved here.
 
+mod dynptr;
 mod emit;
 mod inline;
 mod instruction;

@@ -28,11 +28,15 @@ impl Linkage for ProgramLinkage<'_> {
     }
 
     fn map_helper(&self, id: u32, map: u32) -> Option<MapHelper> {
-        helpers::known::of(id, &**self.maps.get(map as usize)?.core())
+        helpers::known::of(id, self.maps.get(map as usize)?)
+    }
+
+    fn inner_helper(&self, id: u32, outer: u32) -> Option<HelperFn> {
+        helpers::inner::of(id, self.maps.get(outer as usize)?.inner_def.as_ref()?)
     }
 
     fn kfunc(&self, btf_id: u32) -> Option<KfuncLink> {
-        kfuncs::implementation(self.btf.name(TypeId(btf_id)))
+        kfuncs::implementation(self.btf.name(TypeId(btf_id)), self.prog_type)
     }
 
     fn map(&self, index: u32) -> Option<MapLink> {

@@ -234,6 +234,40 @@ impl<'c> Call<'c> {
         Ok(())
     }
 
+    /// Two words side by side that were written as words.
+    #[inline(always)]
+    pub fn read_pair(&self, address: u64) -> Result<[u64; 2], Errno> {
+        let from = self.inside(address, 16)?;
+        // SAFETY: inside the cage, all of which is mapped.
+        Ok(unsafe { bytes::read_pair(from) })
+    }
+
+    /// A word, at any alignment.
+    #[inline(always)]
+    pub fn word(&self, address: u64) -> Result<u64, Errno> {
+        let from = self.inside(address, 8)?;
+        // SAFETY: inside the cage, all of which is mapped.
+        Ok(unsafe { bytes::read_u64(from) })
+    }
+
+    /// Writes a word, at any alignment.
+    #[inline(always)]
+    pub fn write_word(&self, address: u64, word: u64) -> Result<(), Errno> {
+        let to = self.inside(address, 8)?;
+        // SAFETY: inside the cage, all of which is mapped.
+        unsafe { bytes::write_u64(to, word) };
+        Ok(())
+    }
+
+    /// Writes two words side by side.
+    #[inline(always)]
+    pub fn write_pair(&self, address: u64, words: [u64; 2]) -> Result<(), Errno> {
+        let to = self.inside(address, 16)?;
+        // SAFETY: inside the cage, all of which is mapped.
+        unsafe { bytes::write_pair(to, words) };
+        Ok(())
+    }
+
     /// The same of a few bytes, whose number is known here.
     #[inline(always)]
     pub fn read_array<const N: usize>(&self, address: u64) -> Result<[u8; N], Errno> {

@@ -1,7 +1,5 @@
 //! Internet checksums (RFC 1071, RFC 1624).
 
-use std::ptr::NonNull;
-
 use panal_maps::bytes;
 use panal_uapi::Errno;
 
@@ -30,64 +28,44 @@ pub(super) fn add(a: u32, b: u32) -> u32 {
     sum + u32::from(carry)
 }
 
-/// The same of words.
-#[inline(always)]
-fn carried(a: u64, b: u64) -> u64 {
-    let (sum, carry) = a.overflowing_add(b);
-    sum + u64::from(carry)
-}
-
-/// A sum begun with a seed, in words of eight bytes and of four as Linux takes them: the same number
-/// has two forms in this arithmetic, and which one comes depends on that.
-///
-/// # Safety
-/// `len` bytes of the cage from there on.
-#[inline(always)]
-unsafe fn partial(from: NonNull<u8>, len: usize, seed: u32) -> u32 {
-    let mut total = seed.into();
-    let whole = len & !7;
-    for at in (0..whole).step_by(8) {
-        // SAFETY: the caller's promise.
-        let word = unsafe { bytes::read_word(from.add(at), 8) };
-        total = carried(total, u64::from_ne_bytes(word));
-    }
-    if whole < len {
-        // SAFETY: the caller's promise.
-        let word = unsafe { bytes::read_word(from.add(whole), len - whole) };
-        total = match len & 4 {
-            0 => carried(total, u64::from_ne_bytes(word)),
-            _ => {
-                let [a, b, c, d, e, f, g, h] = word;
-                let total = carried(total, u32::from_ne_bytes([a, b, c, d]).into());
-                carried(total, u32::from_ne_bytes([e, f, g, h]).into())
-            }
-        };
-    }
-    add((total >> 32) as u32, total as u32)
-}
-
 /// Folds a sum to 16 bits, not inverted.
 pub(super) fn fold(sum: u32) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-/// Sum of memory of the cage, piece by piece; pieces are of even length.
+/// Sum of memory of the cage, piece by piece; pieces are of even length. Zero has two forms in this
+/// arithmetic, and only zeros alone have the first: Linux's sums have the same.
 #[inline(always)]
 fn sum_at(call: &Call<'_>, at: u64, len: usize, seed: u32) -> Result<u32, Errno> {
-    const PIECE: usize = 4096;
+    if len > SUM_PIECE {
+        return long_sum_at(call, at, len, seed);
+    }
+    // Of no bytes, there may be no address either.
+    if len == 0 {
+        return Ok(seed);
+    }
+    let from = call.inside(at, len)?;
+    // SAFETY: inside the cage, all of which is mapped.
+    let total = unsafe { bytes::sum(from, len, seed.into()) };
+    Ok(add((total >> 32) as u32, total as u32))
+}
+
+/// Bytes that are summed up between two looks at whether the run has to end.
+const SUM_PIECE: usize = 4096;
+
+#[inline(never)]
+fn long_sum_at(call: &Call<'_>, at: u64, len: usize, seed: u32) -> Result<u32, Errno> {
     if len > COPY_MOST {
         return Err(Errno::ENOMEM);
     }
     let mut total = seed;
-    for offset in (0..len).step_by(PIECE) {
+    for offset in (0..len).step_by(SUM_PIECE) {
         if offset > 0 && call.interrupted() {
             return Err(Errno::EINTR);
         }
-        let part = PIECE.min(len - offset);
-        let from = call.inside(at.wrapping_add(offset as u64), part)?;
-        // SAFETY: inside the cage, all of which is mapped.
-        total = unsafe { partial(from, part, total) };
+        let part = SUM_PIECE.min(len - offset);
+        total = sum_at(call, at.wrapping_add(offset as u64), part, total)?;
     }
     Ok(total)
 }
@@ -164,15 +142,9 @@ fn l3_csum_replace(call: &mut Call<'_>) -> Result<(), Errno> {
         return Err(Errno::EFAULT);
     }
     let packet = call.packet()?;
-    let mut field = [0; 2];
-    packet.read(offset as usize, &mut field)?;
-    let check = apply(
-        u16::from_ne_bytes(field),
-        flags & BPF_F_HDR_FIELD_MASK,
-        from,
-        to,
-    )?;
-    packet.write(offset as usize, &check.to_ne_bytes())
+    let old = packet.u16_at(offset as usize)?;
+    let check = apply(old, flags & BPF_F_HDR_FIELD_MASK, from, to)?;
+    packet.set_u16(offset as usize, check)
 }
 
 fn l4_csum_replace(call: &mut Call<'_>) -> Result<(), Errno> {
@@ -190,9 +162,7 @@ fn l4_csum_replace(call: &mut Call<'_>) -> Result<(), Errno> {
     }
     let may_be_absent = flags & BPF_F_MARK_MANGLED_0 != 0 && flags & BPF_F_MARK_ENFORCE == 0;
     let packet = call.packet()?;
-    let mut field = [0; 2];
-    packet.read(offset as usize, &mut field)?;
-    let old = u16::from_ne_bytes(field);
+    let old = packet.u16_at(offset as usize)?;
     if may_be_absent && old == 0 {
         return Ok(());
     }
@@ -204,7 +174,7 @@ fn l4_csum_replace(call: &mut Call<'_>) -> Result<(), Errno> {
     if flags & BPF_F_MARK_MANGLED_0 != 0 && check == 0 {
         check = CSUM_MANGLED_0;
     }
-    packet.write(offset as usize, &check.to_ne_bytes())
+    packet.set_u16(offset as usize, check)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Dynptrs: 16 bytes on a program's stack that stand for memory whose size is known at run time only.
 //!
 //! A dynptr holds an address, a size whose upper bits tell its kind and whether it is read-only, and
-//! an offset, as `struct bpf_dynptr_kern` does.
+//! an offset, as [`panal_vm::dynptr`] says.
 
 use panal_maps::RingBuf;
 use panal_uapi::Errno;
+use panal_vm::dynptr::{PACKET, READ_ONLY, SIZE_MASK};
 
 use crate::packet::{self, Packet};
 
@@ -23,19 +24,17 @@ implement! {
     BPF_FUNC_ringbuf_discard_dynptr => ringbuf_discard_dynptr;
 }
 
-/// Bytes of a dynptr.
-pub(super) const SIZE: usize = 16;
-
 /// Largest memory behind a dynptr (`DYNPTR_MAX_SIZE`).
-const MOST: u64 = (1 << 24) - 1;
+const MOST: u64 = SIZE_MASK as u64;
 
+/// Where the kind stands in what tells the size.
 const KIND_SHIFT: u32 = 28;
 const KIND_MASK: u32 = 7;
-const READ_ONLY: u32 = 1 << 31;
 const LOCAL: u32 = 1;
 const RINGBUF: u32 = 2;
-const SKB: u32 = 3;
-const XDP: u32 = 4;
+/// Kinds of packets have the bit that says so.
+const SKB: u32 = PACKET >> KIND_SHIFT;
+const XDP: u32 = SKB | 1;
 
 /// What a dynptr stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,67 +59,55 @@ pub(crate) struct Dynptr {
 impl Dynptr {
     #[inline(always)]
     pub fn read(call: &Call<'_>, at: u64) -> Result<Self, Errno> {
-        let [
-            d0,
-            d1,
-            d2,
-            d3,
-            d4,
-            d5,
-            d6,
-            d7,
-            s0,
-            s1,
-            s2,
-            s3,
-            o0,
-            o1,
-            o2,
-            o3,
-        ] = call.read_array::<SIZE>(at)?;
-        let word = u32::from_ne_bytes([s0, s1, s2, s3]);
+        let [data, rest] = call.read_pair(at)?;
+        let (word, offset) = (rest as u32, (rest >> 32) as u32);
         Ok(Dynptr {
-            data: u64::from_ne_bytes([d0, d1, d2, d3, d4, d5, d6, d7]),
-            size: word & MOST as u32,
-            offset: u32::from_ne_bytes([o0, o1, o2, o3]),
+            data,
+            size: word & SIZE_MASK,
+            offset,
             read_only: word & READ_ONLY != 0,
             kind: word >> KIND_SHIFT & KIND_MASK,
         })
     }
 
+    /// What one for packets of a kind says of itself, beside its size.
+    pub fn marks_of(kind: packet::Kind, read_only: bool) -> u32 {
+        let number = match kind {
+            packet::Kind::Skb => SKB,
+            packet::Kind::Xdp => XDP,
+        };
+        number << KIND_SHIFT | if read_only { READ_ONLY } else { 0 }
+    }
+
     /// One for the packet of the run, of its length now.
     pub fn of_packet(packet: &Packet, read_only: bool) -> Self {
         Dynptr {
-            data: packet.context(),
+            data: packet.bounds_at(),
             size: packet.len() as u32,
             offset: 0,
             read_only,
-            kind: match packet.kind {
-                packet::Kind::Skb => SKB,
-                packet::Kind::Xdp => XDP,
-            },
+            kind: Self::marks_of(packet.kind, false) >> KIND_SHIFT,
         }
     }
 
     /// Writes it to its place on the program's stack.
+    #[inline(always)]
     pub fn write(&self, call: &Call<'_>, to: u64) -> Result<(), Errno> {
         let word = self.size | self.kind << KIND_SHIFT | if self.read_only { READ_ONLY } else { 0 };
-        let mut raw = [0; SIZE];
-        raw[..8].copy_from_slice(&self.data.to_ne_bytes());
-        raw[8..12].copy_from_slice(&word.to_ne_bytes());
-        raw[12..].copy_from_slice(&self.offset.to_ne_bytes());
-        call.write(to, &raw)
+        let rest = u64::from(word) | u64::from(self.offset) << 32;
+        call.write_pair(to, [self.data, rest])
     }
 
     /// Writes null.
+    #[inline(always)]
     pub fn write_null(call: &Call<'_>, to: u64) -> Result<(), Errno> {
-        call.zero(to, SIZE)
+        call.write_pair(to, [0; 2])
     }
 
     fn place(&self) -> Place {
-        match self.kind {
-            SKB | XDP => Place::Packet,
-            _ => Place::Memory,
+        match self.kind & SKB {
+            0 => Place::Memory,
+            _ => Place::Packet,
         }
     }
 
@@ -233,7 +220,7 @@ impl Dynptr {
 fn dynptr_from_mem(call: &mut Call<'_>) -> Result<(), Errno> {
     let (data, size, flags, to) = (call.arg(0), call.arg32(1), call.arg(2), call.arg(3));
     if u64::from(size) > MOST || flags != 0 {
-        call.zero(to, SIZE)?;
+        Dynptr::write_null(call, to)?;
         return Err(if flags != 0 {
             Errno::EINVAL
         } else {
@@ -298,7 +285,7 @@ fn dynptr_data(call: &mut Call<'_>) -> Result<u64, Errno> {
 
 fn ringbuf_reserve_dynptr(call: &mut Call<'_>) -> Result<(), Errno> {
     let (size, flags, to) = (call.arg32(1), call.arg(2), call.arg(3));
-    call.zero(to, SIZE)?;
+    Dynptr::write_null(call, to)?;
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
@@ -316,7 +303,7 @@ fn finish(call: &mut Call<'_>, discard: bool) -> Result<(), Errno> {
     let dynptr = Dynptr::read(call, at)?;
     if dynptr.data != 0 {
         commit(call, dynptr.data, call.arg(1), discard);
-        call.zero(at, SIZE)?;
+        Dynptr::write_null(call, at)?;
     }
     Ok(())
 }

@@ -5,15 +5,41 @@
 use std::ptr::NonNull;
 
 use panal_maps::{
-    HashKind, HashMap, LpmTrie, Map, ObjectArray, Queue, RingBuf, bytes, hash_kind as kind,
+    Array, BloomFilter, HashKind, HashMap, LpmTrie, Map, ObjectHash, PercpuArray, Queue,
+    RedirectArray, RingBuf, bytes, hash_kind as kind,
 };
 use panal_uapi::{Errno, helpers::id};
 use panal_vm::{HelperFn, KeyByValue, MapHelper, Run};
 
-use super::{call::IntoReturn, ringbuf};
+use super::{call::IntoReturn, redirect, ringbuf};
+use crate::maps;
+
+/// A function of a size of keys: of the usual ones, each compiled by itself.
+macro_rules! of_size {
+    ($size:expr, $function:ident; $($n:literal)*) => {
+        match $size {
+            $($n => Some($function::<$n> as HelperFn),)*
+            _ => None,
+        }
+    };
+    ($size:expr, $function:ident, $kind:ident; $($n:literal)*) => {
+        match $size {
+            $($n => Some($function::<$n, $kind> as HelperFn),)*
+            _ => None,
+        }
+    };
+}
+
+/// The same of all sizes that there are functions for.
+macro_rules! of_any_size {
+    ($size:expr, $($what:ident),*) => {
+        of_size!($size, $($what),*; 1 2 4 6 8 12 16 20 24 32 36 40 48 64)
+    };
+}
 
 /// How programs call a helper on a map.
-pub(crate) fn of(helper: u32, map: &dyn Map) -> Option<MapHelper> {
+pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
+    let map: &dyn Map = &**kernels.core();
     let any = map.as_any();
     let key_size = map.base().def().key_size;
     if let Some(hash) = any.downcast_ref::<HashMap>() {
@@ -32,6 +58,7 @@ pub(crate) fn of(helper: u32, map: &dyn Map) -> Option<MapHelper> {
         let function: HelperFn = match helper {
             id::BPF_FUNC_ringbuf_reserve => ringbuf::reserve_in,
             id::BPF_FUNC_ringbuf_output => ringbuf::output_to,
+            id::BPF_FUNC_ringbuf_query => ringbuf::query_of,
             _ => return None,
         };
         return Some(MapHelper {
@@ -53,18 +80,50 @@ pub(crate) fn of(helper: u32, map: &dyn Map) -> Option<MapHelper> {
             by_value: None,
         });
     }
-    if let Some(maps) = any.downcast_ref::<ObjectArray>() {
-        if helper != id::BPF_FUNC_map_lookup_elem || map.base().def().key_size != 4 {
+    if let Some(array) = any.downcast_ref::<Array>() {
+        if helper != id::BPF_FUNC_map_update_elem || !array.is_quick() {
+            return None;
+        }
+        return Some(by_index(array, array_put, array_put_value));
+    }
+    if let Some(array) = any.downcast_ref::<PercpuArray>() {
+        if helper != id::BPF_FUNC_map_update_elem || !array.is_quick() {
+            return None;
+        }
+        return Some(by_index(array, percpu_put, percpu_put_value));
+    }
+    if any.is::<RedirectArray>() {
+        return (helper == id::BPF_FUNC_redirect_map).then(|| MapHelper {
+            function: redirect::to_target_in,
+            data: std::ptr::from_ref(kernels) as u64,
+            by_value: None,
+        });
+    }
+    if let Some(maps) = any.downcast_ref::<ObjectHash>() {
+        if helper != id::BPF_FUNC_map_lookup_elem {
             return None;
         }
         return Some(MapHelper {
-            function: object,
+            function: of_any_size!(key_size, object_by)?,
             data: std::ptr::from_ref(maps) as u64,
-            by_value: Some(KeyByValue {
-                function: object_value,
-                size: 4,
-                arguments: &[2],
+            by_value: of_size!(key_size, object_by_value; 4 8 12 16).map(|function| KeyByValue {
+                function,
+                size: key_size,
+                arguments: &[2, 3],
             }),
+        });
+    }
+    if let Some(filter) = any.downcast_ref::<BloomFilter>() {
+        let function: HelperFn = match (helper, map.base().def().value_size) {
+            (id::BPF_FUNC_map_peek_elem, 4) => bloom_has::<4>,
+            (id::BPF_FUNC_map_peek_elem, 8) => bloom_has::<8>,
+            (id::BPF_FUNC_map_peek_elem, 16) => bloom_has::<16>,
+            _ => return None,
+        };
+        return Some(MapHelper {
+            function,
+            data: std::ptr::from_ref(filter) as u64,
+            by_value: None,
         });
     }
     let trie: &LpmTrie = any.downcast_ref()?;
@@ -88,27 +147,17 @@ pub(crate) fn of(helper: u32, map: &dyn Map) -> Option<MapHelper> {
     })
 }
 
-/// A function of a size of keys: of the usual ones, each compiled by itself.
-macro_rules! of_size {
-    ($size:expr, $function:ident; $($n:literal)*) => {
-        match $size {
-            $($n => Some($function::<$n> as HelperFn),)*
-            _ => None,
-        }
-    };
-    ($size:expr, $function:ident, $kind:ident; $($n:literal)*) => {
-        match $size {
-            $($n => Some($function::<$n, $kind> as HelperFn),)*
-            _ => None,
-        }
-    };
-}
-
-/// The same of all sizes that there are functions for.
-macro_rules! of_any_size {
-    ($size:expr, $($what:ident),*) => {
-        of_size!($size, $($what),*; 1 2 4 6 8 12 16 20 24 32 36 40 48 64)
-    };
+/// A helper on an array, with the index by value, too.
+fn by_index<M>(map: &M, function: HelperFn, by_value: HelperFn) -> MapHelper {
+    MapHelper {
+        function,
+        data: std::ptr::from_ref(map) as u64,
+        by_value: Some(KeyByValue {
+            function: by_value,
+            size: 4,
+            arguments: &[2],
+        }),
+    }
 }
 
 /// A helper's function, the one that gets the key by value, and the arguments that has it in.
@@ -134,6 +183,11 @@ fn on_hash(helper: u32, map: &HashMap, size: u32) -> Option<OnHash> {
             };
             // The third and fourth argument are value and flags.
             Some((function?, by_value, &[2, 5]))
+        }
+        id::BPF_FUNC_map_lookup_percpu_elem
+            if matches!(map.kind(), HashKind::Percpu | HashKind::LruPercpu) =>
+        {
+            Some((of_any_size!(size, lookup_on)?, None, &[]))
         }
         id::BPF_FUNC_map_delete_elem if map.is_quick() => {
             let by_value = of_size!(size, remove_value; 1 2 4 6 8 12 16 20 24 32);
@@ -217,6 +271,181 @@ unsafe extern "C" fn lookup_value<const KEY: usize, const KIND: u8>(
         map.value_of::<KEY, KIND>(&key_of([first, second, third, fourth]), run.cpu)
             .map_or(0, address)
     }
+}
+
+/// # Safety
+/// As for [`lookup`], of a map with a value for each CPU.
+unsafe extern "C" fn lookup_on<const KEY: usize>(
+    map: u64,
+    key: u64,
+    cpu: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (map, run) = (&*(map as *const HashMap), &*run);
+        key_at::<KEY>(run, key)
+            .and_then(|key| map.value_on(&key, cpu as u32))
+            .map_or(0, address)
+    }
+}
+
+/// An index that a program points to.
+#[inline(always)]
+fn index_at(run: &Run, at: u64) -> Option<u32> {
+    key_at::<4>(run, at).map(u32::from_ne_bytes)
+}
+
+/// # Safety
+/// As for [`lookup`], of an [`Array`] that [`Array::is_quick`].
+#[inline(always)]
+unsafe fn put_element(
+    map: u64,
+    index: Option<u32>,
+    value: u64,
+    flags: u64,
+    run: &Run,
+) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    let map = unsafe { &*(map as *const Array) };
+    let size = u64::from(map.base().def().value_size);
+    let (Some(index), Some(value)) = (index, run.pointer(value, size)) else {
+        return Err(Errno::EFAULT);
+    };
+    // SAFETY: the caller's promise; the value is in the cage.
+    unsafe { map.put(index, value, flags) }
+}
+
+/// # Safety
+/// As for [`put_element`].
+unsafe extern "C" fn array_put(
+    map: u64,
+    key: u64,
+    value: u64,
+    flags: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { put_element(map, index_at(&*run, key), value, flags, &*run) }.into_return()
+}
+
+/// # Safety
+/// As for [`put_element`], with the index in place of its address.
+unsafe extern "C" fn array_put_value(
+    map: u64,
+    index: u64,
+    value: u64,
+    flags: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { put_element(map, Some(index as u32), value, flags, &*run) }.into_return()
+}
+
+/// # Safety
+/// As for [`lookup`], of a [`PercpuArray`] that [`PercpuArray::is_quick`].
+#[inline(always)]
+unsafe fn put_own_element(
+    map: u64,
+    index: Option<u32>,
+    value: u64,
+    flags: u64,
+    run: &Run,
+) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    let map = unsafe { &*(map as *const PercpuArray) };
+    let size = u64::from(map.base().def().value_size);
+    let (Some(index), Some(value)) = (index, run.pointer(value, size)) else {
+        return Err(Errno::EFAULT);
+    };
+    // SAFETY: the caller's promise; the value is in the cage; the run is on its CPU.
+    unsafe { map.put(index, value, flags, run.cpu) }
+}
+
+/// # Safety
+/// As for [`put_own_element`].
+unsafe extern "C" fn percpu_put(
+    map: u64,
+    key: u64,
+    value: u64,
+    flags: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { put_own_element(map, index_at(&*run, key), value, flags, &*run) }.into_return()
+}
+
+/// # Safety
+/// As for [`put_own_element`], with the index in place of its address.
+unsafe extern "C" fn percpu_put_value(
+    map: u64,
+    index: u64,
+    value: u64,
+    flags: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { put_own_element(map, Some(index as u32), value, flags, &*run) }.into_return()
+}
+
+/// # Safety
+/// As for [`lookup`], of an [`ObjectHash`].
+unsafe extern "C" fn object_by<const KEY: usize>(
+    map: u64,
+    key: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise; the run is on its CPU.
+    unsafe {
+        let (map, run) = (&*(map as *const ObjectHash), &*run);
+        key_at::<KEY>(run, key).map_or(0, |key| map.address_of(&key, run.cpu))
+    }
+}
+
+/// # Safety
+/// As for [`object_by`], with the key's words in place of its address.
+unsafe extern "C" fn object_by_value<const KEY: usize>(
+    map: u64,
+    first: u64,
+    second: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise; the run is on its CPU.
+    unsafe {
+        let map = &*(map as *const ObjectHash);
+        map.address_of(&key_of::<KEY>([first, second, 0, 0]), (*run).cpu)
+    }
+}
+
+/// # Safety
+/// As for [`lookup`], of a [`BloomFilter`] with values of so many bytes.
+unsafe extern "C" fn bloom_has<const SIZE: usize>(
+    map: u64,
+    value: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let (map, run) = unsafe { (&*(map as *const BloomFilter), &*run) };
+    let has = match key_at::<SIZE>(run, value) {
+        Some(value) if map.has(&value) => Ok(()),
+        Some(_) => Err(Errno::ENOENT),
+        None => Err(Errno::EFAULT),
+    };
+    has.into_return()
 }
 
 /// # Safety
@@ -304,32 +533,6 @@ unsafe extern "C" fn remove_value<const KEY: usize>(
     // SAFETY: the caller's promise; the run is on its CPU.
     let result = unsafe { (*(map as *const HashMap)).remove(&key, (*run).cpu) };
     result.into_return()
-}
-
-/// # Safety
-/// As for [`lookup`], of an [`ObjectArray`].
-unsafe extern "C" fn object(map: u64, key: u64, _: u64, _: u64, _: u64, run: *mut Run) -> u64 {
-    // SAFETY: the caller's promise.
-    match key_at::<4>(unsafe { &*run }, key) {
-        // SAFETY: as above.
-        Some(key) => unsafe { object_value(map, u32::from_ne_bytes(key).into(), 0, 0, 0, run) },
-        None => 0,
-    }
-}
-
-/// # Safety
-/// As for [`object`], with the index in place of its address.
-unsafe extern "C" fn object_value(
-    map: u64,
-    index: u64,
-    _: u64,
-    _: u64,
-    _: u64,
-    _: *mut Run,
-) -> u64 {
-    // SAFETY: the caller's promise; the run is on its CPU, and the address alone is used.
-    let found = unsafe { (*(map as *const ObjectArray)).get_unchecked(index as u32) };
-    found.map_or(0, |object| object.address)
 }
 
 /// # Safety

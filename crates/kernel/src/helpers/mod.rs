@@ -8,6 +8,7 @@ mod checksum;
 mod core;
 pub(crate) mod dynptr;
 mod format;
+pub(crate) mod inner;
 pub(crate) mod known;
 mod map;
 mod numbers;
@@ -77,6 +78,7 @@ pub(crate) fn inline(id: u32) -> Option<Inline> {
         panal_uapi::helpers::id::BPF_FUNC_get_smp_processor_id => Some(Inline::Cpu),
         // All of Panal's CPUs are one node.
         panal_uapi::helpers::id::BPF_FUNC_get_numa_node_id => Some(Inline::Constant(0)),
+        panal_uapi::helpers::id::BPF_FUNC_dynptr_data => Some(Inline::DynptrData),
         _ => None,
     }
 }

@@ -41,9 +41,15 @@ fn parse(text: &[u8], flags: u64) -> Result<(usize, bool, u64), Errno> {
     let mut value = 0u64;
     let mut len = 0;
     for &b in &rest[digits_at..] {
-        let Some(digit) = (b as char).to_digit(base as u32) else {
-            break;
+        let digit = match b {
+            b'0'..=b'9' => b - b'0',
+            b'a'..=b'f' => b - b'a' + 10,
+            b'A'..=b'F' => b - b'A' + 10,
+            _ => break,
         };
+        if u64::from(digit) >= base {
+            break;
+        }
         value = value
             .checked_mul(base)
             .and_then(|v| v.checked_add(digit.into()))
@@ -66,7 +72,7 @@ fn signed(negative: bool, magnitude: u64) -> Result<i64, Errno> {
 
 /// Linux clears the result before it parses.
 fn parse_argument(call: &mut Call<'_>) -> Result<(usize, bool, u64), Errno> {
-    call.zero(call.arg(3), 8)?;
+    call.write_word(call.arg(3), 0)?;
     let (text, len, flags) = (call.arg(0), call.arg(1) as usize, call.arg(2));
     call.with_copy(text, len, |text| parse(text, flags))?
 }
@@ -74,7 +80,7 @@ fn parse_argument(call: &mut Call<'_>) -> Result<(usize, bool, u64), Errno> {
 fn strtol(call: &mut Call<'_>) -> Result<u64, Errno> {
     let (used, negative, magnitude) = parse_argument(call)?;
     let value = signed(negative, magnitude)?;
-    call.write(call.arg(3), &value.to_ne_bytes())?;
+    call.write_word(call.arg(3), value as u64)?;
     Ok(used as u64)
 }
 
@@ -83,7 +89,7 @@ fn strtoul(call: &mut Call<'_>) -> Result<u64, Errno> {
     if negative {
         return Err(Errno::EINVAL);
     }
-    call.write(call.arg(3), &value.to_ne_bytes())?;
+    call.write_word(call.arg(3), value)?;
     Ok(used as u64)
 }
 

@@ -1,10 +1,15 @@
 //! Sending packets elsewhere. Where a packet went is recorded in the run; the hook acts on it.
 
-use panal_maps::ObjectArray;
+use panal_maps::{ObjectArray, RedirectArray};
 use panal_uapi::{Errno, MapType};
 
-use super::call::{Call, implement};
-use crate::packet::{Kind, Redirect, SentCopy};
+use panal_vm::Run;
+
+use super::call::{Call, IntoReturn, implement};
+use crate::{
+    maps::Map,
+    packet::{Kind, Redirect, SentCopy},
+};
 
 implement! {
     BPF_FUNC_redirect => redirect;
@@ -42,11 +47,48 @@ fn redirect(call: &mut Call<'_>) -> Result<u64, Errno> {
     Ok(done)
 }
 
+/// What is returned where there is no entry, in the flags of `bpf_redirect_map`.
+const ACTION_MASK: u64 = XDP_ABORTED | 1 | 2 | 3;
+const BROADCAST: u64 = 1 << 3;
+const EXCLUDE_INGRESS: u64 = 1 << 4;
+
+/// [`redirect_map`] to an entry of an array that is known.
+///
+/// # Safety
+/// `map` is the address of a [`Map`] that is a [`RedirectArray`], which the program holds as long as it
+/// lives; the rest as for every [`panal_vm::HelperFn`].
+pub(super) unsafe extern "C" fn to_target_in(
+    map: u64,
+    key: u64,
+    flags: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let map = unsafe { &*(map as *const Map) };
+    // SAFETY: as above.
+    let mut call = unsafe { Call::new([map.handle, key, flags, 0, 0], run) };
+    let Some(targets) = map.core().as_any().downcast_ref::<RedirectArray>() else {
+        return XDP_ABORTED;
+    };
+    if flags & !ACTION_MASK != 0 {
+        return redirect_map(&mut call).into_return();
+    }
+    let index = key as u32;
+    let (Some(value), Ok(packet)) = (targets.value_at(index), call.packet()) else {
+        return flags;
+    };
+    packet.redirect = Some(Redirect::Map {
+        map: map.id(),
+        key: Some(index),
+        device: (map.map_type() != MapType::Cpumap).then_some(value),
+    });
+    XDP_REDIRECT
+}
+
 /// The entry is looked up now; when it is not there, the lower bits of the flags are returned.
 fn redirect_map(call: &mut Call<'_>) -> Result<u64, Errno> {
-    const ACTION_MASK: u64 = XDP_ABORTED | 1 | 2 | 3;
-    const BROADCAST: u64 = 1 << 3;
-    const EXCLUDE_INGRESS: u64 = 1 << 4;
     let (handle, key, flags) = (call.arg(0), call.arg(1), call.arg(2));
     let map = call.map(0)?;
     let of_devices = matches!(
@@ -61,10 +103,9 @@ fn redirect_map(call: &mut Call<'_>) -> Result<u64, Errno> {
     if flags & !allowed != 0 {
         return Ok(XDP_ABORTED);
     }
-    let id = map_id(call, handle)?;
     if of_devices && flags & BROADCAST != 0 {
         call.packet()?.redirect = Some(Redirect::Map {
-            map: id,
+            map: map_id(call, handle)?,
             key: None,
             device: None,
         });
@@ -72,7 +113,9 @@ fn redirect_map(call: &mut Call<'_>) -> Result<u64, Errno> {
     }
     let cpu = call.cpu();
     let index = key as u32;
-    let value = if map.base().def().map_type == MapType::Xskmap {
+    let value = if let Some(targets) = map.as_any().downcast_ref::<RedirectArray>() {
+        targets.value_at(index)
+    } else if map.base().def().map_type == MapType::Xskmap {
         map.as_any()
             .downcast_ref::<ObjectArray>()
             .and_then(|a| a.fetch(index))
@@ -90,7 +133,7 @@ fn redirect_map(call: &mut Call<'_>) -> Result<u64, Errno> {
     };
     let device = of_devices.then_some(value);
     call.packet()?.redirect = Some(Redirect::Map {
-        map: id,
+        map: map_id(call, handle)?,
         key: Some(index),
         device,
     });
@@ -99,8 +142,7 @@ fn redirect_map(call: &mut Call<'_>) -> Result<u64, Errno> {
 
 /// The id that the map's header in the cage shows.
 fn map_id(call: &Call<'_>, handle: u64) -> Result<u32, Errno> {
-    let mut id = [0; 4];
-    call.read(handle.wrapping_add(crate::maps::HEADER_ID), &mut id)?;
+    let id = call.read_array(handle.wrapping_add(crate::maps::HEADER_ID))?;
     Ok(u32::from_ne_bytes(id))
 }
 
@@ -173,9 +215,7 @@ fn check_mtu(call: &mut Call<'_>) -> Result<u64, Errno> {
     const SUCCESS: u64 = 0;
     const FRAGMENTATION_NEEDED: u64 = 1;
     let (at, diff, flags) = (call.arg(2), call.arg32(3) as i32, call.arg(4));
-    let mut word = [0; 4];
-    call.read(at, &mut word)?;
-    let l3_len = u32::from_ne_bytes(word);
+    let l3_len = u32::from_ne_bytes(call.read_array(at)?);
     let packet = call.packet()?;
     let allowed = if packet.kind == Kind::Skb {
         SEGMENTS

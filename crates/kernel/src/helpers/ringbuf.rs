@@ -4,11 +4,11 @@ use std::ptr::NonNull;
 
 use panal_maps::{PerfEventArray, RingBuf, UserRingBuf};
 use panal_uapi::Errno;
-use panal_vm::Run;
+use panal_vm::{Run, dynptr};
 
 use super::{
     call::{Call, IntoReturn, implement},
-    dynptr::{Dynptr, SIZE as DYNPTR_SIZE},
+    dynptr::Dynptr,
     map::{call_back, callback},
 };
 use crate::held::Resource;
@@ -122,6 +122,22 @@ fn ringbuf_discard(call: &mut Call<'_>) {
     commit(call, call.arg(0), call.arg(1), true);
 }
 
+/// [`ringbuf_query`] of a ring that is known.
+///
+/// # Safety
+/// As for [`reserve_in`].
+pub(super) unsafe extern "C" fn query_of(
+    ring: u64,
+    what: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    _: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { (*(ring as *const RingBuf)).query(what) }
+}
+
 fn ringbuf_query(call: &mut Call<'_>) -> Result<u64, Errno> {
     let ring: &RingBuf = call.map_as(0)?;
     Ok(ring.query(call.arg(1)))
@@ -132,7 +148,7 @@ fn user_ringbuf_drain(call: &mut Call<'_>) -> Result<u64, Errno> {
     let ring: &UserRingBuf = call.map_as(0)?;
     let (function, context, flags) = (call.arg(1), call.arg(2), call.arg(3));
     let dynptr_at = call.host().index_word;
-    call.host().index_word += DYNPTR_SIZE as u64;
+    call.host().index_word += dynptr::BYTES;
     let function = callback(call, function);
     let taken = ring.drain(flags, &mut |sample| {
         if Dynptr::store_local(call, dynptr_at, sample.address, sample.len).is_err() {
@@ -140,7 +156,7 @@ fn user_ringbuf_drain(call: &mut Call<'_>) -> Result<u64, Errno> {
         }
         call_back(call, &function, [dynptr_at, context, 0, 0, 0]) == Some(0)
     });
-    call.host().index_word -= DYNPTR_SIZE as u64;
+    call.host().index_word -= dynptr::BYTES;
     taken
 }
 

@@ -24,6 +24,7 @@ implement! {
 
 const BPF_F_RECOMPUTE_CSUM: u64 = 1 << 0;
 const BPF_F_INVALIDATE_HASH: u64 = 1 << 1;
+const STORE_FLAGS: u64 = BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH;
 
 /// Ethernet types, as the context has them: in network order.
 pub(super) const IPV4: u32 = 0x0800u16.to_be() as u32;
@@ -74,27 +75,40 @@ fn skb_load_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
 }
 
 fn skb_load_bytes_relative(call: &mut Call<'_>) -> Result<(), Errno> {
-    let (offset, from) = (call.arg32(1), call.arg32(4));
+    let (offset, to, len, from) = (
+        call.arg32(1),
+        call.arg(2),
+        call.arg32(3) as usize,
+        call.arg32(4),
+    );
+    let packet = call.packet()?;
+    let start = match from {
+        _ if offset > 0xffff => None,
+        0 => Some(packet.mac_offset()),
+        1 => Some(packet.network_offset()),
+        _ => None,
+    };
+    let at = start.map(|start| start + i64::from(offset));
+    if let Some(from) = at.and_then(|at| packet.place_of_header(at, len))
+        && call.copy_inside(from, to, len)
+    {
+        return Ok(());
+    }
     load(call, |packet, buffer| {
-        let start = match from {
-            0 => packet.mac_offset(),
-            1 => packet.network_offset(),
-            _ => return Err(Errno::EFAULT),
-        };
-        if offset > 0xffff {
-            return Err(Errno::EFAULT);
-        }
-        packet.read_headers(start + i64::from(offset), buffer)
+        packet.read_headers(at.ok_or(Errno::EFAULT)?, buffer)
     })
 }
 
 /// Packets carry no checksum of the device, so there is none to keep right.
 fn skb_store_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     let (offset, from, len, flags) = (call.arg32(1), call.arg(2), call.arg32(3), call.arg(4));
-    if flags == 0
+    if flags & !STORE_FLAGS == 0
         && let Some(to) = call.packet()?.place(offset, len as usize)
         && call.copy_inside(from, to, len as usize)
     {
+        if flags & BPF_F_INVALIDATE_HASH != 0 {
+            forget_hash(call.packet()?);
+        }
         return Ok(());
     }
     let bytes = call.read_vec(from, len as usize)?;
@@ -107,7 +121,7 @@ pub(super) fn store_bytes(
     bytes: &[u8],
     flags: u64,
 ) -> Result<(), Errno> {
-    if flags & !(BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH) != 0 {
+    if flags & !STORE_FLAGS != 0 {
         return Err(Errno::EINVAL);
     }
     if offset > i32::MAX as usize {

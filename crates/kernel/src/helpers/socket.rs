@@ -98,28 +98,28 @@ pub(super) fn cookie(call: &mut Call<'_>, socket: u64) -> Option<u64> {
     if socket == 0 {
         return None;
     }
-    let mut word = [0; 8];
-    call.read(socket.wrapping_add(at as u64), &mut word).ok()?;
-    Some(u64::from_ne_bytes(word)).filter(|cookie| *cookie != 0)
+    let word = call.word(socket.wrapping_add(at as u64)).ok()?;
+    Some(word).filter(|cookie| *cookie != 0)
 }
 
 /// The socket of the program's context, or 0.
 fn own_socket(call: &mut Call<'_>) -> u64 {
     /// Of `sk` in `struct bpf_sock_addr`.
     const ADDRESS_SK: u64 = 64;
-    let mut word = [0; 8];
     match seen(call) {
-        Seen::Kernel => return call.arg(0),
-        Seen::Packet => {
-            if let Ok(packet) = call.packet() {
-                packet.context_bytes(skb::SK, &mut word);
+        Seen::Kernel => call.arg(0),
+        Seen::Packet => match call.packet() {
+            Ok(packet) => {
+                let at = packet.context().wrapping_add(skb::SK as u64);
+                call.word(at).unwrap_or(0)
             }
-        }
+            Err(_) => 0,
+        },
         Seen::Address => {
-            let _ = call.read(call.arg(0).wrapping_add(ADDRESS_SK), &mut word);
+            let at = call.arg(0).wrapping_add(ADDRESS_SK);
+            call.word(at).unwrap_or(0)
         }
     }
-    u64::from_ne_bytes(word)
 }
 
 fn get_socket_cookie(call: &mut Call<'_>) -> u64 {

@@ -37,9 +37,7 @@ fn u32_at(call: &Call<'_>, address: u64) -> Option<u32> {
 }
 
 fn u64_at(call: &Call<'_>, address: u64) -> Option<u64> {
-    let mut word = [0; 8];
-    call.read(address, &mut word).ok()?;
-    Some(u64::from_ne_bytes(word))
+    call.word(address).ok()
 }
 
 /// The thread behind a `task_struct`: its id, and its start, since ids are used again.

@@ -26,21 +26,23 @@ fn get_current_pid_tgid(call: &mut Call<'_>) -> u64 {
 }
 
 fn get_current_uid_gid(call: &mut Call<'_>) -> u64 {
-    let task = call.host().task;
-    u64::from(task.gid()) << 32 | u64::from(task.uid())
+    let host = call.host();
+    *host
+        .uid_gid
+        .get_or_insert_with(|| u64::from(host.task.gid()) << 32 | u64::from(host.task.uid()))
 }
 
 fn get_current_comm(call: &mut Call<'_>) -> Result<(), Errno> {
     let (to, size) = (call.arg(0), call.arg32(1) as usize);
-    let comm = call.host().task.comm();
-    let used = comm
-        .iter()
-        .position(|&b| b == 0)
-        .unwrap_or(15)
-        .min(15)
-        .min(size.saturating_sub(1));
-    call.zero(to, size)?;
-    call.write(to, &comm[..used])
+    let host = call.host();
+    let mut comm = *host.comm.get_or_insert_with(|| host.task.comm());
+    let used = comm.iter().position(|&b| b == 0).unwrap_or(15);
+    let used = used.min(15).min(size.saturating_sub(1));
+    comm[used..].fill(0);
+    if size > comm.len() {
+        call.zero(to, size)?;
+    }
+    call.write(to, &comm[..size.min(comm.len())])
 }
 
 fn get_current_task(call: &mut Call<'_>) -> u64 {

@@ -52,6 +52,11 @@ fn bounds(call: &mut Call<'_>) -> Result<(usize, usize), Errno> {
 fn xdp_load_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     let (offset, len) = bounds(call)?;
     let to = call.arg(2);
+    if let Some(from) = call.packet()?.place(offset as u32, len)
+        && call.copy_inside(from, to, len)
+    {
+        return Ok(());
+    }
     let mut bytes = vec![0; len];
     call.packet()?.read(offset, &mut bytes)?;
     call.write(to, &bytes)
@@ -59,6 +64,12 @@ fn xdp_load_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
 
 fn xdp_store_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     let (offset, len) = bounds(call)?;
-    let bytes = call.read_vec(call.arg(2), len)?;
+    let from = call.arg(2);
+    if let Some(to) = call.packet()?.place(offset as u32, len)
+        && call.copy_inside(from, to, len)
+    {
+        return Ok(());
+    }
+    let bytes = call.read_vec(from, len)?;
     call.packet()?.write(offset, &bytes)
 }

@@ -4,7 +4,7 @@ use panal_btf::TypeId;
 use panal_maps::Arena;
 use panal_uapi::Errno;
 
-use super::{Called, Kfunc, Prototype, int};
+use super::{Kfunc, Leaf, Prototype, int};
 use crate::{
     helpers::call::{Call, entry},
     types::{
@@ -16,7 +16,7 @@ use crate::{
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_arena_alloc_pages",
-        function: Called(entry!(alloc_pages)),
+        function: Leaf(entry!(alloc_pages)),
         prototype: |types| {
             let (pointer, number) = (types.of::<Ptr<Void>>(), types.uapi_int("__u32", 4));
             let parameters = vec![
@@ -31,12 +31,12 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_arena_free_pages",
-        function: Called(entry!(free_pages)),
+        function: Leaf(entry!(free_pages)),
         prototype: |types| pages(types, None),
     },
     Kfunc {
         name: "bpf_arena_reserve_pages",
-        function: Called(entry!(reserve_pages)),
+        function: Leaf(entry!(reserve_pages)),
         prototype: |types| {
             let int = types.of::<i32>();
             pages(types, Some(int))

@@ -2,14 +2,16 @@
 
 use panal_btf::TypeId;
 use panal_uapi::{Errno, ProgType};
+use panal_vm::{Inline, KfuncLink};
 
-use super::{Called, Kfunc, Prototype, int};
+use super::{Kfunc, Leaf, Prototype, int};
 use crate::{
     helpers::{
         call::{Call, entry},
         dynptr::Dynptr,
     },
     packet::Kind,
+    program_types::{context_kind, pointers_at},
     types::{
         Ptr,
         describe::{Types, Void},
@@ -19,7 +21,7 @@ use crate::{
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_dynptr_size",
-        function: Called(entry!(size)),
+        function: KfuncLink::Inline(Inline::DynptrSize),
         prototype: |types| {
             let number = types.uapi_int("__u32", 4);
             (vec![("p", constant(types))], number)
@@ -27,37 +29,37 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_is_null",
-        function: Called(entry!(is_null)),
+        function: Leaf(entry!(is_null)),
         prototype: |types| (vec![("p", constant(types))], types.boolean()),
     },
     Kfunc {
         name: "bpf_dynptr_is_rdonly",
-        function: Called(entry!(is_read_only)),
+        function: Leaf(entry!(is_read_only)),
         prototype: |types| (vec![("p", constant(types))], types.boolean()),
     },
     Kfunc {
         name: "bpf_dynptr_from_skb",
-        function: Called(entry!(from_skb_int)),
+        function: Leaf(entry!(from_skb_int)),
         prototype: |types| from_packet(types, "__sk_buff", "s"),
     },
     Kfunc {
         name: "bpf_dynptr_from_xdp",
-        function: Called(entry!(from_xdp_int)),
+        function: Leaf(entry!(from_xdp_int)),
         prototype: |types| from_packet(types, "xdp_md", "x"),
     },
     Kfunc {
         name: "bpf_dynptr_slice",
-        function: Called(entry!(slice)),
+        function: KfuncLink::Inline(Inline::DynptrSlice { write: false }),
         prototype: slice_prototype,
     },
     Kfunc {
         name: "bpf_dynptr_slice_rdwr",
-        function: Called(entry!(slice_rdwr)),
+        function: KfuncLink::Inline(Inline::DynptrSlice { write: true }),
         prototype: slice_prototype,
     },
     Kfunc {
         name: "bpf_dynptr_adjust",
-        function: Called(entry!(adjust_int)),
+        function: Leaf(entry!(adjust_int)),
         prototype: |types| {
             let (p, number) = (constant(types), types.uapi_int("__u32", 4));
             let int = types.of::<i32>();
@@ -66,7 +68,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_clone",
-        function: Called(entry!(clone_int)),
+        function: KfuncLink::Inline(Inline::DynptrClone),
         prototype: |types| {
             let (p, to) = (constant(types), mutable(types));
             (vec![("p", p), ("clone__uninit", to)], types.of::<i32>())
@@ -74,7 +76,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_copy",
-        function: Called(entry!(copy_int)),
+        function: Leaf(entry!(copy_int)),
         prototype: |types| {
             let (p, number) = (mutable(types), types.uapi_int("__u32", 4));
             let parameters = vec![
@@ -89,7 +91,7 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_dynptr_memset",
-        function: Called(entry!(memset_int)),
+        function: Leaf(entry!(memset_int)),
         prototype: |types| {
             let (p, number) = (mutable(types), types.uapi_int("__u32", 4));
             let byte = types.uapi_int("__u8", 1);
@@ -143,15 +145,6 @@ fn slice_prototype(types: &mut Types) -> Prototype {
     (parameters, buffer)
 }
 
-fn size(call: &mut Call<'_>) -> Result<u64, Errno> {
-    let dynptr = Dynptr::read(call, call.arg(0))?;
-    if dynptr.data == 0 {
-        Err(Errno::EINVAL)
-    } else {
-        Ok(dynptr.size.into())
-    }
-}
-
 fn is_null(call: &mut Call<'_>) -> Result<u64, Errno> {
     Ok(u64::from(Dynptr::read(call, call.arg(0))?.data == 0))
 }
@@ -167,6 +160,19 @@ fn may_write(prog_type: ProgType) -> bool {
         prog_type,
         ProgType::SchedCls | ProgType::SchedAct | ProgType::Xdp | ProgType::LwtXmit
     )
+}
+
+/// How machine code makes a dynptr of the packet that the program's own context describes.
+pub(super) fn of_context(name: &str, prog_type: ProgType) -> Option<Inline> {
+    let kind = context_kind(prog_type)?;
+    let makes = match kind {
+        Kind::Skb => "bpf_dynptr_from_skb",
+        Kind::Xdp => "bpf_dynptr_from_xdp",
+    };
+    (name == makes).then(|| Inline::DynptrOfPacket {
+        bounds: pointers_at(kind) as u32,
+        marks: Dynptr::marks_of(kind, !may_write(prog_type)),
+    })
 }
 
 fn make(call: &mut Call<'_>, kind: Kind) -> Result<(), Errno> {
@@ -193,21 +199,6 @@ fn from_xdp(call: &mut Call<'_>) -> Result<(), Errno> {
     make(call, Kind::Xdp)
 }
 
-/// Packets lie in one piece here, so the program's buffer is never needed.
-fn slice(call: &mut Call<'_>) -> Result<u64, Errno> {
-    let dynptr = Dynptr::read(call, call.arg(0))?;
-    let (offset, len) = (call.arg32(1), call.arg32(3).into());
-    Ok(dynptr.slice(call, offset, len).unwrap_or(0))
-}
-
-fn slice_rdwr(call: &mut Call<'_>) -> Result<u64, Errno> {
-    let dynptr = Dynptr::read(call, call.arg(0))?;
-    if dynptr.read_only {
-        return Ok(0);
-    }
-    slice(call)
-}
-
 fn adjust(call: &mut Call<'_>) -> Result<(), Errno> {
     let (at, start, end) = (call.arg(0), call.arg32(1), call.arg32(2));
     let mut dynptr = Dynptr::read(call, at)?;
@@ -220,16 +211,6 @@ fn adjust(call: &mut Call<'_>) -> Result<(), Errno> {
     dynptr.offset = dynptr.offset.wrapping_add(start);
     dynptr.size = end - start;
     dynptr.write(call, at)
-}
-
-fn clone(call: &mut Call<'_>) -> Result<(), Errno> {
-    let (from, to) = (call.arg(0), call.arg(1));
-    let dynptr = Dynptr::read(call, from)?;
-    if dynptr.data == 0 {
-        Dynptr::write_null(call, to)?;
-        return Err(Errno::EINVAL);
-    }
-    dynptr.write(call, to)
 }
 
 fn copy(call: &mut Call<'_>) -> Result<(), Errno> {
@@ -278,7 +259,6 @@ ints! {
     from_skb_int = from_skb;
     from_xdp_int = from_xdp;
     adjust_int = adjust;
-    clone_int = clone;
     copy_int = copy;
     memset_int = memset;
 }

@@ -6,7 +6,7 @@
 use panal_btf::TypeId;
 use panal_uapi::Errno;
 
-use super::{Called, Kfunc, int};
+use super::{Kfunc, Leaf, int};
 use crate::{
     helpers::{
         call::{Call, entry},
@@ -18,7 +18,7 @@ use crate::{
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_iter_bits_new",
-        function: Called(entry!(new_int)),
+        function: Leaf(entry!(new_int)),
         prototype: |types| {
             let word = types.uapi_int("__u64", 8);
             let constant = types.constant(word);
@@ -34,12 +34,12 @@ pub(super) const TABLE: &[Kfunc] = &[
     },
     Kfunc {
         name: "bpf_iter_bits_next",
-        function: Called(entry!(next)),
+        function: Leaf(entry!(next)),
         prototype: |types| (vec![("it", iterator(types))], types.of::<Ptr<i32>>()),
     },
     Kfunc {
         name: "bpf_iter_bits_destroy",
-        function: Called(entry!(destroy)),
+        function: Leaf(entry!(destroy)),
         prototype: |types| (vec![("it", iterator(types))], TypeId::VOID),
     },
 ];
@@ -108,22 +108,13 @@ fn iterator(types: &mut Types) -> TypeId {
 const BIT: u64 = 12;
 
 fn store(call: &Call<'_>, word: u64, bits: u32, bit: i32) -> Result<(), Errno> {
-    let mut raw = [0; 16];
-    raw[..8].copy_from_slice(&word.to_ne_bytes());
-    raw[8..12].copy_from_slice(&bits.to_ne_bytes());
-    raw[12..].copy_from_slice(&bit.to_ne_bytes());
-    call.write(call.arg(0), &raw)
+    let rest = u64::from(bits) | u64::from(bit as u32) << 32;
+    call.write_pair(call.arg(0), [word, rest])
 }
 
 fn load(call: &Call<'_>) -> Result<(u64, u32, i32), Errno> {
-    let mut raw = [0; 16];
-    call.read(call.arg(0), &mut raw)?;
-    let (word, rest) = raw.split_first_chunk().unwrap_or((&[0; 8], &[]));
-    let number = |at: usize| {
-        let bytes = rest.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-        u32::from_ne_bytes(bytes.unwrap_or_default())
-    };
-    Ok((u64::from_ne_bytes(*word), number(0), number(4) as i32))
+    let [word, rest] = call.read_pair(call.arg(0))?;
+    Ok((word, rest as u32, (rest >> 32) as i32))
 }
 
 fn new_int(call: &mut Call<'_>) -> u64 {
@@ -150,6 +141,19 @@ fn new(call: &mut Call<'_>) -> Result<(), Errno> {
     store(call, word, count * WORD, -1)
 }
 
+/// The first bit that is set, from one on.
+fn next_set(words: &[u64], from: u32) -> Option<u32> {
+    let first = (from / WORD) as usize;
+    let mut mask = u64::MAX << (from % WORD);
+    for (i, word) in words.iter().enumerate().skip(first) {
+        if word & mask != 0 {
+            return Some(i as u32 * WORD + (word & mask).trailing_zeros());
+        }
+        mask = u64::MAX;
+    }
+    None
+}
+
 fn next(call: &mut Call<'_>) -> Result<u64, Errno> {
     let (word, bits, bit) = load(call)?;
     if bits == 0 || bit >= bits as i32 {
@@ -160,14 +164,10 @@ fn next(call: &mut Call<'_>) -> Result<u64, Errno> {
         WORD => &single[..],
         _ => call.host().bits.get(word).unwrap_or_default(),
     };
-    let is_set = |bit: &u32| {
-        let word = words.get((bit / WORD) as usize);
-        word.is_some_and(|word| word >> (bit % WORD) & 1 == 1)
-    };
-    let found = (bit.wrapping_add(1) as u32..bits).find(is_set);
-    let now = found.unwrap_or(bits);
+    let found = next_set(words, bit.wrapping_add(1) as u32).filter(|&bit| bit < bits);
+    // As words, which are read again at once.
+    store(call, word, bits, found.unwrap_or(bits) as i32)?;
     let at = call.arg(0).wrapping_add(BIT);
-    call.write(at, &now.to_ne_bytes())?;
     Ok(if found.is_some() { at } else { 0 })
 }
 

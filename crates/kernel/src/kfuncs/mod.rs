@@ -9,8 +9,8 @@ mod sections;
 mod work;
 
 use panal_btf::TypeId;
-use panal_uapi::Errno;
-use panal_vm::KfuncLink::{self, Called};
+use panal_uapi::{Errno, ProgType};
+use panal_vm::KfuncLink::{self, Called, Leaf};
 
 use crate::types::describe::Types;
 
@@ -43,8 +43,11 @@ const TABLES: &[&[Kfunc]] = &[
     work::TABLE,
 ];
 
-/// The implementation of a kernel function by its name.
-pub(crate) fn implementation(name: &str) -> Option<KfuncLink> {
+/// The implementation of a kernel function by its name, for a type of programs.
+pub(crate) fn implementation(name: &str, prog_type: ProgType) -> Option<KfuncLink> {
+    if let Some(inline) = dynptr::of_context(name, prog_type) {
+        return Some(KfuncLink::Inline(inline));
+    }
     let mut all = TABLES.iter().copied().flatten();
     Some(all.find(|kfunc| kfunc.name == name)?.function)
 }

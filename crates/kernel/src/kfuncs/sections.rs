@@ -4,38 +4,36 @@
 //! to do.
 
 use panal_btf::TypeId;
+use panal_vm::{Inline, KfuncLink};
 
-use super::{Called, Kfunc, Prototype};
-use crate::{
-    helpers::call::{Call, entry},
-    types::describe::Types,
-};
+use super::{Kfunc, Prototype};
+use crate::types::describe::Types;
 
 pub(super) const TABLE: &[Kfunc] = &[
     Kfunc {
         name: "bpf_rcu_read_lock",
-        function: Called(entry!(nothing)),
+        function: KfuncLink::Inline(Inline::Constant(0)),
         prototype: void,
     },
     Kfunc {
         name: "bpf_rcu_read_unlock",
-        function: Called(entry!(nothing)),
+        function: KfuncLink::Inline(Inline::Constant(0)),
         prototype: void,
     },
     Kfunc {
         name: "bpf_preempt_disable",
-        function: Called(entry!(nothing)),
+        function: KfuncLink::Inline(Inline::Constant(0)),
         prototype: void,
     },
     Kfunc {
         name: "bpf_preempt_enable",
-        function: Called(entry!(nothing)),
+        function: KfuncLink::Inline(Inline::Constant(0)),
         prototype: void,
     },
     // What compilers put where a program runs into undefined behaviour; the verifier refuses it.
     Kfunc {
         name: "__bpf_trap",
-        function: Called(entry!(nothing)),
+        function: KfuncLink::Inline(Inline::Constant(0)),
         prototype: void,
     },
 ];
@@ -43,5 +41,3 @@ pub(super) const TABLE: &[Kfunc] = &[
 fn void(_: &mut Types) -> Prototype {
     (Vec::new(), TypeId::VOID)
 }
-
-fn nothing(_: &mut Call<'_>) {}

@@ -57,6 +57,22 @@ pub(crate) fn of(prog_type: ProgType) -> &'static Behaviour {
     }
 }
 
+/// The kind of context that programs of a type have, if it describes a packet.
+pub(crate) fn context_kind(prog_type: ProgType) -> Option<Kind> {
+    match prog_type {
+        ProgType::Xdp => Some(Kind::Xdp),
+        ProgType::SchedCls
+        | ProgType::SchedAct
+        | ProgType::SocketFilter
+        | ProgType::CgroupSkb
+        | ProgType::LwtIn
+        | ProgType::LwtOut
+        | ProgType::LwtXmit
+        | ProgType::LwtSeg6local => Some(Kind::Skb),
+        _ => None,
+    }
+}
+
 /// Where the pointers to a packet's data, end and metadata stand in the kernel's own context: right
 /// after the uapi's structure.
 pub(crate) fn pointers_at(kind: Kind) -> usize {

@@ -77,6 +77,23 @@ impl HashMap {
         }
     }
 
+    /// [`crate::Map::lookup_percpu`], compiled for a size of keys.
+    ///
+    /// # Safety
+    /// The map has a value for each CPU, and keys of `KEY` bytes.
+    #[inline(always)]
+    pub unsafe fn value_on<const KEY: usize>(
+        &self,
+        key: &[u8; KEY],
+        cpu: u32,
+    ) -> Option<NonNull<u8>> {
+        if cpu >= self.percpu {
+            return None;
+        }
+        let element = self.table.find(self.hasher.hash(key), self.same(key))?;
+        Some(self.pool.plane_value(element, cpu))
+    }
+
     /// The same when a writer was at work: by itself, so that the usual way needs no registers that
     /// outlive a call.
     ///

@@ -239,6 +239,7 @@ fn special(env: &mut Env<'_>, st: &mut State, call: &mut Call) -> Check {
     let slot = env.slot;
     let mut fact = CallFact {
         map: call.map.and_then(|(map, _)| env.map(map).index),
+        outer: call.map.and_then(|(map, _)| env.map(map).outer),
         key: call.key,
         key_place: call.key_place,
         callback: None,

@@ -1,10 +1,16 @@
 //! Functions of the kernel that are written out where they are called: operations in their place.
 
+use alloc::vec::Vec;
+
+use panal_isa::Size;
 use panal_uapi::{Errno, profile::BPF_MAX_LOOPS};
 
-use super::emit::{Adapter, Emitter};
+use super::{
+    emit::{Adapter, Emitter},
+    memory::{load_code, store_code},
+};
 use crate::{
-    Executable, HelperFn, IndexedValues, Inline,
+    Executable, HelperFn, IndexedValues, Inline, InnerArray,
     op::{Code, Op, Tag},
 };
 
@@ -13,7 +19,7 @@ const END: i32 = 4;
 /// Where an adapter keeps the index that its callback is shown, from its frame's end.
 const KEY: i32 = -8;
 
-fn on(code: Code, dst: u8, src: u8) -> Op {
+pub(super) fn on(code: Code, dst: u8, src: u8) -> Op {
     Op {
         dst,
         src,
@@ -21,7 +27,7 @@ fn on(code: Code, dst: u8, src: u8) -> Op {
     }
 }
 
-fn with(code: Code, dst: u8, imm: u64) -> Op {
+pub(super) fn with(code: Code, dst: u8, imm: u64) -> Op {
     Op {
         dst,
         imm,
@@ -29,8 +35,21 @@ fn with(code: Code, dst: u8, imm: u64) -> Op {
     }
 }
 
+/// Where the pieces of a value lie that are copied at once, and how large they are.
+fn pieces(size: u32) -> Vec<(i32, Size)> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    for piece in [Size::DW, Size::W, Size::H, Size::B] {
+        while at + piece.bytes() <= size {
+            pieces.push((at as i32, piece));
+            at += piece.bytes();
+        }
+    }
+    pieces
+}
+
 impl Op {
-    fn at(self, off: i32) -> Op {
+    pub(super) fn at(self, off: i32) -> Op {
         Op { off, ..self }
     }
 }
@@ -44,6 +63,11 @@ impl Emitter<'_> {
             Inline::NumbersNew => self.numbers_new(),
             Inline::NumbersNext => self.numbers_next(),
             Inline::NumbersDestroy => self.numbers_end(),
+            Inline::DynptrOfPacket { bounds, marks } => self.dynptr_of_packet(bounds, marks),
+            Inline::DynptrSlice { write } => self.dynptr_slice(write),
+            Inline::DynptrData => self.dynptr_data(),
+            Inline::DynptrSize => self.dynptr_size(),
+            Inline::DynptrClone => self.dynptr_clone(),
         }
     }
 
@@ -91,6 +115,62 @@ impl Emitter<'_> {
             tag: Tag::Stack,
             ..op
         });
+    }
+
+    /// `bpf_map_update_elem(r1, r2, r3, r4)` on an array whose values are so many bytes and nothing else.
+    /// Any flag, and an index that there is not, are left to what is written behind: so many operations.
+    pub fn element_update(&mut self, values: IndexedValues, size: u32, behind: i32) {
+        let pieces = pieces(size);
+        let own = if values.plane == 0 { 0 } else { 3 };
+        let to_slow = 5 + own + 2 * pieces.len() as i32;
+        self.emit(with(Code::JNe64K, 4, 0).at(to_slow + 2));
+        self.emit(on(Code::Ld32, 5, 2));
+        self.emit(with(Code::JGe32K, 5, values.count.into()).at(to_slow));
+        self.emit(with(Code::Mul64K, 5, values.stride.into()));
+        self.emit(with(Code::Mov64K, 0, values.first));
+        self.emit(on(Code::Add64X, 0, 5));
+        if values.plane != 0 {
+            self.emit(on(Code::Cpu, 5, 0));
+            self.emit(with(Code::Mul64K, 5, values.plane.into()));
+            self.emit(on(Code::Add64X, 0, 5));
+        }
+        for (at, size) in pieces {
+            self.emit(on(load_code(size, false), 5, 3).at(at));
+            self.emit(on(store_code(size, false, false), 0, 5).at(at));
+        }
+        self.emit(with(Code::Mov64K, 0, 0));
+        self.emit(Op::new(Code::Jump).at(behind));
+    }
+
+    /// `bpf_map_lookup_percpu_elem(r1, r2, r3)` on an array with values of so many CPUs.
+    pub fn element_on(&mut self, values: IndexedValues, cpus: u32) {
+        self.emit(on(Code::Ld32, 4, 2));
+        self.emit(on(Code::Mov32X, 3, 3));
+        self.emit(with(Code::Mov64K, 0, 0));
+        self.emit(with(Code::JGe32K, 4, values.count.into()).at(6));
+        self.emit(with(Code::JGe32K, 3, cpus.into()).at(5));
+        self.emit(with(Code::Mul64K, 4, values.stride.into()));
+        self.emit(with(Code::Mul64K, 3, values.plane.into()));
+        self.emit(with(Code::Mov64K, 0, values.first));
+        self.emit(on(Code::Add64X, 0, 4));
+        self.emit(on(Code::Add64X, 0, 3));
+    }
+
+    /// The handle at the place in `r0`, if that is one.
+    pub fn handle_at(&mut self) {
+        self.emit(with(Code::JEq64K, 0, 0).at(1));
+        self.emit(on(Code::Ld64, 0, 0));
+    }
+
+    /// `bpf_map_lookup_elem(r1, r2)` on an array whose handle is in `r1`.
+    pub fn inner_array_lookup(&mut self, array: InnerArray) {
+        self.emit(on(Code::Ld32, 3, 2));
+        self.emit(on(Code::Ld32, 4, 1).at(array.count_at));
+        self.emit(with(Code::Mov64K, 0, 0));
+        self.emit(on(Code::JGe64X, 3, 4).at(3));
+        self.emit(on(Code::Ld64, 0, 1).at(array.first_at));
+        self.emit(with(Code::Mul64K, 3, array.stride.into()));
+        self.emit(on(Code::Add64X, 0, 3));
     }
 
     /// `bpf_for_each_map_elem(r1, r2, r3, r4)` over an array, with a callback that is known:

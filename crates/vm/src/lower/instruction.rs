@@ -6,17 +6,28 @@ use panal_isa::{
 };
 use panal_uapi::helpers::{
     Traits,
-    id::{BPF_FUNC_for_each_map_elem, BPF_FUNC_loop, BPF_FUNC_map_lookup_elem, BPF_FUNC_tail_call},
+    id::{
+        BPF_FUNC_for_each_map_elem, BPF_FUNC_loop, BPF_FUNC_map_lookup_elem,
+        BPF_FUNC_map_lookup_percpu_elem, BPF_FUNC_map_update_elem, BPF_FUNC_tail_call,
+    },
 };
 use panal_verifier::BranchFact;
 
-use super::{LowerError, emit::Emitter, map_of};
+use super::{
+    LowerError,
+    emit::Emitter,
+    inline::{on, with},
+    map_of,
+    memory::load_code,
+};
 use crate::{
-    Executable, HelperFn, IndexedValues, KfuncLink,
+    ContextAccess, Executable, HelperFn, IndexedValues, KfuncLink,
     key::Key,
     op::{Code, NO_REGISTER, Op, alu, branch},
 };
 
+/// Bytes of an array's value that code copies by itself.
+const COPIED_MOST: u32 = 32;
 /// Arguments that a call has at most.
 const MOST_ARGUMENTS: u8 = 5;
 
@@ -221,13 +232,68 @@ impl Emitter<'_> {
             PacketMode::Absolute => NO_REGISTER,
             PacketMode::Indirect(reg) => number(reg),
         };
-        self.emit(Op {
+        let slow = Op {
             src,
             off: imm,
             imm: address(function),
             ..Op::new(Code::PacketLoad)
-        });
+        };
+        match self.packet_bounds() {
+            Some(bounds) if imm >= 0 => self.packet_load_inside(size, slow, bounds),
+            _ => self.emit(slow),
+        }
         Ok(())
+    }
+
+    /// Where the context says where the packet begins; where it ends stands behind that.
+    fn packet_bounds(&self) -> Option<i32> {
+        /// Offsets of `data` and `data_end` in `struct __sk_buff`.
+        const PACKET: [u32; 2] = [76, 80];
+        let [begin, end] =
+            PACKET.map(
+                |field| match self.linkage.context_access(field, Size::W, false)? {
+                    ContextAccess::Pointer { offset } => i32::try_from(offset).ok(),
+                    _ => None,
+                },
+            );
+        begin.filter(|begin| end == Some(begin + 8))
+    }
+
+    /// A load of packet bytes from 0 on: without a call where they are there. The context is in `r6`;
+    /// `r0` to `r5` are given away, but the call may have one of them as its offset.
+    fn packet_load_inside(&mut self, size: Size, slow: Op, bounds: i32) {
+        let mut free = (1..=5).filter(|&r| r != slow.src);
+        let [Some(at), Some(place), Some(end)] = [free.next(), free.next(), free.next()] else {
+            return self.emit(slow);
+        };
+        let swap = match size {
+            Size::B => None,
+            Size::H => Some(Code::Swap16),
+            Size::W | Size::DW => Some(Code::Swap32),
+        };
+        let swap = swap.filter(|_| cfg!(target_endian = "little"));
+        let bytes = size.bytes().min(4);
+        let rest = 3 + i32::from(swap.is_some());
+        if slow.src == NO_REGISTER {
+            self.emit(with(Code::Mov64K, at, slow.off as u64));
+        } else {
+            self.emit(on(Code::Mov32X, at, slow.src));
+            self.emit(with(Code::Add32K, at, slow.off as u64));
+            self.emit(with(Code::JSLt32K, at, 0).at(rest + 5));
+        }
+        self.emit(on(Code::Ld64, place, 6).at(bounds));
+        self.emit(on(Code::Ld64, end, 6).at(bounds + 8));
+        self.emit(on(Code::Add64X, place, at));
+        self.emit(on(Code::Mov64X, at, place));
+        self.emit(with(Code::Add64K, at, bytes.into()));
+        self.emit(on(Code::JGt64X, at, end).at(rest - 1));
+        let size = if bytes == 4 { Size::W } else { size };
+        self.emit(on(load_code(size, false), 0, place));
+        if let Some(swap) = swap {
+            self.emit(on(swap, 0, 0));
+        }
+        self.emit(Op::new(Code::Jump).at(1));
+        self.emit(slow);
     }
 
     fn conditional(&mut self, width: Width, cond: Condition, dst: Reg, src: Operand, offset: i16) {
@@ -305,12 +371,10 @@ impl Emitter<'_> {
                 let btf_id = u32::try_from(id).map_err(|_| missing)?;
                 match self.linkage.kfunc(btf_id).ok_or(missing)? {
                     KfuncLink::Inline(inline) => self.written_out(inline),
-                    KfuncLink::Called(function) => self.emit(Op {
-                        src: MOST_ARGUMENTS,
-                        off: 1,
-                        imm: address(function),
-                        ..Op::new(Code::Helper)
-                    }),
+                    KfuncLink::Called(function) => self.call_kfunc(function, 1),
+                    KfuncLink::Leaf(function) => {
+                        self.call_kfunc(function, (!self.source.proven).into());
+                    }
                 }
             }
             CallTarget::Kfunc { id, .. } => return Err(LowerError::Kfunc { slot, id }),
@@ -336,6 +400,16 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// `calls_back` is 1 for one that calls functions of the program.
+    fn call_kfunc(&mut self, function: HelperFn, calls_back: i32) {
+        self.emit(Op {
+            src: MOST_ARGUMENTS,
+            off: calls_back,
+            imm: address(function),
+            ..Op::new(Code::Helper)
+        });
+    }
+
     /// A helper that needs no call; false if it does.
     fn inline(&mut self, id: u32) -> bool {
         let inline = self.linkage.inline(id);
@@ -351,13 +425,30 @@ impl Emitter<'_> {
         let Some(call) = self.call_fact() else {
             return false;
         };
+        if let Some(outer) = call.outer {
+            return self.inner_helper(id, outer);
+        }
         let Some(map) = call.map else {
             return false;
         };
         if id == BPF_FUNC_map_lookup_elem
+            && let Some(handles) = self.linkage.map(map).and_then(|link| link.handles)
+        {
+            self.array_lookup(handles, call.key);
+            self.handle_at();
+            return true;
+        }
+        if id == BPF_FUNC_map_lookup_elem
             && let Some(values) = self.linkage.map(map).and_then(|link| link.indexed)
         {
             self.array_lookup(values, call.key);
+            return true;
+        }
+        if id == BPF_FUNC_map_lookup_percpu_elem
+            && let Some(link) = self.linkage.map(map)
+            && let Some(values) = link.indexed.filter(|_| link.cpus != 0)
+        {
+            self.element_on(values, link.cpus);
             return true;
         }
         if id == BPF_FUNC_for_each_map_elem
@@ -370,6 +461,20 @@ impl Emitter<'_> {
         let Some(helper) = self.linkage.map_helper(id, map) else {
             return false;
         };
+        if id == BPF_FUNC_map_update_elem
+            && let Some(link) = self.linkage.map(map)
+            && let (Some(values), Some(size)) = (link.indexed, link.plain)
+            && size <= COPIED_MOST
+        {
+            self.element_update(values, size, 2);
+            self.emit(with(Code::Mov64K, 1, helper.data));
+            self.emit(Op {
+                src: self.arguments(id),
+                imm: address(helper.function),
+                ..Op::new(Code::Helper)
+            });
+            return true;
+        }
         self.emit(Op {
             dst: 1,
             imm: helper.data,
@@ -386,6 +491,25 @@ impl Emitter<'_> {
         self.emit(Op {
             src: arguments,
             imm: address(helper.function),
+            ..Op::new(Code::Helper)
+        });
+        true
+    }
+
+    /// The same on an inner map of a known one.
+    fn inner_helper(&mut self, id: u32, outer: u32) -> bool {
+        if id == BPF_FUNC_map_lookup_elem
+            && let Some(inner) = self.linkage.map(outer).and_then(|link| link.inner)
+        {
+            self.inner_array_lookup(inner);
+            return true;
+        }
+        let Some(function) = self.linkage.inner_helper(id, outer) else {
+            return false;
+        };
+        self.emit(Op {
+            src: self.arguments(id),
+            imm: address(function),
             ..Op::new(Code::Helper)
         });
         true

@@ -39,6 +39,10 @@ unsafe extern "C" fn computed(
 impl Linkage for Kernel {
     fn map(&self, index: u32) -> Option<MapLink> {
         (index == 0).then_some(MapLink {
+            handles: None,
+            inner: None,
+            plain: None,
+            cpus: 0,
             handle: 77,
             values: self.values,
             indexed: Some(IndexedValues {

@@ -365,6 +365,10 @@ impl Linkage for World {
         let map = self.maps.get(index as usize)?;
         let array = map.is_array();
         Some(MapLink {
+            handles: None,
+            inner: None,
+            plain: None,
+            cpus: 0,
             handle: u64::from(index) + 1,
             values: if array { map.element(0) } else { 0 },
             indexed: array.then_some(IndexedValues {

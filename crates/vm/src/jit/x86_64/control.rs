@@ -221,12 +221,19 @@ impl Round<'_> {
             Code::PacketLoad => self.packet_load(op),
             Code::Local => self.local(index, op),
             Code::TailCall => self.tail_call(op),
-            Code::Exit => {
-                self.epilogue();
-                self.x.ret();
-            }
+            Code::Exit => self.exit(),
             _ => self.jump(Target::Stop(StopKind::Unreachable, index)),
         }
+    }
+
+    /// Leaves the function. Who has tail-called a main program that counts nothing may count.
+    fn exit(&mut self) {
+        let is_main = self.plan.functions.first().map(|main| main.start);
+        if is_main == Some(self.function.start) && !self.options.budget {
+            convention::take_budget(&mut self.x);
+        }
+        self.epilogue();
+        self.x.ret();
     }
 
     fn helper(&mut self, op: &Op) {
@@ -308,14 +315,19 @@ impl Round<'_> {
         self.leave_if_stopped();
     }
 
-    /// Writes the budget to the run: before what is not the program's code.
+    /// Writes the budget to the run: before what is not the program's code. Code that counts nothing leaves
+    /// it there.
     fn give_budget(&mut self) {
-        convention::give_budget(&mut self.x);
+        if self.options.budget {
+            convention::give_budget(&mut self.x);
+        }
     }
 
     /// Reads the budget back: a helper's callbacks have used it too.
     fn take_budget(&mut self) {
-        convention::take_budget(&mut self.x);
+        if self.options.budget {
+            convention::take_budget(&mut self.x);
+        }
     }
 
     fn leave_if_stopped(&mut self) {
@@ -380,8 +392,7 @@ impl Round<'_> {
         self.x.test(W::Q, Gpr::Rax, Gpr::Rax);
         let inside = self.x.jcc(Cc::Ge, true);
         self.x.mov_imm(Gpr::Rax, 0);
-        self.epilogue();
-        self.x.ret();
+        self.exit();
         self.x.land(inside);
     }
 
@@ -420,6 +431,8 @@ impl Round<'_> {
         let none = self.x.jcc(Cc::E, true);
         self.x
             .load(8, Gpr::Rdi, field(offset_of!(Run, tail_context)));
+        // The target may count though this does not.
+        convention::take_budget(&mut self.x);
         self.epilogue();
         if self.options.cage.is_some() {
             self.x.mov(W::Q, TEMP, Gpr::Rax);

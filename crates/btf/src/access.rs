@@ -163,15 +163,20 @@ impl Btf {
     }
 
     /// One level of [`Btf::walk`].
-    fn within(
-        &self,
+    fn within<'a>(
+        &'a self,
         id: TypeId,
         offset: u32,
         size: u32,
         through_union: &mut bool,
-    ) -> Result<Within<'_>, AccessError<'_>> {
+    ) -> Result<Within<'a>, AccessError<'a>> {
         let ty = self.get_or_void(id);
-        let name = &*ty.name;
+        // As Linux calls what has no name.
+        let named = |name: &'a str| match name {
+            "" => "(anon)",
+            name => name,
+        };
+        let name = named(&ty.name);
         let (total, members) = match &ty.kind {
             Kind::Struct { size, members } => (*size, members),
             Kind::Union { size, members } => {
@@ -226,7 +231,7 @@ impl Btf {
                     return Ok(Within::Deeper(element, offset - start));
                 }
                 Kind::Ptr(_) if element_size != size || offset != start => {
-                    let member = &*member.name;
+                    let member = named(&member.name);
                     return Err(AccessError::PartOfPointer {
                         member,
                         start,
@@ -243,8 +248,9 @@ impl Btf {
                     member: &member.name,
                     through_union: *through_union,
                 }),
-                _ if end > u64::from(member_end) => {
-                    let (member, end) = (&*member.name, member_end);
+                // Within a union, what follows may be another member's.
+                _ if end > u64::from(member_end) && !*through_union => {
+                    let (member, end) = (named(&member.name), member_end);
                     return Err(AccessError::BeyondMember {
                         member,
                         end,

@@ -98,11 +98,9 @@ pub fn enter_callback(
             let mut state = State::new(frame);
             state.sleepable = sleepable;
             state.speculative = st.speculative;
-            state.parent = st.parent;
-            state.history = st.history;
-            state.history_len = st.history_len;
-            state.first_slot = st.first_slot;
-            state.depth = st.depth;
+            // It has a stack and arguments of its own, whoever asked for it: nothing on the way here
+            // waits for its end. So a callback that asks for itself again ends where it was before.
+            state.first_slot = start as u32;
             explore::push_state(env, state, start)?;
         }
         CallbackTime::Now => {

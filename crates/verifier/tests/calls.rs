@@ -1,27 +1,30 @@
 //! Calls of helpers and kernel functions: `cases/calls-*.txt`, each with the verdict of Linux 6.18 and
 //! its message. Where that kernel runs, it is asked again.
 //!
-//! A case begins with `== name`; then `type`, `attach`, `sleepable` and `map` lines (map type, key size,
-//! value size, entries, flags), the verdict (`accept`, or `reject` and a part of the message), and the
-//! program. Maps are `map[0]`, `map[1]`, ...
+//! A case begins with `== name`; then `type`, `attach` (of struct_ops: the member's number), `tied`
+//! (`func`, `typedef` or `struct`, and the name of the kernel's type), `sleepable` and `map` lines (map
+//! type, key size, value size, entries, flags), the verdict (`accept`, or `reject` and a part of the
+//! message), and the program. Maps are `map[0]`, `map[1]`, ...
 
 mod linux;
 
 use std::sync::Arc;
 
 use linux::Kind;
-use panal_btf::{Btf, KindTag};
+use panal_btf::{Btf, KindTag, TypeId};
 use panal_isa::{Imm64, Slot, assemble};
 use panal_uapi::{
     AttachType, MapType, ProgType, helpers,
     kernel::{MapFlags, ProgFlags},
     profile::Profile,
 };
-use panal_verifier::{MapDescription, Request, verify};
+use panal_verifier::{MapDescription, Request, Tied, verify};
 
 struct Case<'t> {
     name: &'t str,
     kind: Kind,
+    /// The kernel's type that it is tied to.
+    tied: Option<(KindTag, &'t str)>,
     maps: Vec<(MapType, [u32; 4])>,
     /// A part of the message; `None`: accepted.
     reject: Option<&'t str>,
@@ -40,10 +43,12 @@ fn parse_case(text: &str) -> Case<'_> {
         prog_type: ProgType::SchedCls,
         attach_type: None,
         flags: 0,
+        btf_id: 0,
     };
     let mut case = Case {
         name,
         kind,
+        tied: None,
         maps: Vec::new(),
         reject: None,
         text: String::new(),
@@ -55,7 +60,21 @@ fn parse_case(text: &str) -> Case<'_> {
                 case.kind.prog_type =
                     ProgType::from_name(rest).unwrap_or_else(|| panic!("{name}: {rest}"));
             }
-            "attach" => case.kind.attach_type = AttachType::from_name(rest),
+            "attach" => {
+                let number = rest.parse().ok().and_then(AttachType::from_number);
+                case.kind.attach_type = number.or_else(|| AttachType::from_name(rest));
+                assert!(case.kind.attach_type.is_some(), "{name}: {rest}");
+            }
+            "tied" => {
+                let (kind, of) = rest.split_once(' ').expect("a kind and a name");
+                let kind = match kind {
+                    "func" => KindTag::Func,
+                    "typedef" => KindTag::Typedef,
+                    "struct" => KindTag::Struct,
+                    other => panic!("{name}: {other}"),
+                };
+                case.tied = Some((kind, of));
+            }
             "sleepable" => case.kind.flags |= ProgFlags::SLEEPABLE.bits(),
             "map" => {
                 let mut words = rest.split(' ');
@@ -111,7 +130,15 @@ fn code(case: &Case<'_>, btf: Option<&Btf>, fds: Option<&[i32]>) -> Vec<Slot> {
     }
 }
 
-fn ours(case: &Case<'_>, profile: &Profile) -> Option<String> {
+/// The id of the type that the case is tied to; `None` where this kernel has none.
+fn tied(case: &Case<'_>, btf: &Btf) -> Option<Option<TypeId>> {
+    match case.tied {
+        None => Some(None),
+        Some((kind, name)) => btf.find(name, kind).map(Some),
+    }
+}
+
+fn ours(case: &Case<'_>, tied: Option<TypeId>, profile: &Profile) -> Option<String> {
     let slots = code(case, Some(&profile.btf), None);
     let describe =
         |(index, (map_type, [key, value, entries, flags])): (usize, &(MapType, [u32; 4]))| {
@@ -135,7 +162,7 @@ fn ours(case: &Case<'_>, profile: &Profile) -> Option<String> {
         code: &slots,
         prog_type: case.kind.prog_type,
         attach_type: case.kind.attach_type,
-        tied: None,
+        tied: tied.map(Tied::Kernel),
         gpl: true,
         flags: ProgFlags::from_bits_retain(case.kind.flags),
         maps: &maps,
@@ -150,13 +177,17 @@ fn ours(case: &Case<'_>, profile: &Profile) -> Option<String> {
         .map(|rejection| rejection.linux_message)
 }
 
-fn theirs(case: &Case<'_>, btf: &Btf) -> Option<String> {
+fn theirs(case: &Case<'_>, tied: Option<TypeId>, btf: &Btf) -> Option<String> {
     let create = |(ty, [key, value, entries, flags]): &(MapType, [u32; 4])| {
         linux::create_map(*ty, *key, *value, *entries, *flags)
             .unwrap_or_else(|| panic!("{}: map {ty} is refused", case.name))
     };
     let fds: Vec<i32> = case.maps.iter().map(create).collect();
-    let (errno, log) = linux::load(case.kind, &code(case, Some(btf), Some(&fds)));
+    let kind = Kind {
+        btf_id: tied.map_or(0, |id| id.0),
+        ..case.kind
+    };
+    let (errno, log) = linux::load(kind, &code(case, Some(btf), Some(&fds)));
     fds.into_iter().for_each(linux::close);
     (errno != 0).then_some(log)
 }
@@ -176,9 +207,14 @@ fn calls_are_judged_as_by_linux() {
     let files = [
         include_str!("cases/calls-helpers.txt"),
         include_str!("cases/calls-kfuncs.txt"),
+        include_str!("cases/hooks.txt"),
     ];
     let mut wrong = Vec::new();
     for case in files.into_iter().flat_map(parse) {
+        let Some(tied) = tied(&case, &btf) else {
+            eprintln!("skipped: {}: this kernel has no such type", case.name);
+            continue;
+        };
         let mut compare = |who: &str, got: Option<String>| {
             let same = match (&got, case.reject) {
                 (None, None) => true,
@@ -192,9 +228,9 @@ fn calls_are_judged_as_by_linux() {
                 wrong.push(format!("{}: {who}: {got}", case.name));
             }
         };
-        compare("Panal", ours(&case, &profile));
+        compare("Panal", ours(&case, tied, &profile));
         if linux.is_ok() {
-            compare("Linux", theirs(&case, &btf));
+            compare("Linux", theirs(&case, tied, &btf));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

@@ -78,12 +78,15 @@ enum Seen {
     Address,
     /// As the kernel's own structures.
     Kernel,
+    /// As what programs see of them, handed over itself.
+    Mirror,
 }
 
 fn seen(call: &mut Call<'_>) -> Seen {
     match call.host().program.prog_type() {
         ProgType::Tracing | ProgType::Lsm | ProgType::StructOps => Seen::Kernel,
         ProgType::CgroupSockAddr => Seen::Address,
+        ProgType::SkReuseport => Seen::Mirror,
         _ => Seen::Packet,
     }
 }
@@ -93,7 +96,7 @@ fn seen(call: &mut Call<'_>) -> Seen {
 pub(super) fn cookie(call: &mut Call<'_>, socket: u64) -> Option<u64> {
     let at = match seen(call) {
         Seen::Kernel => offset_of!(Sock, __sk_common) + offset_of!(SockCommon, skc_cookie),
-        Seen::Packet | Seen::Address => socket_mirror::COOKIE,
+        Seen::Packet | Seen::Address | Seen::Mirror => socket_mirror::COOKIE,
     };
     if socket == 0 {
         return None;
@@ -107,7 +110,7 @@ fn own_socket(call: &mut Call<'_>) -> u64 {
     /// Of `sk` in `struct bpf_sock_addr`.
     const ADDRESS_SK: u64 = 64;
     match seen(call) {
-        Seen::Kernel => call.arg(0),
+        Seen::Kernel | Seen::Mirror => call.arg(0),
         Seen::Packet => match call.packet() {
             Ok(packet) => {
                 let at = packet.context().wrapping_add(skb::SK as u64);

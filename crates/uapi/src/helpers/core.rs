@@ -21,7 +21,7 @@ helpers! {
     BPF_FUNC_this_cpu_ptr = 154, (5, 10), "A per-CPU variable's instance on this CPU.",
         sig(&[PERCPU], PerCpu);
     BPF_FUNC_loop = 181, (5, 17), "Calls a function a number of times.",
-        sig(&[SCALAR, FUNC, STACK_OR_NULL, ANY], Integer).with(Traits::SYNC_CALLBACK);
+        sig(&[ANY, FUNC, STACK_OR_NULL, ANY], Integer).with(Traits::SYNC_CALLBACK);
     BPF_FUNC_kptr_xchg = 194, (5, 19), "Swaps the object that a field owns.",
         sig(
             &[

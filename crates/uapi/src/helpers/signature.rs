@@ -43,8 +43,6 @@ pub enum DynptrKind {
 pub enum ArgKind {
     /// Any initialised value.
     Anything,
-    /// A number.
-    Scalar,
     /// A map, known at load time.
     ConstMap,
     /// Memory of the map's key size.
@@ -274,7 +272,6 @@ pub(crate) mod args {
     use super::{Arg, ArgFlags, ArgKind, DynptrKind};
 
     pub const ANY: Arg = Arg::new(ArgKind::Anything);
-    pub const SCALAR: Arg = Arg::new(ArgKind::Scalar);
     pub const MAP: Arg = Arg::new(ArgKind::ConstMap);
     pub const KEY: Arg = Arg::new(ArgKind::MapKey);
     pub const VALUE: Arg = Arg::new(ArgKind::MapValue);
@@ -306,6 +303,11 @@ pub(crate) mod args {
 
     pub const fn fixed(size: u32) -> Arg {
         Arg::new(ArgKind::FixedMem(size))
+    }
+
+    /// The same, which is only read.
+    pub const fn fixed_ro(size: u32) -> Arg {
+        fixed(size).with(ArgFlags::RDONLY)
     }
 
     /// An aligned number that the helper writes.

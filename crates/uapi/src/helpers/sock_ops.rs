@@ -7,11 +7,11 @@ use crate::ProgType;
 helpers! {
     BPF_FUNC_setsockopt = 49, (4, 13), "Sets a socket option.",
         sig(&[CTX, ANY, ANY, MEM_RO, SIZE], Integer),
-        for [ProgType::CgroupSockopt, ProgType::Lsm, ProgType::StructOps] =>
+        for [ProgType::CgroupSockopt, ProgType::Lsm, ProgType::StructOps, ProgType::Tracing] =>
             sig(&[SK, ANY, ANY, MEM_RO, SIZE], Integer);
     BPF_FUNC_getsockopt = 57, (4, 15), "Reads a socket option.",
         sig(&[CTX, ANY, ANY, MEM_OUT, SIZE], Integer),
-        for [ProgType::CgroupSockopt, ProgType::Lsm, ProgType::StructOps] =>
+        for [ProgType::CgroupSockopt, ProgType::Lsm, ProgType::StructOps, ProgType::Tracing] =>
             sig(&[SK, ANY, ANY, MEM_OUT, SIZE], Integer);
     BPF_FUNC_sock_ops_cb_flags_set = 59, (4, 16), "Chooses which events call the program.",
         sig(&[CTX, ANY], Integer);

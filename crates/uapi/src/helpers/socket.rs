@@ -7,7 +7,8 @@ use crate::ProgType;
 helpers! {
     BPF_FUNC_get_socket_cookie = 46, (4, 12), "A number that identifies a socket.",
         sig(&[CTX], Integer),
-        for [ProgType::Tracing, ProgType::Lsm, ProgType::Syscall] => sig(&[SK.or_null()], Integer);
+        for [ProgType::Tracing, ProgType::Lsm, ProgType::Syscall, ProgType::SkReuseport] =>
+            sig(&[SK.or_null()], Integer);
     BPF_FUNC_get_socket_uid = 47, (4, 12), "The owner of the packet's socket.",
         sig(&[CTX], Integer);
     BPF_FUNC_sk_lookup_tcp = 84, (4, 20), "Finds a TCP socket, or null.",

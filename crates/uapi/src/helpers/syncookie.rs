@@ -14,11 +14,11 @@ helpers! {
     BPF_FUNC_tcp_gen_syncookie = 110, (5, 3), "Makes a SYN cookie.",
         sig(&[SK, MEM_RO, SIZE, MEM_RO, SIZE], Integer).gpl().packet();
     BPF_FUNC_tcp_raw_gen_syncookie_ipv4 = 204, (6, 0), "Makes a SYN cookie from headers alone (IPv4).",
-        sig(&[fixed(IPV4), MEM, SIZE0], Integer).gpl().packet();
+        sig(&[fixed_ro(IPV4), MEM_RO, SIZE0], Integer).gpl().packet();
     BPF_FUNC_tcp_raw_gen_syncookie_ipv6 = 205, (6, 0), "Makes a SYN cookie from headers alone (IPv6).",
-        sig(&[fixed(IPV6), MEM, SIZE0], Integer).gpl().packet();
+        sig(&[fixed_ro(IPV6), MEM_RO, SIZE0], Integer).gpl().packet();
     BPF_FUNC_tcp_raw_check_syncookie_ipv4 = 206, (6, 0), "Checks a SYN cookie by headers alone (IPv4).",
-        sig(&[fixed(IPV4), fixed(TCP)], Integer).gpl().packet();
+        sig(&[fixed_ro(IPV4), fixed_ro(TCP)], Integer).gpl().packet();
     BPF_FUNC_tcp_raw_check_syncookie_ipv6 = 207, (6, 0), "Checks a SYN cookie by headers alone (IPv6).",
-        sig(&[fixed(IPV6), fixed(TCP)], Integer).gpl().packet();
+        sig(&[fixed_ro(IPV6), fixed_ro(TCP)], Integer).gpl().packet();
 }

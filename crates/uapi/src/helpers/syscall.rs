@@ -11,5 +11,5 @@ helpers! {
     BPF_FUNC_sys_close = 168, (5, 14), "Closes a descriptor.",
         sig(&[ANY], Integer).may_sleep();
     BPF_FUNC_kallsyms_lookup_name = 179, (5, 16), "The address of a kernel symbol.",
-        sig(&[MEM, SIZE0, ANY, number_out(8)], Integer);
+        sig(&[MEM_RO, SIZE0, ANY, number_out(8)], Integer);
 }

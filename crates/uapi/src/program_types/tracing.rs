@@ -39,6 +39,9 @@ const ITERATOR: HelperSet = HelperSet::of(&[
     BPF_FUNC_seq_printf_btf,
 ]);
 
+/// For iterators over TCP and Unix sockets; which they are, the verifier asks the hook.
+const SOCKET_ITERATOR: HelperSet = HelperSet::of(&[BPF_FUNC_setsockopt, BPF_FUNC_getsockopt]);
+
 const COOKIE: HelperSet = HelperSet::of(&[BPF_FUNC_get_attach_cookie]);
 
 const TRAMPOLINE: When = When::At(&[
@@ -70,7 +73,7 @@ pub(super) const TRACE: ProgramType = ProgramType {
             when: TRAMPOLINE
         },
         Grant {
-            helpers: ITERATOR,
+            helpers: ITERATOR.union(SOCKET_ITERATOR),
             when: When::At(&[AttachType::TraceIter])
         },
     ),

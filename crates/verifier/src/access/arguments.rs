@@ -108,7 +108,7 @@ fn callback<'a>(env: &Env<'a>, btf: &'a Btf, id: TypeId) -> Check<Hook<'a>> {
         reject!(
             Types,
             EINVAL,
-            "attach to invalid member {}({number}) of struct {interface}",
+            "attach to invalid member {}(@idx {number}) of struct {interface}",
             member.name
         )
     })?;

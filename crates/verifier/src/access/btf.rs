@@ -2,11 +2,11 @@
 
 use alloc::format;
 
-use panal_btf::{Access, Kind, KindTag, Pointer, TypeId};
+use panal_btf::{Access, AccessError, Kind, KindTag, Pointer, TypeId};
 use panal_isa::Reg;
 use panal_uapi::{MapType, ProgType};
 
-use super::{AccessKind, btf_safe, context};
+use super::{AccessKind, btf_safe, context, interfaces};
 use crate::{
     calls::{fields::Fields, in_rcu, text::tnum_text},
     env::Env,
@@ -109,7 +109,9 @@ pub fn check(
     }
     let local = state.flags.contains(PtrFlags::ALLOC);
     if access.is_write() {
-        if local && (state.ref_id != 0 || state.flags.contains(PtrFlags::NON_OWN_REF)) {
+        // What an RCU section keeps alive may be written as what the program owns.
+        let kept = PtrFlags::NON_OWN_REF.union(PtrFlags::RCU);
+        if local && (state.ref_id != 0 || state.flags.intersects(kept)) {
             check_special(env, ty, at, size)?;
         } else if local || !may_write(env, ty, at, size)? {
             return Err(
@@ -123,9 +125,10 @@ pub fn check(
     } else if local {
         check_special(env, ty, at, size)?;
     }
-    let found = btf
-        .access(ty.id, at, size)
-        .map_err(|e| reject!(ContextAccess, EACCES, "{e}"))?;
+    let found = btf.access(ty.id, at, size).map_err(|e| match e {
+        AccessError::NoField { .. } => reject!(ContextAccess, EINVAL, "{e}"),
+        _ => reject!(ContextAccess, EACCES, "{e}"),
+    })?;
     let pointer = match found {
         // A pointer in an object of the program is but a number.
         Access::Pointer(pointer) if !local => pointer,
@@ -192,7 +195,9 @@ fn walked(
     let _ = env;
     match safe {
         Some(btf_safe::Safe::Rcu) => flags | PtrFlags::RCU,
-        Some(btf_safe::Safe::RcuOrNull) => flags | PtrFlags::RCU | PtrFlags::MAYBE_NULL,
+        Some(btf_safe::Safe::RcuOrNull) => {
+            (flags - PtrFlags::UNTRUSTED) | PtrFlags::RCU | PtrFlags::MAYBE_NULL
+        }
         _ if flags.contains(PtrFlags::RCU) => flags | PtrFlags::MAYBE_NULL,
         _ => flags,
     }
@@ -213,46 +218,49 @@ fn check_special(env: &Env<'_>, ty: BtfType, at: u32, size: u32) -> Check {
     Ok(())
 }
 
-/// Fields of `struct tcp_sock` that congestion control may set.
-const TCP_WRITABLE: &[&str] = &[
-    "inet_conn.icsk_inet.sk.sk_pacing_rate",
-    "inet_conn.icsk_inet.sk.sk_pacing_status",
-    "inet_conn.icsk_ca_priv",
-    "inet_conn.icsk_ack.pending",
-    "snd_cwnd",
-    "snd_cwnd_cnt",
-    "snd_cwnd_stamp",
-    "snd_ssthresh",
-    "ecn_flags",
-    "app_limited",
-];
-
-/// Whether the program type may write there.
+/// Whether the program may write there.
 fn may_write(env: &Env<'_>, ty: BtfType, at: u32, size: u32) -> Check<bool> {
     let Some(btf) = env.btf(ty.btf) else {
         return Ok(false);
     };
-    let congestion = context::effective_type(env) == ProgType::StructOps
-        && super::arguments::hook(env).is_ok_and(|h| h.interface == Some("tcp_congestion_ops"));
-    if !congestion || btf.name(ty.id) != "tcp_sock" {
+    let prog_type = context::effective_type(env);
+    let interface = match prog_type {
+        ProgType::StructOps => super::arguments::hook(env).ok().and_then(|h| h.interface),
+        _ => None,
+    };
+    let Some(writable) = interfaces::writable(prog_type, interface) else {
         return Ok(false);
+    };
+    if ty.btf != BtfRef::Kernel || !writable.objects.contains(&btf.name(ty.id)) {
+        return Err(reject!(Permission, EACCES, "{}", writable.otherwise));
     }
-    for path in TCP_WRITABLE {
-        let Ok(place) = btf.member_by_path(ty.id, path) else {
-            continue;
-        };
-        let (start, length) = (place.bit_offset / 8, btf.size_of(place.ty).unwrap_or(0));
-        let whole = *path == "inet_conn.icsk_ca_priv";
-        let inside = at >= start && at < start.saturating_add(length);
-        if (at != start && !whole) || !inside {
-            continue;
-        }
-        let end = start.saturating_add(length);
+    if writable.fields.is_empty() {
+        let end = btf.size_of(ty.id).unwrap_or(0);
         if at.saturating_add(size) > end {
             return Err(reject!(
                 OutOfBounds,
                 EACCES,
-                "write access at off {at} with size {size} beyond the member of tcp_sock ended at {end}"
+                "write access at off {at} with size {size}"
+            ));
+        }
+        return Ok(true);
+    }
+    let object = writable.objects[0];
+    for path in writable.fields {
+        let Ok(place) = btf.member_by_path(ty.id, path) else {
+            continue;
+        };
+        let (start, length) = (place.bit_offset / 8, btf.size_of(place.ty).unwrap_or(0));
+        let end = start.saturating_add(length);
+        let begins = at == start || (writable.in_parts.contains(path) && at > start && at < end);
+        if !begins {
+            continue;
+        }
+        if at.saturating_add(size) > end {
+            return Err(reject!(
+                OutOfBounds,
+                EACCES,
+                "write access at off {at} with size {size} beyond the member of {object} ended at {end}"
             ));
         }
         return Ok(true);
@@ -260,7 +268,7 @@ fn may_write(env: &Env<'_>, ty: BtfType, at: u32, size: u32) -> Check<bool> {
     Err(reject!(
         Permission,
         EACCES,
-        "no write support to tcp_sock at off {at}"
+        "no write support to {object} at off {at}"
     ))
 }
 
@@ -318,9 +326,10 @@ pub fn check_map_object(
             "only read from {name} is supported"
         ));
     }
-    let found = btf
-        .access(id, at, size)
-        .map_err(|e| reject!(ContextAccess, EACCES, "{e}"))?;
+    let found = btf.access(id, at, size).map_err(|e| match e {
+        AccessError::NoField { .. } => reject!(ContextAccess, EINVAL, "{e}"),
+        _ => reject!(ContextAccess, EACCES, "{e}"),
+    })?;
     Ok(match found {
         Access::Pointer(pointer)
             if matches!(

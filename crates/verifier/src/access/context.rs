@@ -32,6 +32,25 @@ pub fn effective_type(env: &Env<'_>) -> ProgType {
     }
 }
 
+/// Whether the context is memory that a kernel hands over as it is: it does not rewrite accesses, so it
+/// may hand a part of it to a function.
+pub fn is_memory(env: &Env<'_>) -> bool {
+    matches!(
+        effective_type(env),
+        ProgType::Kprobe
+            | ProgType::Tracepoint
+            | ProgType::RawTracepoint
+            | ProgType::RawTracepointWritable
+            | ProgType::Tracing
+            | ProgType::Lsm
+            | ProgType::StructOps
+            | ProgType::Syscall
+            | ProgType::Netfilter
+            | ProgType::CgroupDevice
+            | ProgType::LircMode2
+    )
+}
+
 /// What the rules' conditions are tested against.
 pub fn situation(env: &Env<'_>) -> Situation {
     Situation {

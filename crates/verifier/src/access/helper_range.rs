@@ -104,8 +104,11 @@ pub fn check(
         }
         RegKind::Stack { .. } => check_stack(env, st, reg, 0, size, access, zero_size_allowed, raw),
         RegKind::Btf(_) => check_object(env, st, reg, size),
-        RegKind::Context if size == 0 && zero_size_allowed => Ok(()),
-        RegKind::Context => check_context(env, st, reg, size, access),
+        RegKind::Context if context::is_memory(env) => match size {
+            0 if zero_size_allowed => Ok(()),
+            0 => not_memory(&state, reg, size, false),
+            _ => check_context(env, st, reg, size, access),
+        },
         _ => not_memory(&state, reg, size, zero_size_allowed),
     }
 }
@@ -114,7 +117,7 @@ fn check_object(env: &mut Env<'_>, st: &mut State, reg: Reg, size: u32) -> Check
     super::btf::check(env, st, reg, 0, size, AccessKind::Read).map(|_| ())
 }
 
-/// Only where the context is plain memory of the caller (syscall programs) may helpers touch it.
+/// A context that is memory: the last byte must be one that the program may access itself.
 fn check_context(
     env: &mut Env<'_>,
     st: &mut State,
@@ -123,12 +126,10 @@ fn check_context(
     access: AccessKind,
 ) -> Check {
     let state = *st.reg(reg);
-    let is_memory = env.request.prog_type == panal_uapi::ProgType::Syscall;
-    if !is_memory || size == 0 {
-        return not_memory(&state, reg, size, false);
+    if state.off < 0 {
+        memory::check_unmodified(&state, reg)?;
     }
-    // Every byte must be one that the program may access itself.
-    context::check(env, st, state.off, 1, access)?;
+    memory::check_unmodified_variable(&state)?;
     let last = i64::from(state.off) + i64::from(size) - 1;
     let last = i32::try_from(last).map_err(|_| {
         reject!(
@@ -137,7 +138,6 @@ fn check_context(
             "invalid bpf_context access off={last} size=1"
         )
     })?;
-    memory::check_unmodified_variable(&state)?;
     context::check(env, st, last, 1, access).map(|_| ())
 }
 

@@ -8,6 +8,7 @@ pub mod btf;
 mod btf_safe;
 pub mod context;
 pub mod helper_range;
+pub mod interfaces;
 pub mod memory;
 pub mod stack;
 

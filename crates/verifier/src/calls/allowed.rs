@@ -5,7 +5,7 @@
 use panal_uapi::{AttachType, ProgType, helpers::id::*, program_types::lsm_hooks};
 
 use crate::{
-    access::arguments,
+    access::{arguments, context, interfaces},
     env::Env,
     error::{Check, reject},
 };
@@ -22,6 +22,25 @@ const D_PATH: &[&str] = &[
     "vfs_getattr",
     "filp_close",
 ];
+
+/// Whether what the program is attached to has the helper at all, where that is more than its type
+/// and the kind of attachment say.
+pub fn offered(env: &Env<'_>, id: u32) -> bool {
+    let request = env.request;
+    let hook = || arguments::hook(env);
+    match (request.prog_type, id) {
+        (ProgType::StructOps, _) => hook().is_ok_and(|hook| {
+            interfaces::find(hook.interface.unwrap_or_default()).offers(hook.name, id)
+        }),
+        (ProgType::Lsm, BPF_FUNC_setsockopt | BPF_FUNC_getsockopt) => {
+            hook().is_ok_and(|hook| lsm_hooks::allows_socket_options(hook.name))
+        }
+        (ProgType::Tracing, BPF_FUNC_setsockopt | BPF_FUNC_getsockopt) => {
+            hook().is_ok_and(|hook| matches!(hook.name, "bpf_iter_tcp" | "bpf_iter_unix"))
+        }
+        _ => true,
+    }
+}
 
 /// Whether the program's hook allows the helper.
 pub fn helper(env: &Env<'_>, id: u32) -> Check<bool> {
@@ -45,7 +64,7 @@ pub fn helper(env: &Env<'_>, id: u32) -> Check<bool> {
             arguments::hook(env).is_ok_and(|hook| lsm_hooks::is_sleepable(hook.name))
         }
         BPF_FUNC_sk_storage_get | BPF_FUNC_sk_storage_delete
-            if request.prog_type == ProgType::Tracing =>
+            if matches!(request.prog_type, ProgType::Tracing | ProgType::Syscall) =>
         {
             match request.attach_type {
                 Some(AttachType::TraceIter | AttachType::TraceRawTp) => true,
@@ -56,11 +75,44 @@ pub fn helper(env: &Env<'_>, id: u32) -> Check<bool> {
                 _ => false,
             }
         }
-        BPF_FUNC_setsockopt | BPF_FUNC_getsockopt if request.prog_type == ProgType::Lsm => {
-            arguments::hook(env).is_ok_and(|hook| lsm_hooks::allows_socket_options(hook.name))
-        }
         _ => true,
     })
+}
+
+/// Whether the helper is another one for programs that are attached to many functions at once: one
+/// without a licence to ask for.
+pub fn of_many(env: &Env<'_>, id: u32) -> bool {
+    use AttachType::*;
+    id == BPF_FUNC_get_func_ip
+        && matches!(
+            env.request.attach_type,
+            Some(TraceKprobeMulti | TraceKprobeSession | TraceUprobeMulti | TraceUprobeSession)
+        )
+}
+
+/// `bpf_get_func_ip` needs a function that is entered or left.
+pub fn check_get_func_ip(env: &Env<'_>) -> Check {
+    let prog_type = context::effective_type(env);
+    let trampoline = matches!(
+        env.request.attach_type,
+        Some(AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn)
+    );
+    let name = "func bpf_get_func_ip#173";
+    match prog_type {
+        ProgType::Kprobe => Ok(()),
+        ProgType::Tracing if trampoline => Ok(()),
+        ProgType::Tracing => Err(reject!(
+            NotAllowed,
+            ENOTSUPP,
+            "{name} supported only for fentry/fexit/fmod_ret programs"
+        )),
+        _ => Err(reject!(
+            NotAllowed,
+            ENOTSUPP,
+            "{name} not supported for program type {}",
+            prog_type.number()
+        )),
+    }
 }
 
 /// `bpf_set_retval` needs a hook that returns something.

@@ -120,9 +120,7 @@ const DYNPTR: &[Accepted] = &[(Base::Stack, NONE), (Base::Dynptr, NONE)];
 
 fn accepted(kind: ArgKind) -> &'static [Accepted] {
     match kind {
-        ArgKind::Scalar | ArgKind::MemSize | ArgKind::MemSizeOrZero | ArgKind::AllocSize => {
-            &[(Base::Scalar, NONE)]
-        }
+        ArgKind::MemSize | ArgKind::MemSizeOrZero | ArgKind::AllocSize => &[(Base::Scalar, NONE)],
         ArgKind::ConstMap => &[(Base::Map, NONE)],
         ArgKind::Ctx => &[(Base::Ctx, NONE)],
         ArgKind::SockCommon => SOCK,

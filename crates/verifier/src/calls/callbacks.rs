@@ -23,11 +23,8 @@ pub fn enter(env: &mut Env<'_>, st: &mut State, call: &Call) -> Check {
     match call.helper.id {
         BPF_FUNC_for_each_map_elem => {
             let slot = env.slot;
-            if env
-                .aux
-                .get(slot)
-                .is_some_and(|aux| matches!(aux.call.map, MapSeen::Several))
-            {
+            let seen = env.aux.get(slot).map(|aux| aux.call.map);
+            if matches!(seen, Some(MapSeen::Several)) && !env.since(6, 10) {
                 return Err(reject!(
                     NotAllowed,
                     EINVAL,
@@ -100,6 +97,12 @@ pub fn enter(env: &mut Env<'_>, st: &mut State, call: &Call) -> Check {
 
 /// Whether the path is inside a callback of `bpf_loop` that has used up its iterations.
 fn enter_loop(env: &mut Env<'_>, st: &mut State, subprog: u32) -> Check {
+    if !st.reg(Reg::R1).is_scalar() {
+        return Err(
+            reject!(WrongType, EFAULT, "verifier bug: backtracking misuse")
+                .because("the number of rounds must be a number, not a pointer"),
+        );
+    }
     precision::mark_reg(env, st, Reg::R1)?;
     let done = u64::from(st.frame().callback_depth);
     if done >= st.reg(Reg::R1).num.umax {

@@ -125,10 +125,13 @@ fn may_call(env: &Env<'_>, st: &State, helper: &Helper, signature: &Signature) -
         .request
         .profile
         .has_helper(rules.prog_type, helper.id, &context::situation(env))
+        || !super::allowed::offered(env, helper.id)
     {
         return Err(not_offered(env, helper, rules.prog_type));
     }
-    if !env.request.gpl && signature.traits.contains(Traits::GPL_ONLY) {
+    let gpl_only =
+        signature.traits.contains(Traits::GPL_ONLY) && !super::allowed::of_many(env, helper.id);
+    if !env.request.gpl && gpl_only {
         return Err(reject!(
             NotAllowed,
             EINVAL,
@@ -269,6 +272,7 @@ fn special(env: &mut Env<'_>, st: &mut State, call: &mut Call) -> Check {
             }
         }
         BPF_FUNC_set_retval => super::allowed::check_set_retval(env)?,
+        BPF_FUNC_get_func_ip => super::allowed::check_get_func_ip(env)?,
         _ => {}
     }
     let callback = Traits::SYNC_CALLBACK.union(Traits::ASYNC_CALLBACK);

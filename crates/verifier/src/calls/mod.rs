@@ -37,7 +37,10 @@ mod timers;
 
 use panal_isa::CallTarget;
 
-use panal_uapi::helpers::{self, Traits};
+use panal_uapi::{
+    helpers::{self, Traits},
+    kernel::ProgFlags,
+};
 
 use crate::{
     access::context,
@@ -160,6 +163,15 @@ pub fn check_kfuncs(env: &Env<'_>) -> Check {
                 NotAllowed,
                 EINVAL,
                 "kernel btf_id {id} is not a function"
+            ));
+        }
+        if kfunc_name(env, id).is_some_and(kfunc::is_device_metadata)
+            && !env.request.flags.contains(ProgFlags::XDP_DEV_BOUND_ONLY)
+        {
+            return Err(reject!(
+                NotAllowed,
+                EINVAL,
+                "metadata kfuncs require device-bound program"
             ));
         }
     }

@@ -9,6 +9,8 @@ pub struct Kind {
     pub prog_type: ProgType,
     pub attach_type: Option<AttachType>,
     pub flags: u32,
+    /// `attach_btf_id`; 0: none.
+    pub btf_id: u32,
 }
 
 fn bpf<T>(command: i32, attr: &mut T) -> Result<i32, i32> {
@@ -53,6 +55,14 @@ struct ProgLoad {
     prog_name: [u8; 16],
     prog_ifindex: u32,
     expected_attach_type: u32,
+    prog_btf_fd: u32,
+    func_info_rec_size: u32,
+    func_info: u64,
+    func_info_cnt: u32,
+    line_info_rec_size: u32,
+    line_info: u64,
+    line_info_cnt: u32,
+    attach_btf_id: u32,
 }
 
 /// `BPF_PROG_LOAD`: errno (0 when it is accepted) and log.
@@ -69,6 +79,7 @@ pub fn load(kind: Kind, slots: &[Slot]) -> (i32, String) {
         log_buf: log.as_mut_ptr() as u64,
         prog_flags: kind.flags,
         expected_attach_type: kind.attach_type.map_or(0, AttachType::number),
+        attach_btf_id: kind.btf_id,
         ..ProgLoad::default()
     };
     let errno = match bpf(5, &mut attr) {

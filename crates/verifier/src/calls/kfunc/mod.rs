@@ -12,7 +12,6 @@ mod result;
 use panal_btf::{Btf, Kind, Param, Prototype, TypeId};
 use panal_uapi::{
     AttachType, ProgType,
-    kernel::ProgFlags,
     kfuncs::{self, Kfunc, KfuncFlags, Only},
     program_types::KfuncHook,
 };
@@ -153,6 +152,12 @@ fn not_offered(env: &Env<'_>, name: &str, kfunc: Option<Kfunc>) -> Reject {
     .because(why)
 }
 
+/// Whether a kernel function gives the device's metadata of a packet: only programs that are bound to
+/// the device may call it.
+pub fn is_device_metadata(name: &str) -> bool {
+    name.starts_with("bpf_xdp_metadata_")
+}
+
 fn is_allowed(env: &Env<'_>, kfunc: &Kfunc) -> bool {
     let Ok(rules) = context::rules(env) else {
         return false;
@@ -164,15 +169,12 @@ fn is_allowed(env: &Env<'_>, kfunc: &Kfunc) -> bool {
         Only::Lsm => env.request.prog_type == ProgType::Lsm,
         Only::Iterator => env.request.attach_type == Some(AttachType::TraceIter),
     };
-    // Metadata of the device can be had only by programs that are bound to it.
-    let bound = !kfunc.name.starts_with("bpf_xdp_metadata_")
-        || env.request.flags.contains(ProgFlags::XDP_DEV_BOUND_ONLY);
     let session = !kfunc.name.starts_with("bpf_session_")
         || matches!(
             env.request.attach_type,
             Some(AttachType::TraceKprobeSession | AttachType::TraceUprobeSession)
         );
-    hook && only && session && bound && env.request.profile.has_kfunc(kfunc.name)
+    hook && only && session && env.request.profile.has_kfunc(kfunc.name)
 }
 
 /// What can be said of a call without knowing its arguments.

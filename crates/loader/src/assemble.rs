@@ -1,8 +1,8 @@
 //! One program out of functions: its own instructions, then those of every subprogram that it
-//! reaches, with calls between them.
+//! reaches, with calls between them, and at last its handler of exceptions.
 
 use panal_isa::Slot;
-use panal_object::{FunctionId, Object, Relocation, Target};
+use panal_object::{Function, FunctionId, Object, Relocation, Role, Target};
 use panal_uapi::kernel::{FuncInfo, LineInfo};
 
 use crate::Error;
@@ -83,7 +83,18 @@ fn place(object: &Object, program: FunctionId) -> Result<Vec<(FunctionId, u32)>,
     let mut walk = vec![(program, 0)];
     seen[program.index()] = true;
     let mut fits = add(program, &mut pieces);
-    while let Some((id, next)) = walk.last_mut() {
+    // Nobody calls the handler of exceptions: it comes when all that is called is there.
+    let mut handler = exception_handler(object, program);
+    loop {
+        let Some((id, next)) = walk.last_mut() else {
+            let Some(handler) = handler.take().filter(|id| !seen[id.index()]) else {
+                break;
+            };
+            seen[handler.index()] = true;
+            fits &= add(handler, &mut pieces);
+            walk.push((handler, 0));
+            continue;
+        };
         let Some(relocation) = object.function(*id).relocations.get(*next) else {
             walk.pop();
             continue;
@@ -103,6 +114,19 @@ fn place(object: &Object, program: FunctionId) -> Result<Vec<(FunctionId, u32)>,
             program: object.function(program).name.to_string(),
         }),
     }
+}
+
+/// The function that the program's first `exception_callback:NAME` tag names, if the object has it and
+/// others may see it: what is not so, the kernel refuses.
+fn exception_handler(object: &Object, program: FunctionId) -> Option<FunctionId> {
+    let (btf, ty) = (object.btf()?, object.function(program).ty?);
+    let tags = btf.decl_tags();
+    let name = tags.value(ty, "exception_callback:")?;
+    let named = |f: &Function| f.role == Role::Subprogram && f.global && &*f.name == name;
+    let (id, _) = object
+        .function_ids()
+        .find(|(_, function)| named(function))?;
+    Some(id)
 }
 
 /// Types of all functions, or none: the kernel wants all or nothing.

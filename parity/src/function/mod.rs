@@ -369,7 +369,6 @@ impl Walk<'_> {
             let number = state.regs[usize::from(number)];
             match arg.kind {
                 ArgKind::Anything
-                | ArgKind::Scalar
                 | ArgKind::MemSize
                 | ArgKind::MemSizeOrZero
                 | ArgKind::AllocSize

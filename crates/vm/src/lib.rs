@@ -18,6 +18,9 @@ mod op;
 mod opt;
 mod run;
 
+/// As many as a program has functions: seldom more, so that they need no memory of their own.
+pub(crate) type Few<T> = smallvec::SmallVec<[T; 2]>;
+
 pub use executable::{Executable, Outcome, Ready};
 pub use jit::{
     CageShape, JitError, Options as JitOptions, PagesError,

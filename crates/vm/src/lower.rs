@@ -14,7 +14,7 @@ use alloc::{string::String, vec, vec::Vec};
 use panal_isa::{Code, DecodeError, Imm64, Instruction, Slot};
 use panal_verifier::{CallFact, Fact, Proof};
 
-use crate::{Executable, Linkage, executable::Function};
+use crate::{Executable, Few, Linkage, executable::Function};
 use emit::Emitter;
 
 /// Why a program cannot be lowered for this kernel.
@@ -95,7 +95,7 @@ struct Source<'a> {
     /// By slot, in order.
     calls: &'a [(u32, CallFact)],
     /// First slot and stack of every function, in order; the first is the main program.
-    functions: Vec<(u32, u32)>,
+    functions: Few<(u32, u32)>,
     exception: Option<u32>,
     proven: bool,
     longest_run: Option<u64>,

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::plan::{Head, Uses, target};
 use crate::{
-    Executable,
+    Executable, Few,
     op::{
         Atomic, Code, FLOW, NO_REGISTER, OTHERWISE, Op, PURE, READS_DST, READS_SRC, WRITES_DST,
         plainly,
@@ -169,7 +169,7 @@ pub struct Survey {
     /// Heads of loops, in order.
     pub heads: Vec<Head>,
     /// What each function does.
-    pub uses: Vec<Uses>,
+    pub uses: Few<Uses>,
 }
 
 /// Looks at all operations, from the end to the start; functions by their first operation, in order.
@@ -181,7 +181,7 @@ pub fn survey(executable: &Executable, caged: bool, starts: &[(usize, usize)]) -
     let mut survey = Survey {
         live: Live(live),
         heads: Vec::new(),
-        uses: vec![Uses::default(); executable.functions.len()],
+        uses: smallvec::smallvec![Uses::default(); executable.functions.len()],
     };
     let mut next = 0;
     let mut end = ops.len();

@@ -8,7 +8,7 @@ use super::{
     live::{self, Live},
 };
 use crate::{
-    Executable,
+    Executable, Few,
     op::{Code, Op},
 };
 
@@ -39,12 +39,12 @@ pub struct Compiled {
 }
 
 /// Functions by their first operation, in order.
-struct Starts(Vec<(usize, usize)>);
+struct Starts(Few<(usize, usize)>);
 
 impl Starts {
     fn of(executable: &Executable) -> Starts {
         let functions = executable.functions.iter().enumerate();
-        let mut starts: Vec<_> = functions
+        let mut starts: Few<_> = functions
             .map(|(number, function)| (function.start as usize, number))
             .collect();
         starts.sort_unstable();
@@ -59,7 +59,7 @@ impl Starts {
 
 /// A program as the templates see it.
 pub struct Plan {
-    pub functions: Vec<FunctionPlan>,
+    pub functions: Few<FunctionPlan>,
     starts: Starts,
     /// Heads of loops, in order.
     heads: Vec<Head>,
@@ -304,7 +304,7 @@ fn counting(executable: &Executable, options: &Options) -> Counting {
 }
 
 /// Each function's operations: from its start to the next one's.
-fn extents(executable: &Executable, Starts(sorted): &Starts) -> Vec<(usize, usize)> {
+fn extents(executable: &Executable, Starts(sorted): &Starts) -> Few<(usize, usize)> {
     let starts = executable.functions.iter().map(|f| f.start as usize);
     starts
         .map(|start| {
@@ -322,7 +322,7 @@ fn functions(
     depths: Option<&[u32]>,
     extents: &[(usize, usize)],
     uses: &[Uses],
-) -> Vec<FunctionPlan> {
+) -> Few<FunctionPlan> {
     let calls = executable.functions.len() > 1 && counting != Counting::Nowhere;
     let mut called = Bits::new(if calls { executable.ops.len() } else { 0 });
     let ops = if calls { &executable.ops[..] } else { &[] };
@@ -366,7 +366,7 @@ fn depths(
     starts: &Starts,
     extents: &[(usize, usize)],
     uses: &[Uses],
-) -> Option<Vec<u32>> {
+) -> Option<Few<u32>> {
     let callees = |number: usize| {
         let (start, end) = extents[number];
         let ops = executable.ops.get(start..end).unwrap_or_default();
@@ -379,7 +379,7 @@ fn depths(
     // Longest ways, from those that call nothing upwards: as many rounds as functions can be nested.
     let count = executable.functions.len();
     let own = |number: usize| executable.functions[number].frame;
-    let mut depths: Vec<u32> = (0..count).map(own).collect();
+    let mut depths: Few<u32> = (0..count).map(own).collect();
     if count == 1 && executable.loops.is_empty() && !uses.iter().any(|uses| uses.nests) {
         return Some(depths);
     }

@@ -1,9 +1,7 @@
 //! The table in front of a program's machine code: its functions, found from the code's address
 //! alone, because a tail call changes whose functions a callback means.
 
-use alloc::vec::Vec;
-
-use crate::Executable;
+use crate::{Executable, executable::Function as Lowered};
 
 /// Bytes of an entry: offset of the code, bytes of stack that it needs, slot.
 const ENTRY: usize = 12;
@@ -31,16 +29,13 @@ pub fn write(
     offsets: &[u32],
     stacks: impl Iterator<Item = u32>,
 ) {
-    let mut table = Vec::with_capacity(size(offsets.len()));
-    table.extend_from_slice(&(offsets.len() as u32).to_ne_bytes());
-    let functions = executable.functions.iter().zip(offsets);
-    for ((function, offset), stack) in functions.zip(stacks) {
-        for word in [*offset, stack, function.slot] {
-            table.extend_from_slice(&word.to_ne_bytes());
-        }
-    }
-    for (to, from) in bytes.iter_mut().zip(table) {
-        *to = from;
+    let functions = executable.functions.iter().zip(offsets).zip(stacks);
+    let of = |((function, offset), stack): ((&Lowered, &u32), u32)| [*offset, stack, function.slot];
+    let words = [offsets.len() as u32]
+        .into_iter()
+        .chain(functions.flat_map(of));
+    for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
+        to.copy_from_slice(&word.to_ne_bytes());
     }
 }
 

@@ -348,7 +348,7 @@ mod tests {
             instructions: program.by_slot(),
             facts: &vec![*fact; slots.len()],
             calls: &[],
-            functions: vec![(0, 64)],
+            functions: [(0, 64)].into_iter().collect(),
             exception: None,
             proven: false,
             longest_run: None,

@@ -132,7 +132,7 @@ impl Bench {
             instructions: code.by_slot(),
             facts: &all,
             calls,
-            functions: vec![(0, 512)],
+            functions: [(0, 512)].into_iter().collect(),
             exception: None,
             proven: false,
             longest_run: None,

@@ -13,7 +13,7 @@ use super::{
     x86::{Cc, Code as X86, Fixup, Gpr},
 };
 use crate::{
-    Executable,
+    Executable, Few,
     jit::{
         cage::Known,
         live::Note,
@@ -22,8 +22,9 @@ use crate::{
     op::{Code, Op},
 };
 
-/// Registers of the machine that hold the program's.
-const MAP: [Gpr; 12] = [
+/// Registers of the machine that hold the program's; a power of two, so that masking keeps any number
+/// inside.
+const MAP: [Gpr; 16] = [
     Gpr::Rax,
     Gpr::Rdi,
     Gpr::Rsi,
@@ -36,12 +37,17 @@ const MAP: [Gpr; 12] = [
     Gpr::R15,
     Gpr::Rbp,
     TEMP2,
+    TEMP2,
+    TEMP2,
+    TEMP2,
+    TEMP2,
 ];
 /// Free between operations, and what the lowering uses between two operations of one instruction;
 /// the sixth argument of helpers.
 pub const TEMP2: Gpr = Gpr::R9;
 
 /// The machine register of a program's register.
+#[inline(always)]
 pub fn gpr(number: u8) -> Gpr {
     // The lowering writes numbers of registers only; 11 is its own.
     MAP[usize::from(number) % MAP.len()]
@@ -58,11 +64,11 @@ pub struct Round<'e> {
     pub plan: &'e Plan,
     /// Where operations lie that are written: those that jumps lead to, or all.
     at: Vec<u32>,
-    functions: Vec<u32>,
+    functions: Few<u32>,
     jumps: Vec<(Fixup, u32)>,
     /// Jumps to code behind the last operation.
     exits: Vec<(Fixup, Target)>,
-    calls: Vec<(Fixup, usize)>,
+    calls: Few<(Fixup, usize)>,
     distances: Distances<'e>,
     /// The operation that is being written.
     current: usize,
@@ -163,10 +169,10 @@ fn round<'e>(
         function: plan.functions.first().cloned().ok_or(JitError::TooLarge)?,
         plan,
         at: vec![0; executable.ops.len() + 1],
-        functions: Vec::with_capacity(plan.functions.len()),
+        functions: Few::with_capacity(plan.functions.len()),
         jumps: Vec::with_capacity(executable.ops.len() / 8),
         exits: Vec::new(),
-        calls: Vec::new(),
+        calls: Few::new(),
         distances,
         current: 0,
         known: Known::nothing(),
@@ -393,6 +399,7 @@ impl Round<'_> {
     }
 
     /// A conditional jump.
+    #[inline(never)]
     pub fn jump_if(&mut self, cc: Cc, target: Target) {
         match target {
             Target::Op(op) => {

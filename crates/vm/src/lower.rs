@@ -182,7 +182,6 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
         if slot >= emitter.next_slot as usize {
             continue;
         }
-        // Nothing begins at the second slot of a wide immediate.
         if let Some(instruction) = instruction {
             emitter.begin(slot as u32);
             let fact = source.facts.get(slot).unwrap_or(&unknown);
@@ -194,6 +193,10 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
             }
         }
         slot += 1;
+        // Nothing begins at the second slot of a wide immediate.
+        while let Some(None) = source.instructions.get(slot) {
+            slot += 1;
+        }
     }
     emitter.finish()
 }

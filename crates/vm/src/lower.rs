@@ -173,7 +173,12 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
     let mut emitter = Emitter::new(source, linkage);
     let unknown = Fact::default();
     let mut slot = 0;
-    while slot < source.instructions.len() {
+    while let Some(first) = source.instructions.get(slot) {
+        // The second slot of a wide immediate, which no path reaches: nothing begins there.
+        if first.is_none() {
+            slot += 1;
+            continue;
+        }
         emitter.enter(slot as u32);
         slot = emitter.all_plain(slot);
         let Some(instruction) = source.instructions.get(slot) else {

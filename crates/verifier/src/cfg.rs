@@ -108,6 +108,7 @@ fn visit(env: &mut Env<'_>, slot: usize, work: &mut Vec<usize>) -> Check {
         Instruction::Call(target) => visit_call(env, slot, target, work),
         Instruction::LoadImm64 { .. } if env.program.loads_function(slot) => {
             mark_after(env, slot + 2);
+            env.aux[slot].prune_point = true;
             enter(env, slot, work);
         }
         _ => {}

@@ -40,6 +40,13 @@ pub struct Body {
 }
 
 impl Reject {
+    /// The same, as `EINVAL`.
+    #[cold]
+    pub fn into_invalid(mut self) -> Self {
+        self.0.errno = Errno::EINVAL;
+        self
+    }
+
     /// A rejection in Linux's words.
     #[cold]
     pub fn new(class: Class, errno: Errno, linux: String) -> Reject {

@@ -126,6 +126,21 @@ fn arguments(env: &Env<'_>, subprog: u32) -> Check<Vec<Argument>> {
         .collect()
 }
 
+/// The handler of exceptions takes the number that was thrown.
+///
+/// # Errors
+/// It takes something else, or returns no number.
+pub fn check_handler(env: &Env<'_>, subprog: u32) -> Check {
+    match arguments(env, subprog)?.as_slice() {
+        [Argument::Number] => Ok(()),
+        _ => Err(reject!(
+            Types,
+            EINVAL,
+            "exception cb only supports single integer argument"
+        )),
+    }
+}
+
 fn gives_number(btf: &Btf, ret: TypeId) -> bool {
     matches!(
         btf.resolve(ret).1.kind,
@@ -434,13 +449,15 @@ fn check_argument(
         )),
         Argument::Context => crate::access::memory::check_unmodified(&state, reg),
         Argument::Memory { size, nullable } => {
-            check_memory(env, st, reg, size).map_err(|reject| match room(env, st, reg) {
-                Some(room) if room < i64::from(size) => {
-                    let what = alloc::format!("what argument {} points to", index + 1);
-                    reject.too_small(what, room, size)
-                }
-                _ => reject,
-            })?;
+            check_memory(env, st, reg, size)
+                .map_err(|reject| match room(env, st, reg) {
+                    Some(room) if room < i64::from(size) => {
+                        let what = alloc::format!("what argument {} points to", index + 1);
+                        reject.too_small(what, room, size)
+                    }
+                    _ => reject,
+                })
+                .map_err(Reject::into_invalid)?;
             if !nullable && (state.may_be_null() || state.is_null()) {
                 return Err(reject!(
                     NullPointer,
@@ -461,48 +478,34 @@ fn check_argument(
             )),
         },
         Argument::Dynptr => crate::calls::check_dynptr_argument(env, st, reg),
-        Argument::Object { .. } if state.is_null() => match argument {
-            Argument::Object { nullable: true, .. } => Ok(()),
-            _ => Err(reject!(WrongType, EACCES, "R{n} type=scalar expected=ptr_")),
-        },
-        Argument::Object {
-            ty,
-            nullable,
-            trusted,
-        } => check_object(env, index, reg, &state, ty, nullable, trusted),
+        // Whatever it is, the callee's loads are probes.
+        Argument::Object { trusted: false, .. } => Ok(()),
+        Argument::Object { nullable: true, .. } if state.is_null() => Ok(()),
+        Argument::Object { ty, nullable, .. } => check_object(env, reg, &state, ty, nullable),
     }
 }
 
-fn check_object(
-    env: &Env<'_>,
-    index: usize,
-    reg: Reg,
-    state: &RegState,
-    ty: BtfType,
-    nullable: bool,
-    trusted: bool,
-) -> Check {
+fn check_object(env: &Env<'_>, reg: Reg, state: &RegState, ty: BtfType, nullable: bool) -> Check {
     let n = reg.number();
     let wrong = || {
         reject!(
             WrongType,
             EACCES,
-            "R{n} type={} expected=ptr_",
+            "R{n} type={} expected=ptr_, trusted_ptr_, rcu_ptr_",
             state.type_name()
         )
     };
     let RegKind::Btf(have) = state.kind else {
         return Err(wrong());
     };
-    if trusted && !state.flags.contains(PtrFlags::TRUSTED) && state.ref_id == 0 {
+    let allowed = PtrFlags::TRUSTED.union(PtrFlags::RCU);
+    let null = if nullable {
+        PtrFlags::MAYBE_NULL
+    } else {
+        PtrFlags::empty()
+    };
+    if !(state.flags - allowed - null).is_empty() {
         return Err(wrong());
-    }
-    if state.may_be_null() && !nullable {
-        return Err(reject!(
-            NullPointer,
-            EINVAL,
-            "arg#{index} is expected to be non-NULL"
-        ));
     }
     let name = |t: BtfType| env.btf(t.btf).map_or("", |b| b.name(t.id));
     if have != ty && name(have) != name(ty) {

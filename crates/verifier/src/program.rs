@@ -3,7 +3,7 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use hashbrown::HashMap;
-use panal_btf::{Kind, Linkage, TypeId};
+use panal_btf::{Kind, KindTag, Linkage, TypeId};
 use panal_isa::{CallTarget, Code, Field, Imm64, Instruction, Slot};
 use panal_uapi::{helpers, instructions::InstructionGroup, profile::at_least};
 
@@ -252,7 +252,8 @@ impl Program {
         Ok(())
     }
 
-    fn is_throw(&self, slot: usize) -> bool {
+    /// Whether `bpf_throw` is called here.
+    pub fn is_throw(&self, slot: usize) -> bool {
         self.call(slot).is_some_and(|c| c.no_return)
     }
 
@@ -369,24 +370,37 @@ fn exception_handler_start(request: &Request<'_>) -> Check<Option<usize>> {
         if found.is_some() {
             return Err(reject!(
                 Types,
-                EINVAL,
+                EEXIST,
                 "multiple exception callback tags for main subprog"
             ));
         }
-        let info = types
-            .funcs
-            .iter()
-            .find(|f| types.btf.get(f.ty).is_some_and(|t| &*t.name == name));
-        let Some(info) = info else {
-            return Err(reject!(
-                Types,
-                EINVAL,
-                "exception callback '{name}' could not be found in BTF"
-            ));
-        };
-        found = Some(info.slot as usize);
+        found = Some(name);
     }
-    Ok(found)
+    let Some(name) = found else { return Ok(None) };
+    let refuse = |words: String| Err(reject!(Types, EINVAL, "{words}"));
+    let Some(function) = types.btf.find(name, KindTag::Func) else {
+        return Err(reject!(
+            Types,
+            ENOENT,
+            "exception callback '{name}' could not be found in BTF"
+        ));
+    };
+    let Kind::Func {
+        linkage: Linkage::Global,
+        ..
+    } = types.btf.kind(function)
+    else {
+        return refuse(alloc::format!(
+            "exception callback '{name}' must have global linkage"
+        ));
+    };
+    match types.funcs.iter().rfind(|info| info.ty == function) {
+        Some(info) if info.slot == 0 => {
+            refuse("invalid exception callback insn_off in func_info: 0".into())
+        }
+        Some(info) => Ok(Some(info.slot as usize)),
+        None => refuse("exception callback type id not found in func_info".into()),
+    }
 }
 
 /// Refuses instructions that the kernel does not have, as it would.

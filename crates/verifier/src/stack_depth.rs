@@ -79,6 +79,7 @@ pub fn check(env: &mut Env<'_>) -> Check<u32> {
     let n = env.program.subprograms.len();
     let callees = callees(env);
     let order = topological_order(env, &callees)?;
+    check_callbacks(env, &callees)?;
     let size: Vec<u32> = env
         .program
         .subprograms
@@ -170,6 +171,57 @@ fn callees(env: &Env<'_>) -> Vec<Vec<Call>> {
         }
     }
     callees
+}
+
+/// What callbacks, and what they call, must not do.
+fn check_callbacks(env: &Env<'_>, callees: &[Vec<Call>]) -> Check {
+    for (index, sub) in env.program.subprograms.iter().enumerate() {
+        if !sub.callback && !sub.exception_handler {
+            continue;
+        }
+        let mut reached = alloc::vec![index];
+        let mut next = 0;
+        while let Some(&inside) = reached.get(next) {
+            next += 1;
+            check_in_callback(env, inside)?;
+            let called = &env.program.subprograms[inside];
+            if sub.exception_handler && inside != index && called.has_tail_call {
+                return Err(
+                    reject!(NotAllowed, EINVAL, "cannot tail call within exception cb")
+                        .at(called.start),
+                );
+            }
+            for call in &callees[inside] {
+                if !reached.contains(&call.callee) {
+                    reached.push(call.callee);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A function that runs within a callback.
+fn check_in_callback(env: &Env<'_>, index: usize) -> Check {
+    let sub = &env.program.subprograms[index];
+    // Stable kernels before have it, too.
+    if sub.has_packet_load && env.since(6, 12) {
+        return Err(reject!(
+            NotAllowed,
+            EINVAL,
+            "cannot use BPF_LD_[ABS|IND] within callback"
+        )
+        .at(sub.start));
+    }
+    match (sub.start..sub.end).find(|&slot| env.program.is_throw(slot)) {
+        Some(slot) => Err(reject!(
+            NotAllowed,
+            EINVAL,
+            "bpf_throw kfunc (insn {slot}) cannot be called from callback subprog {index}"
+        )
+        .at(slot)),
+        None => Ok(()),
+    }
 }
 
 /// Callers before callees.

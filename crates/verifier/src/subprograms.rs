@@ -130,6 +130,7 @@ pub fn entry_state(env: &mut Env<'_>, subprog: u32) -> Check<State> {
     let sub = &env.program.subprograms[subprog as usize];
     let is_handler = sub.exception_handler;
     if is_handler {
+        global::check_handler(env, subprog)?;
         frame.callback = Some(CallbackKind::Exception);
         frame.regs[Reg::R1.index()] = RegState::UNKNOWN;
     } else if subprog == 0 {

@@ -44,15 +44,6 @@ pub fn check(env: &mut Env<'_>, st: &mut State, id: i32, object: i16) -> Check {
     sections(env, st, &meta, sleeps)?;
     release(env, st, &meta)?;
     if meta.name() == "bpf_throw" {
-        if st.frames.iter().any(|frame| frame.callback.is_some()) {
-            return Err(reject!(
-                NotAllowed,
-                EINVAL,
-                "bpf_throw kfunc (insn {}) cannot be called from callback subprog {}",
-                env.slot,
-                st.frame().subprog
-            ));
-        }
         check_cookie(env, st)?;
     }
     st.frame_mut().clobber_caller_saved();

@@ -250,6 +250,8 @@ impl StackLiveness {
             queued: false,
         });
         self.by_chain.insert(chain, id);
+        // One that touches no stack must tell so, too: its call overwrites nothing.
+        self.queue(id);
         id
     }
 

@@ -198,10 +198,6 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
             }
         }
         slot += 1;
-        // Nothing begins at the second slot of a wide immediate.
-        while let Some(None) = source.instructions.get(slot) {
-            slot += 1;
-        }
     }
     emitter.finish()
 }

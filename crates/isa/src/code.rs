@@ -80,6 +80,11 @@ impl Code {
         &self.instructions
     }
 
+    /// The same, to keep.
+    pub fn into_by_slot(self) -> Vec<Option<Instruction>> {
+        self.instructions
+    }
+
     /// The instruction that begins at this slot.
     pub fn get(&self, slot: usize) -> Option<&Instruction> {
         self.instructions.get(slot)?.as_ref()

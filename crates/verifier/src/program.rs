@@ -1,6 +1,6 @@
 //! The decoded program and its subprograms.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
 
 use hashbrown::HashMap;
 use panal_btf::{Kind, KindTag, Linkage, TypeId};
@@ -80,7 +80,7 @@ impl Program {
         check_instructions(request, &code)?;
         let mut program = Program {
             slots: request.code.to_vec(),
-            instructions: code.by_slot().to_vec(),
+            instructions: code.into_by_slot(),
             faults,
             ..Program::default()
         };
@@ -443,11 +443,11 @@ fn words_before(version: u32, raw: Slot) -> String {
 
 /// Linux looks at reserved fields of arithmetic, jumps and stores only where a path comes by: they
 /// are cleared here, and held against the program when one does.
-fn without_reserved_fields(code: &[Slot]) -> (Vec<Slot>, Vec<(usize, Reject)>) {
+fn without_reserved_fields(code: &[Slot]) -> (Cow<'_, [Slot]>, Vec<(usize, Reject)>) {
     use panal_isa::DecodeErrorKind as K;
     const LOAD_IMM64: u8 = 0x18;
     const EXIT: u8 = 0x95;
-    let mut slots = code.to_vec();
+    let mut slots = Cow::Borrowed(code);
     let mut faults = Vec::new();
     let mut at = 0;
     while at < slots.len() {
@@ -466,7 +466,7 @@ fn without_reserved_fields(code: &[Slot]) -> (Vec<Slot>, Vec<(usize, Reject)>) {
             if !ignored && faults.last().is_none_or(|&(slot, _)| slot != at) {
                 faults.push((at, decode_error(&error)));
             }
-            let slot = &mut slots[at];
+            let slot = &mut slots.to_mut()[at];
             match field {
                 Field::Dst => slot.registers &= 0xf0,
                 Field::Src => slot.registers &= 0x0f,

@@ -163,6 +163,15 @@ pub const PROGRAMS: &[Program] = &[
     maps("slices", "bpf_dynptr_slice", Input::Bytes),
     maps("tables", "maps in a map", Input::Bytes),
     Program {
+        drifts: true,
+        ..maps("nested", "hashes in a map, maps in a hash", Input::Bytes)
+    },
+    maps("counters", "array and per-CPU updates", Input::Bytes),
+    maps("routes6", "longest prefix, IPv6", Input::Bytes),
+    maps("rewrite", "bpf_skb_store_bytes, checksums", Input::Frames),
+    maps("legacy", "loads of classic BPF", Input::Frames),
+    maps("texts", "bpf_snprintf, numbers, strings", Input::Bytes),
+    Program {
         within: Some("examples/firewall"),
         ..maps("firewall", "the example firewall (XDP)", Input::Packet)
     },

@@ -215,6 +215,21 @@ fn common(words: &[u64], node: &[AtomicU64], limit: u32) -> u32 {
     count.min(limit)
 }
 
+/// Words of addresses that are compared at once.
+const SHORT: usize = 2;
+
+/// Whether the first `bits` bits are a node's, without a branch: which nodes there are is nothing that a
+/// machine could foresee.
+#[inline(always)]
+fn agree_at_once<const N: usize>(words: &[u64; N], node: &[AtomicU64; N], bits: u32) -> bool {
+    let differ = (0..N).fold(0, |differ, i| {
+        let within = bits.saturating_sub(64 * i as u32);
+        let mask = !u64::MAX.checked_shr(within).unwrap_or(0);
+        differ | (words[i] ^ node[i].load(Ordering::Relaxed)) & mask
+    });
+    differ == 0
+}
+
 /// Whether the first `bits` bits are a node's.
 #[inline(always)]
 fn agrees(words: &[u64], node: &[AtomicU64], bits: u32) -> bool {
@@ -363,7 +378,7 @@ impl LpmTrie {
 
     /// Walks as a reader: the element of the longest prefix.
     #[inline(always)]
-    fn longest(&self, key: &[u64], bits: u32) -> Option<u32> {
+    fn longest<const N: usize>(&self, key: &[u64; N], bits: u32) -> Option<u32> {
         let mut wait = Wait::default();
         loop {
             let sequence = self.sequence.load(Ordering::Acquire);
@@ -379,7 +394,7 @@ impl LpmTrie {
     }
 
     #[inline(always)]
-    fn walk(&self, key: &[u64], key_bits: u32) -> Option<u32> {
+    fn walk<const N: usize>(&self, key: &[u64; N], key_bits: u32) -> Option<u32> {
         let mut found = 0;
         let mut link = self.root.load(Ordering::Acquire);
         // A writer at work may show a circle: no way is longer than an address has bits.
@@ -388,7 +403,11 @@ impl LpmTrie {
                 break;
             };
             let (bits, value) = node.head();
-            if bits > key_bits || !agrees(key, node.words(), bits) {
+            let agree = match node.words().first_chunk::<N>() {
+                Some(own) if N <= SHORT => agree_at_once(key, own, bits),
+                _ => agrees(key, node.words(), bits),
+            };
+            if bits > key_bits || !agree {
                 break;
             }
             if value != 0 {

@@ -105,6 +105,7 @@ impl Storage {
     }
 
     /// The value of an owner (`bpf_*_storage_get` without a flag, `bpf_get_local_storage`).
+    #[inline(always)]
     pub fn get(&self, owner: u64, cpu: u32) -> Option<NonNull<u8>> {
         let owner = owner.to_ne_bytes();
         match self.values.kind() {
@@ -116,15 +117,20 @@ impl Storage {
 
     /// The value of an owner; made from `initial` (or zeros) if it has none
     /// (`BPF_LOCAL_STORAGE_GET_F_CREATE`).
+    #[inline(always)]
     pub fn get_or_create(
         &self,
         owner: u64,
         initial: Option<&[u8]>,
         cpu: u32,
     ) -> Option<NonNull<u8>> {
-        if let Some(value) = self.get(owner, cpu) {
-            return Some(value);
-        }
+        self.get(owner, cpu)
+            .or_else(|| self.create(owner, initial, cpu))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn create(&self, owner: u64, initial: Option<&[u8]>, cpu: u32) -> Option<NonNull<u8>> {
         let zeros = vec![0; self.base.def().value_size as usize];
         let initial = initial.filter(|v| v.len() == zeros.len()).unwrap_or(&zeros);
         match self

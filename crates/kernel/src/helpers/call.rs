@@ -204,6 +204,23 @@ impl<'c> Call<'c> {
     /// end is not in it, the ends overlap, or there are more.
     #[inline(always)]
     pub fn copy_inside(&self, from: u64, to: u64, len: usize) -> bool {
+        self.copied(from, to, len, bytes::copy)
+    }
+
+    /// The same of bytes that the program has not just written: a packet's.
+    #[inline(always)]
+    pub fn copy_settled(&self, from: u64, to: u64, len: usize) -> bool {
+        self.copied(from, to, len, bytes::copy_settled)
+    }
+
+    #[inline(always)]
+    fn copied(
+        &self,
+        from: u64,
+        to: u64,
+        len: usize,
+        copy: unsafe fn(NonNull<u8>, NonNull<u8>, usize),
+    ) -> bool {
         let (Ok(source), Ok(target)) = (self.inside(from, len), self.inside(to, len)) else {
             return false;
         };
@@ -211,7 +228,7 @@ impl<'c> Call<'c> {
             return false;
         }
         // SAFETY: both ends are inside the cage, all of which is mapped.
-        unsafe { bytes::copy(source, target, len) };
+        unsafe { copy(source, target, len) };
         true
     }
 

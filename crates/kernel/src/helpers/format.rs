@@ -124,30 +124,56 @@ fn number(shape: &Shape, kind: u8, long: bool, value: u64, out: &mut Vec<u8>) ->
     } else {
         i64::from(value as i32)
     };
+    let mut room = [0; DIGITS_MOST];
     let (sign, digits) = match kind {
         b'd' | b'i' => {
-            let sign = match signed {
-                ..0 => "-",
-                _ if shape.plus => "+",
-                _ if shape.space => " ",
-                _ => "",
+            let sign: &[u8] = match signed {
+                ..0 => b"-",
+                _ if shape.plus => b"+",
+                _ if shape.space => b" ",
+                _ => b"",
             };
-            (sign, signed.unsigned_abs().to_string())
+            (sign, digits::<10>(signed.unsigned_abs(), b'a', &mut room))
         }
-        b'u' => ("", unsigned.to_string()),
-        b'x' => ("", format!("{unsigned:x}")),
-        b'X' => ("", format!("{unsigned:X}")),
+        b'u' => (&b""[..], digits::<10>(unsigned, b'a', &mut room)),
+        b'x' => (&b""[..], digits::<16>(unsigned, b'a', &mut room)),
+        b'X' => (&b""[..], digits::<16>(unsigned, b'A', &mut room)),
         _ => return Err(Errno::EINVAL),
     };
-    if shape.zero && !shape.minus {
-        let zeros = shape.width.saturating_sub(sign.len() + digits.len());
-        out.extend_from_slice(sign.as_bytes());
-        out.extend(std::iter::repeat_n(b'0', zeros));
-        out.extend_from_slice(digits.as_bytes());
-    } else {
-        pad(shape, format!("{sign}{digits}").as_bytes(), out);
+    let missing = shape.width.saturating_sub(sign.len() + digits.len());
+    let fill = |out: &mut Vec<u8>, with| out.extend(std::iter::repeat_n(with, missing));
+    if !shape.minus && !shape.zero {
+        fill(out, b' ');
+    }
+    out.extend_from_slice(sign);
+    if !shape.minus && shape.zero {
+        fill(out, b'0');
+    }
+    out.extend_from_slice(digits);
+    if shape.minus {
+        fill(out, b' ');
     }
     Ok(())
+}
+
+/// Most digits of a number.
+const DIGITS_MOST: usize = 20;
+
+/// A number's digits in a base; those from ten on are letters from this one on.
+fn digits<const BASE: u64>(mut value: u64, ten: u8, room: &mut [u8; DIGITS_MOST]) -> &[u8] {
+    let mut at = room.len();
+    while let Some(before) = at.checked_sub(1) {
+        at = before;
+        room[at] = match (value % BASE) as u8 {
+            digit @ 0..10 => b'0' + digit,
+            digit => ten + (digit - 10),
+        };
+        value /= BASE;
+        if value == 0 {
+            break;
+        }
+    }
+    &room[at..]
 }
 
 fn string(shape: &Shape, space: Space, at: u64, out: &mut Vec<u8>, memory: &mut dyn Memory) {

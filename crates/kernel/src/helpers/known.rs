@@ -6,12 +6,12 @@ use std::ptr::NonNull;
 
 use panal_maps::{
     Array, BloomFilter, HashKind, HashMap, LpmTrie, Map, ObjectHash, PercpuArray, Queue,
-    RedirectArray, RingBuf, bytes, hash_kind as kind,
+    RedirectArray, RingBuf, Storage, bytes, hash_kind as kind,
 };
 use panal_uapi::{Errno, helpers::id};
 use panal_vm::{HelperFn, KeyByValue, MapHelper, Run};
 
-use super::{call::IntoReturn, redirect, ringbuf};
+use super::{call::IntoReturn, redirect, ringbuf, storage};
 use crate::maps;
 
 /// A function of a size of keys: of the usual ones, each compiled by itself.
@@ -123,6 +123,18 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
         return Some(MapHelper {
             function,
             data: std::ptr::from_ref(filter) as u64,
+            by_value: None,
+        });
+    }
+    if let Some(values) = any.downcast_ref::<Storage>() {
+        let function: HelperFn = match helper {
+            id::BPF_FUNC_get_local_storage => storage::of_cgroup_in,
+            id::BPF_FUNC_sk_storage_get => storage::of_socket_in,
+            _ => return None,
+        };
+        return Some(MapHelper {
+            function,
+            data: std::ptr::from_ref(values) as u64,
             by_value: None,
         });
     }

@@ -43,25 +43,46 @@ fn bounded_format(call: &Call<'_>, at: u64, size: usize) -> Result<Vec<u8>, Errn
     Ok(text)
 }
 
-/// A format that ends with a zero somewhere in its map.
-fn constant_format(call: &Call<'_>, at: u64) -> Result<Vec<u8>, Errno> {
+/// Bytes of most formats, at most.
+const FORMAT_USUAL: usize = 256;
+
+/// Uses a format that ends with a zero somewhere in its map.
+fn with_constant_format<T>(
+    call: &mut Call<'_>,
+    at: u64,
+    act: impl FnOnce(&mut Call<'_>, &[u8]) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let mut text = [0; FORMAT_USUAL];
+    let len = super::probe::kernel_string(call, at, &mut text)?;
+    if len < text.len() {
+        return act(call, &text[..len.saturating_sub(1)]);
+    }
+    let text = long_format(call, at)?;
+    act(call, &text)
+}
+
+fn long_format(call: &Call<'_>, at: u64) -> Result<Vec<u8>, Errno> {
     let mut text = vec![0; FORMAT_MOST];
     let len = super::probe::kernel_string(call, at, &mut text)?;
     text.truncate(len.saturating_sub(1));
     Ok(text)
 }
 
-fn arguments(call: &Call<'_>, at: u64, size: usize) -> Result<Vec<u64>, Errno> {
+/// Uses a format's arguments.
+fn arguments(
+    call: &Call<'_>,
+    at: u64,
+    size: usize,
+    room: &mut [u64; MOST_ARGUMENTS],
+) -> Result<usize, Errno> {
     if !size.is_multiple_of(8) || size > MOST_ARGUMENTS * 8 || (size > 0 && at == 0) {
         return Err(Errno::EINVAL);
     }
-    let bytes = call.read_vec(at, size)?;
-    Ok(bytes
-        .as_chunks()
-        .0
-        .iter()
-        .map(|word| u64::from_ne_bytes(*word))
-        .collect())
+    let count = size / 8;
+    for (i, argument) in room[..count].iter_mut().enumerate() {
+        *argument = call.word(at.wrapping_add(8 * i as u64))?;
+    }
+    Ok(count)
 }
 
 fn print(call: &mut Call<'_>, text: &[u8], args: &[u64]) -> Result<u64, Errno> {
@@ -91,20 +112,25 @@ fn trace_printk(call: &mut Call<'_>) -> Result<u64, Errno> {
 
 fn trace_vprintk(call: &mut Call<'_>) -> Result<u64, Errno> {
     let text = bounded_format(call, call.arg(0), call.arg32(1) as usize)?;
-    let args = arguments(call, call.arg(2), call.arg32(3) as usize)?;
-    print(call, &text, &args)
+    let mut args = [0; MOST_ARGUMENTS];
+    let count = arguments(call, call.arg(2), call.arg32(3) as usize, &mut args)?;
+    print(call, &text, &args[..count])
 }
 
 /// Returns the full length with its zero, however much of it the buffer holds.
 fn snprintf(call: &mut Call<'_>) -> Result<u64, Errno> {
     let (to, size) = (call.arg(0), call.arg32(1) as usize);
-    let args = arguments(call, call.arg(3), call.arg32(4) as usize)?;
-    let text = constant_format(call, call.arg(2))?;
-    let full = format::format(&text, &args, &mut CallMemory(call))?;
+    let mut args = [0; MOST_ARGUMENTS];
+    let count = arguments(call, call.arg(3), call.arg32(4) as usize, &mut args)?;
+    let mut full = with_constant_format(call, call.arg(2), |call, text| {
+        format::format(text, &args[..count], &mut CallMemory(call))
+    })?;
     if let Some(room) = size.checked_sub(1) {
-        let cut = &full[..full.len().min(room)];
-        call.write(to, cut)?;
-        call.write(to.wrapping_add(cut.len() as u64), &[0])?;
+        let len = full.len() as u64 + 1;
+        full.truncate(room);
+        full.push(0);
+        call.write(to, &full)?;
+        return Ok(len);
     }
     Ok(full.len() as u64 + 1)
 }

@@ -62,7 +62,7 @@ fn load(
 fn skb_load_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     let (offset, to, len) = (call.arg32(1), call.arg(2), call.arg32(3) as usize);
     if let Some(from) = call.packet()?.place(offset, len)
-        && call.copy_inside(from, to, len)
+        && call.copy_settled(from, to, len)
     {
         return Ok(());
     }
@@ -90,7 +90,7 @@ fn skb_load_bytes_relative(call: &mut Call<'_>) -> Result<(), Errno> {
     };
     let at = start.map(|start| start + i64::from(offset));
     if let Some(from) = at.and_then(|at| packet.place_of_header(at, len))
-        && call.copy_inside(from, to, len)
+        && call.copy_settled(from, to, len)
     {
         return Ok(());
     }

@@ -7,8 +7,9 @@ use std::mem::offset_of;
 
 use panal_maps::Storage;
 use panal_uapi::Errno;
+use panal_vm::Run;
 
-use super::call::{Call, implement};
+use super::call::{Call, IntoReturn, implement};
 use crate::types::{
     file::{Inode, SuperBlock},
     task::TaskStruct,
@@ -68,7 +69,16 @@ fn get(
     call: &mut Call<'_>,
     owner: impl Fn(&mut Call<'_>, u64) -> Option<u64>,
 ) -> Result<u64, Errno> {
-    let storage: &Storage = call.map_as(0)?;
+    let storage = call.map_as(0)?;
+    get_in(call, storage, owner)
+}
+
+#[inline(always)]
+fn get_in(
+    call: &mut Call<'_>,
+    storage: &Storage,
+    owner: impl Fn(&mut Call<'_>, u64) -> Option<u64>,
+) -> Result<u64, Errno> {
     let (object, initial, flags) = (call.arg(1), call.arg(2), call.arg(3));
     let Some(owner) = owner(call, object).filter(|_| flags & !CREATE == 0) else {
         return Ok(0);
@@ -118,6 +128,44 @@ fn sk_storage_get(call: &mut Call<'_>) -> Result<u64, Errno> {
 
 fn sk_storage_delete(call: &mut Call<'_>) -> Result<(), Errno> {
     delete(call, super::socket::cookie)
+}
+
+/// [`sk_storage_get`] from a map that is known.
+///
+/// # Safety
+/// `map` is the address of a [`Storage`], which the program holds as long as it lives; the rest as for
+/// every [`panal_vm::HelperFn`].
+pub(super) unsafe extern "C" fn of_socket_in(
+    map: u64,
+    socket: u64,
+    initial: u64,
+    flags: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let (storage, mut call) = unsafe {
+        let call = Call::new([0, socket, initial, flags, 0], run);
+        (&*(map as *const Storage), call)
+    };
+    get_in(&mut call, storage, super::socket::cookie).into_return()
+}
+
+/// [`get_local_storage`] from a map that is known.
+///
+/// # Safety
+/// As for [`of_socket_in`].
+pub(super) unsafe extern "C" fn of_cgroup_in(
+    map: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let value = unsafe { (*(map as *const Storage)).get_or_create(CGROUP, None, (*run).cpu) };
+    value.map_or(0, |value| value.as_ptr() as u64)
 }
 
 fn get_local_storage(call: &mut Call<'_>) -> Result<u64, Errno> {

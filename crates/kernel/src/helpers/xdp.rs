@@ -53,7 +53,7 @@ fn xdp_load_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     let (offset, len) = bounds(call)?;
     let to = call.arg(2);
     if let Some(from) = call.packet()?.place(offset as u32, len)
-        && call.copy_inside(from, to, len)
+        && call.copy_settled(from, to, len)
     {
         return Ok(());
     }

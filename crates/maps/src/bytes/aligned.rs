@@ -143,6 +143,16 @@ unsafe fn copy_shifted(from: *mut u8, to: *mut u8, len: usize) {
     }
 }
 
+/// [`super::copy_settled`]
+///
+/// # Safety
+/// As for [`copy`].
+#[inline(always)]
+pub unsafe fn copy_settled(from: *mut u8, to: *mut u8, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { copy(from, to, len) }
+}
+
 /// [`super::copy`]
 ///
 /// # Safety

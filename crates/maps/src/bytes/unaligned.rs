@@ -86,6 +86,23 @@ unsafe fn copy32(from: *const u8, to: *mut u8) {
     }
 }
 
+/// [`super::copy_settled`]
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub unsafe fn copy_settled(from: *const u8, to: *mut u8, len: usize) {
+    let mut at = 0;
+    // SAFETY: all pieces lie within the caller's ranges.
+    unsafe {
+        while at + 32 <= len {
+            copy32(from.add(at), to.add(at));
+            at += 32;
+        }
+        copy(from.add(at), to.add(at), len - at);
+    }
+}
+
 /// Copies bytes whose places do not overlap. No piece but those of long copies is wider than a word, and
 /// none is read twice: what a program has just written by words and halves is there at once.
 ///

@@ -181,21 +181,19 @@ fn lower(source: &Source<'_>, linkage: &dyn Linkage) -> Result<Executable, Lower
         }
         emitter.enter(slot as u32);
         slot = emitter.all_plain(slot);
-        let Some(instruction) = source.instructions.get(slot) else {
-            break;
-        };
         if slot >= emitter.next_slot as usize {
             continue;
         }
-        if let Some(instruction) = instruction {
-            emitter.begin(slot as u32);
-            let fact = source.facts.get(slot).unwrap_or(&unknown);
-            if fact.dead {
-                emitter.dead();
-            } else {
-                emitter.learn(fact);
-                emitter.instruction(instruction)?;
-            }
+        let Some(Some(instruction)) = source.instructions.get(slot) else {
+            continue;
+        };
+        emitter.begin(slot as u32);
+        let fact = source.facts.get(slot).unwrap_or(&unknown);
+        if fact.dead {
+            emitter.dead();
+        } else {
+            emitter.learn(fact);
+            emitter.instruction(instruction)?;
         }
         slot += 1;
     }

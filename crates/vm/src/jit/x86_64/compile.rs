@@ -183,10 +183,11 @@ fn round<'e>(
     };
     round.x.bytes.resize(table::size(plan.functions.len()), 0);
     round.trampolines();
-    round.x.align(16);
     let all = !matches!(distances, Distances::Estimated);
     for function in &plan.functions {
         round.function = function.clone();
+        // Calls are fetched in fewer pieces, and how long others are does not matter.
+        round.x.align(16);
         round.functions.push(round.x.here() as u32);
         round.current = round.function.start;
         round.prologue();

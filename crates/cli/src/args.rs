@@ -352,7 +352,7 @@ pub struct ProgRun {
     /// The object file; or a loaded program, then data_in FILE and so on, as bpftool has it
     #[arg(value_name = "OBJ|PROG", required = true)]
     pub object: Vec<String>,
-    /// The program of the object to run
+    /// The program of the object to run, where it has several
     #[arg(long, value_name = "NAME")]
     pub program: Option<String>,
     /// Of a loaded program: only the instance of Panal's kernel in this process

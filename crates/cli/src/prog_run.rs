@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use panal_loader::Open;
 use panal_uapi::kernel::{TestRun, TestRunResult};
 use serde::Serialize;
 
@@ -41,15 +42,26 @@ struct ResultJson<'a> {
     not_optimised: Option<&'a str>,
 }
 
+/// The object's program, if it has but one.
+fn only_program(open: &Open, file: &str) -> Result<String, Problem> {
+    let names: Vec<&str> = open.programs().iter().map(|p| p.name.as_str()).collect();
+    match names[..] {
+        [name] => Ok(name.to_owned()),
+        [] => Err(Problem::Asked(format!(
+            "{file}: the object has no programs"
+        ))),
+        _ => Err(Problem::Asked(format!(
+            "{file}: which program is to be run? choose it by --program NAME: {}",
+            names.join(", ")
+        ))),
+    }
+}
+
 /// Runs the command; the exit code.
 pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
     let [file] = &arguments.object[..] else {
         let text = "prog run: expected one OBJ, or id N, name NAME, tag TAG or pinned PATH";
         return Err(Problem::Asked(text.to_owned()));
-    };
-    let Some(name) = &arguments.program else {
-        let text = format!("{file}: which program is to be run? choose it by --program NAME");
-        return Err(Problem::Asked(text));
     };
     if arguments.instance.is_some() {
         let text = "--instance chooses where a loaded program is looked for: an object is run here";
@@ -58,6 +70,10 @@ pub fn run(arguments: &ProgRun) -> Result<u8, Problem> {
     let streams = Streams::of(arguments)?;
     let path = Path::new(file);
     let mut open = object::load(path)?;
+    let name = &match &arguments.program {
+        Some(name) => name.clone(),
+        None => only_program(&open, file)?,
+    };
     object::choose(path, &mut open, name)?;
     object::unpin(&mut open);
     map_args::set_variables(&mut open, &arguments.variables)?;

@@ -179,6 +179,21 @@ fn a_rejected_program_is_exit_code_1_with_its_explanation() {
 }
 
 #[test]
+fn the_only_program_of_an_object_needs_no_name() {
+    let packet = scratch("only.bin", &[0; 64]);
+    let object = "bench/programs/empty_xdp.bpf.o";
+    let run = panal(&["prog", "run", object, "--data-in", &packet, "--json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.json()[0]["program"].is_string());
+    let several = panal(&["prog", "run", OBJECT, "--data-in", &packet]);
+    let problem = several.problem();
+    assert!(
+        problem.contains("choose it by --program NAME: ") && problem.contains("fine"),
+        "{problem}"
+    );
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let unknown = panal(&["prog", "run", OBJECT, "--program", "nope"]);
     assert!(

@@ -73,6 +73,26 @@ pub unsafe fn read(from: NonNull<u8>, to: &mut [u8]) {
     unsafe { machine::read(from.as_ptr(), to) }
 }
 
+/// Writes a key by words that need not lie in memory before.
+///
+/// # Safety
+/// `to` is mapped writable for `N` bytes and aligned to 8.
+#[inline(always)]
+pub unsafe fn write_key<const N: usize>(to: NonNull<u8>, key: &[u8; N]) {
+    for (i, chunk) in key.chunks(8).enumerate() {
+        let mut value = [0; 8];
+        value[..chunk.len()].copy_from_slice(chunk);
+        // SAFETY: inside the caller's range.
+        unsafe {
+            put_word(
+                to.as_ptr().add(8 * i),
+                u64::from_le_bytes(value),
+                chunk.len(),
+            )
+        };
+    }
+}
+
 /// Copies into the cage.
 ///
 /// # Safety
@@ -558,6 +578,10 @@ mod tests {
                 write_u64(place, 0x0102_0304_0506_0708);
                 assert_eq!(read_u32(place), aligned::load4(place.as_ptr()));
                 assert_eq!(read_u16(place), aligned::load2(place.as_ptr()));
+                if at == 0 {
+                    write_key(place, b"abcdefghijklm");
+                    assert_eq!(&memory.0[8..22], b"abcdefghijklm\xff");
+                }
                 write_u16(place, 0x1234);
                 assert_eq!(read_u16(place), 0x1234);
                 aligned::store2(place.as_ptr(), 0x4321);

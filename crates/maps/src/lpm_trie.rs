@@ -359,6 +359,16 @@ impl LpmTrie {
         (bits <= self.most).then_some(Prefix { words, bits })
     }
 
+    /// [`Map::lookup`] of an address by its words, the first byte highest and zeros behind the last one, with
+    /// how many bits of it count.
+    #[inline(always)]
+    pub fn value_at<const N: usize>(&self, words: &[u64; N], bits: u32) -> Option<NonNull<u8>> {
+        if bits > self.most {
+            return None;
+        }
+        Some(self.pool.value(self.longest(words, bits)?))
+    }
+
     /// [`Map::lookup`] with a key of the map's size, which is best known when this is compiled.
     #[inline(always)]
     pub fn value_of(&self, key: &[u8]) -> Option<NonNull<u8>> {

@@ -168,7 +168,7 @@ impl HashMap {
         // SAFETY: the element is this CPU's; the value has this size, and follows the key.
         unsafe {
             let at = self.pool.key(new);
-            bytes::write(at, key);
+            bytes::write_key(at, key);
             let to = at.add(KEY.next_multiple_of(8));
             bytes::copy(value, to, self.base.def().value_size as usize);
         }

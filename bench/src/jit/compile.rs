@@ -23,6 +23,9 @@ use crate::table::Table;
 
 const SIZES: [usize; 4] = [100, 2_000, 5_000, 100_000];
 
+/// How often each size is measured.
+const PASSES: usize = 8;
+
 /// What a compiler is told.
 type Arrange = fn() -> JitOptions;
 
@@ -112,21 +115,29 @@ impl Compilers {
                 times: Vec::new(),
             })
             .collect();
+        let mut programs = Vec::new();
         for size in SIZES {
             let code = generate::program(size);
             let proof = prove(&code)?;
-            let rounds = (rounds * 2_000 / size).clamp(16, rounds * 4);
-            let mut best = vec![f64::MAX; all.len()];
-            for _ in 0..rounds {
-                for (best, (_, options)) in best.iter_mut().zip(TIERS) {
-                    *best = best.min(compile(&proof, *options)?.unwrap_or(f64::MAX));
-                }
-                if size <= LINUX_MOST
-                    && let Some(best) = best.get_mut(TIERS.len())
-                {
-                    *best = best.min(load(&code)?);
+            programs.push((code, proof, vec![f64::MAX; all.len()]));
+        }
+        // Each size several times, with all others between: a slow second of the machine spoils none.
+        for _ in 0..PASSES {
+            for (code, proof, best) in &mut programs {
+                let rounds = (rounds * 2_000 / code.len()).clamp(4, rounds * 4);
+                for _ in 0..rounds {
+                    for (best, (_, options)) in best.iter_mut().zip(TIERS) {
+                        *best = best.min(compile(proof, *options)?.unwrap_or(f64::MAX));
+                    }
+                    if code.len() <= LINUX_MOST
+                        && let Some(best) = best.get_mut(TIERS.len())
+                    {
+                        *best = best.min(load(code)?);
+                    }
                 }
             }
+        }
+        for (code, _, best) in programs {
             for (compiler, ns) in all.iter_mut().zip(best) {
                 if ns < f64::MAX {
                     compiler.times.push((code.len(), ns));

@@ -2,7 +2,7 @@
 //!
 //! Programs and user space read and write the cage's memory at any time, from any thread. These
 //! functions therefore touch it only by instructions of the machine's own that take any alignment
-//! ([`unaligned`]), or through relaxed atomics (whole words where both ends are aligned, as Linux does for
+//! (`unaligned`), or through relaxed atomics (whole words where both ends are aligned, as Linux does for
 //! map values), so that a race gives mixed bytes and nothing worse.
 
 #[cfg(any(test, miri, not(target_arch = "x86_64")))]

@@ -89,7 +89,7 @@ fn not_sleepable() -> crate::error::Reject {
 const SYSTEM_CALLS: &[&str] = &["__x64_sys_", "__ia32_sys_", "__arm64_sys_"];
 
 /// Other functions whose errors may be injected (`ALLOW_ERROR_INJECTION`): they may be slept in, but
-/// for [`ATOMIC`], and their return value may be replaced.
+/// for [`ATOMIC`].
 const INJECTABLE: &[&str] = &[
     "__filemap_add_folio",
     "btrfs_check_leaf",
@@ -142,8 +142,9 @@ fn tracing(env: &Env<'_>, sleepable: bool) -> Check {
         || env.request.attach_type.is_none()
         || (injectable && !ATOMIC.contains(&hook.name))
         || begins_with(MADE_FOR_TESTS);
-    let modifiable = injectable
-        || begins_with(&["security_"])
+    // Those whose errors may be injected are so only where a kernel is built for that
+    // (`CONFIG_FUNCTION_ERROR_INJECTION`), which Debian's are not, and a profile does not tell.
+    let modifiable = begins_with(&["security_"])
         || begins_with(MADE_FOR_TESTS)
         || MODIFIABLE.contains(&hook.name);
     let whose_end_is_seen = matches!(

@@ -8,8 +8,8 @@ use crate::{
     env::Env,
     explore::{Precise, Saved, StateId},
     state::{
-        Frame, KeptFrame, References, RegKind, RegState, SlotType, Stack, StackSlot, State,
-        UsedSlots,
+        Frame, KeptFrame, NUMBERS, References, RegKind, RegState, SlotType, Stack, StackSlot,
+        State, UsedSlots,
     },
 };
 
@@ -35,9 +35,6 @@ struct Rules {
     /// What was never written reads like what was written with anything.
     reads_left_over: bool,
 }
-
-/// `r0` to `r9`
-const NUMBERS: u16 = 0x3ff;
 
 fn rules(env: &Env<'_>) -> Rules {
     Rules {
@@ -102,6 +99,11 @@ pub struct Unfit {
     pub slot: Option<(u8, u8)>,
 }
 
+impl Unfit {
+    /// Something else was.
+    pub const OTHERWISE: Unfit = Unfit { slot: None };
+}
+
 /// Whether the saved state covers the current one. `scalars`: registers of the innermost frame that are
 /// known to hold numbers in both.
 ///
@@ -114,20 +116,16 @@ pub fn states(
     exactness: Exactness,
     scalars: u16,
 ) -> Result<(), Unfit> {
-    let mut map = core::mem::take(&mut env.search.ids);
-    map.clear();
-    let mut ids = Ids {
-        rules: rules(env),
-        map: &mut map,
-        next: env.last_id(),
-    };
-    let saved = env.search.saved(id);
-    let alike = saved.state.frames.len() == st.frames.len()
-        && saved.state.sleepable == st.sleepable
-        // A path that is walked only as a mispredicted one says nothing of one that is real.
-        && (st.speculative || !saved.state.speculative)
-        && references(&saved.state.refs, &st.refs, &mut ids);
-    let compared = if alike {
+    with_ids(env, |env, ids| {
+        let saved = env.search.saved(id);
+        let alike = saved.state.frames.len() == st.frames.len()
+            && saved.state.sleepable == st.sleepable
+            // A path that is walked only as a mispredicted one says nothing of one that is real.
+            && (st.speculative || !saved.state.speculative)
+            && references(&saved.state.refs, &st.refs, ids);
+        if !alike {
+            return Err(Unfit::OTHERWISE);
+        }
         (0..st.frames.len()).try_for_each(|level| {
             let (old, new) = (&saved.state.frames[level], &st.frames[level]);
             let at = st
@@ -138,20 +136,30 @@ pub fn states(
             if level == st.level() && ids.rules.any_number_does(exactness) {
                 marks.live &= marks.precise.regs | !scalars;
             }
-            if old.call_slot() != new.call_slot
-                || !registers_fit(old, new, &marks, exactness, &mut ids)
+            if old.call_slot() != new.call_slot || !registers_fit(old, new, &marks, exactness, ids)
             {
-                return Err(Unfit { slot: None });
+                return Err(Unfit::OTHERWISE);
             }
-            stacks(old.stack(), &new.stack, &marks, exactness, &mut ids).map_err(|index| Unfit {
+            stacks(old.stack(), &new.stack, &marks, exactness, ids).map_err(|index| Unfit {
                 slot: index.map(|index| (level as u8, index as u8)),
             })
         })
-    } else {
-        Err(Unfit { slot: None })
+    })
+}
+
+/// Compares with no ids known yet.
+#[inline(always)]
+fn with_ids<R>(env: &mut Env<'_>, compare: impl FnOnce(&Env<'_>, &mut Ids<'_>) -> R) -> R {
+    let mut map = core::mem::take(&mut env.search.ids);
+    map.clear();
+    let mut ids = Ids {
+        rules: rules(env),
+        map: &mut map,
+        next: env.last_id(),
     };
+    let result = compare(env, &mut ids);
     env.search.ids = map;
-    compared
+    result
 }
 
 /// The first register of the innermost frame that tells the two states apart whatever else is the case:
@@ -188,24 +196,17 @@ pub fn misfit(env: &Env<'_>, id: StateId, st: &State, scalars: u16) -> Option<Mi
 
 /// Whether a slot of the stack that told a saved state apart before does so again.
 pub fn slot_differs(env: &mut Env<'_>, id: StateId, st: &State, (level, index): (u8, u8)) -> bool {
-    let mut map = core::mem::take(&mut env.search.ids);
-    map.clear();
     // What does not fit without any ids fits with none.
-    let mut ids = Ids {
-        rules: rules(env),
-        map: &mut map,
-        next: env.last_id(),
-    };
-    let saved = env.search.saved(id);
-    let (level, index) = (usize::from(level), usize::from(index));
-    let frames = (saved.state.frames.get(level), st.frames.get(level));
-    let differs = matches!(frames, (Some(old), Some(new)) if {
+    with_ids(env, |env, ids| {
+        let saved = env.search.saved(id);
+        let (level, index) = (usize::from(level), usize::from(index));
+        let (Some(old), Some(new)) = (saved.state.frames.get(level), st.frames.get(level)) else {
+            return false;
+        };
         let marks = marks(saved, level, 0);
-        marks.used.all & (1 << index) != 0
-            && !slot_fits(old.stack(), &new.stack, &marks, index, Exactness::NotExact, &mut ids)
-    });
-    env.search.ids = map;
-    differs
+        let (old, new, how) = (old.stack(), &new.stack, Exactness::NotExact);
+        marks.used.all & (1 << index) != 0 && !slot_fits(old, new, &marks, index, how, ids)
+    })
 }
 
 fn references(old: &References, new: &References, ids: &mut Ids<'_>) -> bool {

@@ -12,7 +12,7 @@ use panal_isa::Reg;
 
 use self::{
     segment::Segment,
-    wanted::{ARGUMENTS, NUMBERS, TooHard, Wanted},
+    wanted::{ARGUMENTS, TooHard, Wanted},
 };
 pub use self::{undo::registers_concerned, walked::Walked};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     error::Check,
     explore::StateId,
     report,
-    state::{SlotType, StackSlot, State},
+    state::{NUMBERS, SlotType, StackSlot, State},
 };
 
 /// The verdict depends on the number in this register of the innermost frame.

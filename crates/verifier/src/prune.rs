@@ -155,7 +155,6 @@ enum Cover {
 /// if they were finished. That prunes most, and is wrong where a later round makes a number matter:
 /// so it is done here too, and looked at again when the loop is finished ([`leave_loop`]).
 fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Result<Cover, Unfit>> {
-    const OTHERWISE: Unfit = Unfit { slot: None };
     let slot = env.slot;
     if env.search.branches(id) == 0 {
         let (exactness, cover) = match unfinished_loop(env, id) {
@@ -168,13 +167,13 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Res
     let old = &env.search.saved(id).state;
     let entries = old.frames[old.level()].async_entries();
     if entries.is_some_and(|entries| entries != st.frame().async_entries) {
-        return Ok(Err(OTHERWISE));
+        return Ok(Err(Unfit::OTHERWISE));
     }
     let aux = env.aux[slot];
     if aux.iter_next {
         let same = compare::states(env, id, st, Exactness::RangeWithin, scalars);
         let active = iterator_is_active(st).then_some(Cover::InLoop);
-        return Ok(same.and(active.ok_or(OTHERWISE)));
+        return Ok(same.and(active.ok_or(Unfit::OTHERWISE)));
     }
     let may_goto_differs = env.search.saved(id).state.may_goto != st.may_goto;
     let is_may_goto = matches!(
@@ -201,7 +200,7 @@ fn covers(env: &mut Env<'_>, id: StateId, st: &State, scalars: u16) -> Check<Res
     {
         return Err(infinite_loop(env, id, st));
     }
-    Ok(Err(OTHERWISE))
+    Ok(Err(Unfit::OTHERWISE))
 }
 
 /// Whether the innermost registers are the same. A state of which not all is kept is in no loop, and

@@ -20,8 +20,6 @@ pub(super) struct Wanted {
 pub(super) struct TooHard;
 
 pub(super) const ARGUMENTS: u16 = 0b11_1110;
-/// `r0` to `r9`.
-pub(super) const NUMBERS: u16 = 0b11_1111_1111;
 
 impl Wanted {
     pub(super) fn has(&self, reg: Reg) -> bool {

@@ -9,6 +9,9 @@ use super::{References, RegKind, RegState, Stack, StackSlot};
 use crate::bits::bits;
 use crate::explore::{HistoryRef, StateId};
 
+/// A bit for each of `r0` to `r9`: the registers that hold what programs reckon with.
+pub const NUMBERS: u16 = 0x3ff;
+
 /// Why a helper calls a subprogram back: decides what its return does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallbackKind {

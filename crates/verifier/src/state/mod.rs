@@ -7,7 +7,7 @@ mod refs;
 mod register;
 mod stack;
 
-pub use frame::{CallbackKind, Frame, State, slot_index};
+pub use frame::{CallbackKind, Frame, NUMBERS, State, slot_index};
 pub use kept::KeptFrame;
 pub use names::type_name;
 pub use refs::{LockPtr, RefKind, Reference, References};

@@ -10,7 +10,7 @@ use super::{AccessKind, btf_safe, context, interfaces};
 use crate::{
     calls::{fields::Fields, in_rcu, text::tnum_text},
     env::Env,
-    error::{Check, reject},
+    error::{Check, Reject, reject},
     state::{BtfRef, BtfType, PtrFlags, RegKind, RegState, State},
 };
 
@@ -125,10 +125,7 @@ pub fn check(
     } else if local {
         check_special(env, ty, at, size)?;
     }
-    let found = btf.access(ty.id, at, size).map_err(|e| match e {
-        AccessError::NoField { .. } => reject!(ContextAccess, EINVAL, "{e}"),
-        _ => reject!(ContextAccess, EACCES, "{e}"),
-    })?;
+    let found = btf.access(ty.id, at, size).map_err(refused)?;
     let pointer = match found {
         // A pointer in an object of the program is but a number.
         Access::Pointer(pointer) if !local => pointer,
@@ -216,6 +213,14 @@ fn check_special(env: &Env<'_>, ty: BtfType, at: u32, size: u32) -> Check {
         }
     }
     Ok(())
+}
+
+/// Why a type has nothing that may be accessed there.
+fn refused(e: AccessError<'_>) -> Reject {
+    match e {
+        AccessError::NoField { .. } => reject!(ContextAccess, EINVAL, "{e}"),
+        _ => reject!(ContextAccess, EACCES, "{e}"),
+    }
 }
 
 /// Whether the program may write there.
@@ -326,10 +331,7 @@ pub fn check_map_object(
             "only read from {name} is supported"
         ));
     }
-    let found = btf.access(id, at, size).map_err(|e| match e {
-        AccessError::NoField { .. } => reject!(ContextAccess, EINVAL, "{e}"),
-        _ => reject!(ContextAccess, EACCES, "{e}"),
-    })?;
+    let found = btf.access(id, at, size).map_err(refused)?;
     Ok(match found {
         Access::Pointer(pointer)
             if matches!(

@@ -193,12 +193,7 @@ impl Emitter<'_> {
         self.emit(with(Code::Mov64K, 2, Executable::function_value(adapter)));
         let here = self.here();
         self.loops.push((here, adapter));
-        self.emit(Op {
-            src: 4,
-            off: 1,
-            imm: super::instruction::address(bpf_loop),
-            ..Op::new(Code::Helper)
-        });
+        self.call_kernel(bpf_loop, 4, true);
         true
     }
 

@@ -359,21 +359,17 @@ impl Emitter<'_> {
                 if id == BPF_FUNC_loop {
                     self.note_loop();
                 }
-                self.emit(Op {
-                    src: self.arguments(id),
-                    off: (!self.source.proven || calls_back(id)).into(),
-                    imm: address(function),
-                    ..Op::new(Code::Helper)
-                });
+                let calls_back = !self.source.proven || calls_back(id);
+                self.call_kernel(function, self.arguments(id), calls_back);
             }
             CallTarget::Kfunc { id, object: 0 } => {
                 let missing = LowerError::Kfunc { slot, id };
                 let btf_id = u32::try_from(id).map_err(|_| missing)?;
                 match self.linkage.kfunc(btf_id).ok_or(missing)? {
                     KfuncLink::Inline(inline) => self.written_out(inline),
-                    KfuncLink::Called(function) => self.call_kfunc(function, 1),
+                    KfuncLink::Called(function) => self.call_kernel(function, MOST_ARGUMENTS, true),
                     KfuncLink::Leaf(function) => {
-                        self.call_kfunc(function, (!self.source.proven).into());
+                        self.call_kernel(function, MOST_ARGUMENTS, !self.source.proven);
                     }
                 }
             }
@@ -400,11 +396,11 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// `calls_back` is 1 for one that calls functions of the program.
-    fn call_kfunc(&mut self, function: HelperFn, calls_back: i32) {
+    /// A call of the kernel's. `calls_back`: it may call functions of the program.
+    pub(super) fn call_kernel(&mut self, function: HelperFn, arguments: u8, calls_back: bool) {
         self.emit(Op {
-            src: MOST_ARGUMENTS,
-            off: calls_back,
+            src: arguments,
+            off: calls_back.into(),
             imm: address(function),
             ..Op::new(Code::Helper)
         });
@@ -468,11 +464,7 @@ impl Emitter<'_> {
         {
             self.element_update(values, size, 2);
             self.emit(with(Code::Mov64K, 1, helper.data));
-            self.emit(Op {
-                src: self.arguments(id),
-                imm: address(helper.function),
-                ..Op::new(Code::Helper)
-            });
+            self.call_kernel(helper.function, self.arguments(id), false);
             return true;
         }
         self.emit(Op {
@@ -488,11 +480,7 @@ impl Emitter<'_> {
             let key = Key::new(op, value, place, arguments, self.written());
             self.keys.extend(key);
         }
-        self.emit(Op {
-            src: arguments,
-            imm: address(helper.function),
-            ..Op::new(Code::Helper)
-        });
+        self.call_kernel(helper.function, arguments, false);
         true
     }
 
@@ -507,11 +495,7 @@ impl Emitter<'_> {
         let Some(function) = self.linkage.inner_helper(id, outer) else {
             return false;
         };
-        self.emit(Op {
-            src: self.arguments(id),
-            imm: address(function),
-            ..Op::new(Code::Helper)
-        });
+        self.call_kernel(function, self.arguments(id), false);
         true
     }
 

@@ -1,25 +1,20 @@
 //! Helpers on inner maps: which map it is, its handle tells; of what kind it is and how large its keys are is
 //! known when a program is loaded. Arrays are looked into by machine code itself.
 
-use std::ptr::NonNull;
-
-use panal_maps::{HashKind, HashMap, Map, MapDef, bytes, hash_kind as kind};
+use panal_maps::{HashKind, HashMap, Map, MapDef, hash_kind as kind};
 use panal_uapi::{Errno, MapType, helpers::id};
 use panal_vm::{HelperFn, Run};
 
-use super::call::IntoReturn;
+use super::{
+    call::IntoReturn,
+    known::{address, key_at, of_size},
+};
 use crate::host::Host;
 
-/// A function of a size of keys.
-macro_rules! of_size {
+/// A function of a size of keys that inner maps may have here.
+macro_rules! of_key_size {
     ($size:expr, $function:ident) => {
         of_size!($size, $function; 4 8 12 16 20 24 32 40)
-    };
-    ($size:expr, $function:ident; $($n:literal)*) => {
-        match $size {
-            $($n => Some($function::<$n> as HelperFn),)*
-            _ => None,
-        }
     };
 }
 
@@ -29,9 +24,9 @@ pub(crate) fn of(helper: u32, inner: &MapDef) -> Option<HelperFn> {
         return None;
     }
     match helper {
-        id::BPF_FUNC_map_lookup_elem => of_size!(inner.key_size, lookup),
+        id::BPF_FUNC_map_lookup_elem => of_key_size!(inner.key_size, lookup),
         id::BPF_FUNC_map_update_elem if inner.fields.is_empty() => {
-            of_size!(inner.key_size, update)
+            of_key_size!(inner.key_size, update)
         }
         _ => None,
     }
@@ -57,8 +52,8 @@ unsafe fn named<'r, const KEY: usize>(
         let map = kernel.handles.hash(handle)?;
         let is_it = map.kind() == HashKind::Plain && map.base().def().key_size == KEY as u32;
         let run = &*run;
-        let at = run.pointer(key, KEY as u64).filter(|_| is_it)?;
-        Some((map, bytes::read_key(at), run))
+        let key = is_it.then(|| key_at(run, key))??;
+        Some((map, key, run))
     }
 }
 
@@ -77,7 +72,7 @@ unsafe extern "C" fn lookup<const KEY: usize>(
         named::<KEY>(handle, key, run)
             .and_then(|(map, key, run)| map.value_of::<KEY, { kind::PLAIN }>(&key, run.cpu))
     };
-    value.map_or(0, |value: NonNull<u8>| value.as_ptr() as u64)
+    value.map_or(0, address)
 }
 
 /// # Safety

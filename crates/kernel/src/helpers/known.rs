@@ -37,6 +37,8 @@ macro_rules! of_any_size {
     };
 }
 
+pub(super) use of_size;
+
 /// How programs call a helper on a map.
 pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
     let map: &dyn Map = &**kernels.core();
@@ -45,13 +47,12 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
     if let Some(hash) = any.downcast_ref::<HashMap>() {
         let (function, by_value, arguments) = on_hash(helper, hash, key_size)?;
         return Some(MapHelper {
-            function,
-            data: std::ptr::from_ref(hash) as u64,
             by_value: by_value.map(|function| KeyByValue {
                 function,
                 size: key_size,
                 arguments,
             }),
+            ..by_address(hash, function)
         });
     }
     if let Some(ring) = any.downcast_ref::<RingBuf>() {
@@ -61,11 +62,7 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
             id::BPF_FUNC_ringbuf_query => ringbuf::query_of,
             _ => return None,
         };
-        return Some(MapHelper {
-            function,
-            data: std::ptr::from_ref(ring) as u64,
-            by_value: None,
-        });
+        return Some(by_address(ring, function));
     }
     if let Some(queue) = any.downcast_ref::<Queue>() {
         let function: HelperFn = match helper {
@@ -74,43 +71,35 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
             id::BPF_FUNC_map_peek_elem => take::<false>,
             _ => return None,
         };
-        return Some(MapHelper {
-            function,
-            data: std::ptr::from_ref(queue) as u64,
-            by_value: None,
-        });
+        return Some(by_address(queue, function));
     }
     if let Some(array) = any.downcast_ref::<Array>() {
         if helper != id::BPF_FUNC_map_update_elem || !array.is_quick() {
             return None;
         }
-        return Some(by_index(array, array_put, array_put_value));
+        return Some(update_of(array));
     }
     if let Some(array) = any.downcast_ref::<PercpuArray>() {
         if helper != id::BPF_FUNC_map_update_elem || !array.is_quick() {
             return None;
         }
-        return Some(by_index(array, percpu_put, percpu_put_value));
+        return Some(update_of(array));
     }
     if any.is::<RedirectArray>() {
-        return (helper == id::BPF_FUNC_redirect_map).then(|| MapHelper {
-            function: redirect::to_target_in,
-            data: std::ptr::from_ref(kernels) as u64,
-            by_value: None,
-        });
+        return (helper == id::BPF_FUNC_redirect_map)
+            .then(|| by_address(kernels, redirect::to_target_in));
     }
     if let Some(maps) = any.downcast_ref::<ObjectHash>() {
         if helper != id::BPF_FUNC_map_lookup_elem {
             return None;
         }
         return Some(MapHelper {
-            function: of_any_size!(key_size, object_by)?,
-            data: std::ptr::from_ref(maps) as u64,
             by_value: of_size!(key_size, object_by_value; 4 8 12 16).map(|function| KeyByValue {
                 function,
                 size: key_size,
                 arguments: &[2, 3],
             }),
+            ..by_address(maps, of_any_size!(key_size, object_by)?)
         });
     }
     if let Some(filter) = any.downcast_ref::<BloomFilter>() {
@@ -120,11 +109,7 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
             (id::BPF_FUNC_map_peek_elem, 16) => bloom_has::<16>,
             _ => return None,
         };
-        return Some(MapHelper {
-            function,
-            data: std::ptr::from_ref(filter) as u64,
-            by_value: None,
-        });
+        return Some(by_address(filter, function));
     }
     if let Some(values) = any.downcast_ref::<Storage>() {
         let function: HelperFn = match helper {
@@ -132,11 +117,7 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
             id::BPF_FUNC_sk_storage_get => storage::of_socket_in,
             _ => return None,
         };
-        return Some(MapHelper {
-            function,
-            data: std::ptr::from_ref(values) as u64,
-            by_value: None,
-        });
+        return Some(by_address(values, function));
     }
     let trie: &LpmTrie = any.downcast_ref()?;
     if helper != id::BPF_FUNC_map_lookup_elem {
@@ -149,26 +130,33 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
         _ => return None,
     };
     Some(MapHelper {
-        function,
-        data: std::ptr::from_ref(trie) as u64,
         by_value: Some(KeyByValue {
             function: by_value,
             size: key_size,
             arguments: &[2, 3, 4],
         }),
+        ..by_address(trie, function)
     })
 }
 
-/// A helper on an array, with the index by value, too.
-fn by_index<M>(map: &M, function: HelperFn, by_value: HelperFn) -> MapHelper {
+/// A helper on a map, with all its arguments as programs give them.
+fn by_address<M>(map: &M, function: HelperFn) -> MapHelper {
     MapHelper {
         function,
         data: std::ptr::from_ref(map) as u64,
+        by_value: None,
+    }
+}
+
+/// The update of an array's elements, with the index by value, too.
+fn update_of<M: Elements>(map: &M) -> MapHelper {
+    MapHelper {
         by_value: Some(KeyByValue {
-            function: by_value,
+            function: element_put_value::<M>,
             size: 4,
             arguments: &[2],
         }),
+        ..by_address(map, element_put::<M>)
     }
 }
 
@@ -225,7 +213,7 @@ fn updates<const KIND: u8>(size: u32) -> [Option<HelperFn>; 2] {
 
 /// A key that a program points to.
 #[inline(always)]
-fn key_at<const KEY: usize>(run: &Run, at: u64) -> Option<[u8; KEY]> {
+pub(super) fn key_at<const KEY: usize>(run: &Run, at: u64) -> Option<[u8; KEY]> {
     let at = run.pointer(at, KEY as u64)?;
     // SAFETY: in the cage, all of which is mapped.
     Some(unsafe { bytes::read_key(at) })
@@ -243,7 +231,7 @@ fn key_of<const KEY: usize>(words: [u64; 4]) -> [u8; KEY] {
 
 /// A value as programs hold it.
 #[inline(always)]
-fn address(value: NonNull<u8>) -> u64 {
+pub(super) fn address(value: NonNull<u8>) -> u64 {
     value.as_ptr() as u64
 }
 
@@ -310,10 +298,51 @@ fn index_at(run: &Run, at: u64) -> Option<u32> {
     key_at::<4>(run, at).map(u32::from_ne_bytes)
 }
 
+/// An array whose elements are updated here.
+trait Elements: Map {
+    /// # Safety
+    /// The array is quick; `value` is mapped readable for a value; who calls is on the CPU `cpu`.
+    unsafe fn put_at(
+        &self,
+        index: u32,
+        value: NonNull<u8>,
+        flags: u64,
+        cpu: u32,
+    ) -> Result<(), Errno>;
+}
+
+impl Elements for Array {
+    #[inline(always)]
+    unsafe fn put_at(
+        &self,
+        index: u32,
+        value: NonNull<u8>,
+        flags: u64,
+        _: u32,
+    ) -> Result<(), Errno> {
+        // SAFETY: the caller's promise.
+        unsafe { self.put(index, value, flags) }
+    }
+}
+
+impl Elements for PercpuArray {
+    #[inline(always)]
+    unsafe fn put_at(
+        &self,
+        index: u32,
+        value: NonNull<u8>,
+        flags: u64,
+        cpu: u32,
+    ) -> Result<(), Errno> {
+        // SAFETY: the caller's promise.
+        unsafe { self.put(index, value, flags, cpu) }
+    }
+}
+
 /// # Safety
-/// As for [`lookup`], of an [`Array`] that [`Array::is_quick`].
+/// As for [`lookup`], of a quick array of this type.
 #[inline(always)]
-unsafe fn put_element(
+unsafe fn put_element<M: Elements>(
     map: u64,
     index: Option<u32>,
     value: u64,
@@ -321,66 +350,18 @@ unsafe fn put_element(
     run: &Run,
 ) -> Result<(), Errno> {
     // SAFETY: the caller's promise.
-    let map = unsafe { &*(map as *const Array) };
-    let size = u64::from(map.base().def().value_size);
-    let (Some(index), Some(value)) = (index, run.pointer(value, size)) else {
-        return Err(Errno::EFAULT);
-    };
-    // SAFETY: the caller's promise; the value is in the cage.
-    unsafe { map.put(index, value, flags) }
-}
-
-/// # Safety
-/// As for [`put_element`].
-unsafe extern "C" fn array_put(
-    map: u64,
-    key: u64,
-    value: u64,
-    flags: u64,
-    _: u64,
-    run: *mut Run,
-) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe { put_element(map, index_at(&*run, key), value, flags, &*run) }.into_return()
-}
-
-/// # Safety
-/// As for [`put_element`], with the index in place of its address.
-unsafe extern "C" fn array_put_value(
-    map: u64,
-    index: u64,
-    value: u64,
-    flags: u64,
-    _: u64,
-    run: *mut Run,
-) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe { put_element(map, Some(index as u32), value, flags, &*run) }.into_return()
-}
-
-/// # Safety
-/// As for [`lookup`], of a [`PercpuArray`] that [`PercpuArray::is_quick`].
-#[inline(always)]
-unsafe fn put_own_element(
-    map: u64,
-    index: Option<u32>,
-    value: u64,
-    flags: u64,
-    run: &Run,
-) -> Result<(), Errno> {
-    // SAFETY: the caller's promise.
-    let map = unsafe { &*(map as *const PercpuArray) };
+    let map = unsafe { &*(map as *const M) };
     let size = u64::from(map.base().def().value_size);
     let (Some(index), Some(value)) = (index, run.pointer(value, size)) else {
         return Err(Errno::EFAULT);
     };
     // SAFETY: the caller's promise; the value is in the cage; the run is on its CPU.
-    unsafe { map.put(index, value, flags, run.cpu) }
+    unsafe { map.put_at(index, value, flags, run.cpu) }
 }
 
 /// # Safety
-/// As for [`put_own_element`].
-unsafe extern "C" fn percpu_put(
+/// As for [`put_element`].
+unsafe extern "C" fn element_put<M: Elements>(
     map: u64,
     key: u64,
     value: u64,
@@ -389,12 +370,12 @@ unsafe extern "C" fn percpu_put(
     run: *mut Run,
 ) -> u64 {
     // SAFETY: the caller's promise.
-    unsafe { put_own_element(map, index_at(&*run, key), value, flags, &*run) }.into_return()
+    unsafe { put_element::<M>(map, index_at(&*run, key), value, flags, &*run) }.into_return()
 }
 
 /// # Safety
-/// As for [`put_own_element`], with the index in place of its address.
-unsafe extern "C" fn percpu_put_value(
+/// As for [`put_element`], with the index in place of its address.
+unsafe extern "C" fn element_put_value<M: Elements>(
     map: u64,
     index: u64,
     value: u64,
@@ -403,7 +384,7 @@ unsafe extern "C" fn percpu_put_value(
     run: *mut Run,
 ) -> u64 {
     // SAFETY: the caller's promise.
-    unsafe { put_own_element(map, Some(index as u32), value, flags, &*run) }.into_return()
+    unsafe { put_element::<M>(map, Some(index as u32), value, flags, &*run) }.into_return()
 }
 
 /// # Safety

@@ -71,11 +71,25 @@ impl Options {
     }
 }
 
+/// Asked of the CPU once: under a hypervisor, which answers in its place, that takes longer than
+/// compiling a small program.
 #[cfg(target_arch = "x86_64")]
 fn has_bmi2() -> bool {
-    // Leaf 7, EBX bit 8 (Intel SDM volume 2, CPUID).
-    let highest = core::arch::x86_64::__cpuid(0).eax;
-    highest >= 7 && core::arch::x86_64::__cpuid_count(7, 0).ebx & 1 << 8 != 0
+    use core::arch::x86_64::{__cpuid, __cpuid_count};
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    const UNKNOWN: u8 = 2;
+    static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
+    match KNOWN.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            // Leaf 7, EBX bit 8 (Intel SDM volume 2, CPUID).
+            let highest = __cpuid(0).eax;
+            let has = highest >= 7 && __cpuid_count(7, 0).ebx & 1 << 8 != 0;
+            KNOWN.store(has.into(), Ordering::Relaxed);
+            has
+        }
+        known => known != 0,
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]

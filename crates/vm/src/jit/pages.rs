@@ -1,16 +1,18 @@
 //! Executable memory: written once, then sealed. Never writable and executable at once.
 //!
-//! What programs leave is kept, wiped and writable, for the next ones ([`Spare`]): asking the system for
-//! pages, and its zeroing them, takes longer than compiling a small program. Nothing is shared with
-//! another process, so that a fork's code is its own.
+//! Programs leave pages, wiped and writable, for the next ones ([`Spare`]): asking the system for some, and
+//! its zeroing them, takes longer than compiling a small program. Spare pages lie between pages that
+//! nobody may touch: beside others, the system would have to cut areas of memory in two, and to join them,
+//! each time that it changes what may be done with them. Nothing is shared with another process, so
+//! that a fork's code is its own.
 
 use core::{
     fmt,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
 };
 
-use system::{map, seal, unmap, unseal};
+use system::{map, map_guarded, seal, unmap, unseal};
 
 /// Pages of machine code.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Pages {
     address: NonNull<u8>,
     mapped: usize,
     len: usize,
+    /// Whether they lie between pages that nobody may touch.
+    guarded: bool,
 }
 
 // SAFETY: sealed pages are never written again; reading and running them from any thread is fine.
@@ -43,30 +47,35 @@ const PAGE: usize = 4096;
 impl Pages {
     /// Copies code into pages and makes them executable.
     pub fn new(code: &[u8]) -> Result<Self, PagesError> {
-        let class = Class::of(code.len());
-        let mapped = code.len().max(1).next_multiple_of(PAGE);
-        let spare = class.and_then(|class| SPARE.take(class));
-        let start = match spare {
-            Some(start) => start,
-            None => map(mapped)?,
-        };
-        let mut pages = Pages {
-            address: start,
-            mapped,
-            len: 0,
-        };
-        // SAFETY: the mapping is ours, writable, and at least as long as the code; the rest is
-        // filled with traps: that of spare pages is already.
+        let mut pages = Self::writable(code.len())?;
+        // SAFETY: the mapping is ours, writable, and at least as long as the code.
         unsafe {
-            ptr::copy_nonoverlapping(code.as_ptr(), start.as_ptr(), code.len());
+            ptr::copy_nonoverlapping(code.as_ptr(), pages.address.as_ptr(), code.len());
             pages.len = code.len();
-            if spare.is_none() {
-                ptr::write_bytes(start.as_ptr().add(code.len()), TRAP, mapped - code.len());
-            }
-            flush(start, mapped);
-            seal(start, mapped)?;
+            flush(pages.address, pages.mapped);
+            seal(pages.address, pages.mapped)?;
         }
         Ok(pages)
+    }
+
+    /// Writable pages for so many bytes, with traps behind them.
+    fn writable(bytes: usize) -> Result<Self, PagesError> {
+        let mapped = bytes.max(1).next_multiple_of(PAGE);
+        let spare = Class::of(mapped).and_then(|class| SPARE.take(class));
+        let address = match spare {
+            Some(address) => address,
+            None => map(mapped)?,
+        };
+        if spare.is_none() {
+            // SAFETY: the mapping is new, writable and at least so long.
+            unsafe { ptr::write_bytes(address.as_ptr().add(bytes), TRAP, mapped - bytes) };
+        }
+        Ok(Pages {
+            address,
+            mapped,
+            len: 0,
+            guarded: spare.is_some(),
+        })
     }
 
     /// Address of a byte of the code.
@@ -90,18 +99,22 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        let room = Class::of(self.mapped).filter(|class| SPARE.has_room(*class));
         // SAFETY: the mapping is ours; nobody runs the code of an executable that is dropped.
         unsafe {
-            if let Some(class) = Class::of(self.mapped)
-                && SPARE.has_room(class)
+            if !self.guarded {
+                unmap(self.address, self.mapped);
+                if let Some(class) = room {
+                    SPARE.add(class);
+                }
+            } else if let Some(class) = room
                 && unseal(self.address, self.mapped).is_ok()
             {
                 ptr::write_bytes(self.address.as_ptr(), TRAP, self.len);
-                if SPARE.give(class, self.address) {
-                    return;
-                }
+                SPARE.give(class, self.address);
+            } else {
+                unmap_guarded(self.address, self.mapped);
             }
-            unmap(self.address, self.mapped);
         }
     }
 }
@@ -110,7 +123,7 @@ impl Drop for Pages {
 const TRAP: u8 = 0xcc;
 
 /// Sizes that are kept: one page less than it says.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Class(usize);
 
 impl Class {
@@ -121,12 +134,24 @@ impl Class {
         let class = bytes.saturating_sub(1) / PAGE;
         (class < Self::COUNT).then_some(Class(class))
     }
+
+    /// Bytes of such pages.
+    fn bytes(self) -> usize {
+        (self.0 + 1) * PAGE
+    }
 }
 
 /// How many of a size are kept: 576 KiB of all sizes at most.
 const KEPT: usize = 4;
 
-/// Pages that nobody uses: writable, full of traps. Null where there are none.
+/// Most pages between others that there are at once: each has two of the 65,530 areas that Linux gives a
+/// process (`vm.max_map_count`).
+const GUARDED_MOST: usize = 1024;
+
+/// How many there are, spare ones too.
+static GUARDED: AtomicUsize = AtomicUsize::new(0);
+
+/// Pages that nobody uses: writable, full of traps, guarded. Null where there are none.
 struct Spare([[AtomicPtr<u8>; KEPT]; Class::COUNT]);
 
 static SPARE: Spare =
@@ -148,14 +173,49 @@ impl Spare {
         places.any(|place| place.load(Ordering::Relaxed).is_null())
     }
 
-    /// Keeps pages; false where there is no room.
-    fn give(&self, class: Class, pages: NonNull<u8>) -> bool {
-        let (null, pages) = (ptr::null_mut(), pages.as_ptr());
-        self.0[class.0].iter().any(|place| {
-            let given = place.compare_exchange(null, pages, Ordering::Release, Ordering::Relaxed);
+    /// Keeps pages that are wiped, where there is still room.
+    ///
+    /// # Safety
+    /// They are guarded and of this class; nobody uses them any more.
+    unsafe fn give(&self, class: Class, pages: NonNull<u8>) {
+        let (null, address) = (ptr::null_mut(), pages.as_ptr());
+        let given = self.0[class.0].iter().any(|place| {
+            let given = place.compare_exchange(null, address, Ordering::Release, Ordering::Relaxed);
             given.is_ok()
-        })
+        });
+        if !given {
+            // SAFETY: the caller's promise.
+            unsafe { unmap_guarded(pages, class.bytes()) };
+        }
     }
+
+    /// Keeps new pages. Where the system has none, there are none.
+    fn add(&self, class: Class) {
+        if GUARDED.fetch_add(1, Ordering::Relaxed) < GUARDED_MOST
+            && let Ok(pages) = map_guarded(class.bytes())
+        {
+            // SAFETY: the mapping is new and writable.
+            unsafe {
+                ptr::write_bytes(pages.as_ptr(), TRAP, class.bytes());
+                self.give(class, pages);
+            }
+        } else {
+            GUARDED.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Gives back pages with those around them.
+///
+/// # Safety
+/// They are guarded, and nobody uses them any more.
+unsafe fn unmap_guarded(pages: NonNull<u8>, len: usize) {
+    // SAFETY: the caller's promise: all was mapped in one.
+    unsafe {
+        let around = NonNull::new_unchecked(pages.as_ptr().wrapping_sub(PAGE));
+        unmap(around, len + 2 * PAGE);
+    }
+    GUARDED.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Makes what was written visible to the fetching of instructions: x86-64 sees to that by itself.
@@ -203,7 +263,7 @@ mod system {
         mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap},
     };
 
-    use super::PagesError;
+    use super::{PAGE, PagesError};
 
     fn error(call: &'static str) -> impl Fn(Errno) -> PagesError {
         move |errno| PagesError {
@@ -214,26 +274,58 @@ mod system {
 
     /// Memory to be written.
     pub fn map(len: usize) -> Result<NonNull<u8>, PagesError> {
-        // All of it is written at once: one call for all pages, not a fault for each.
-        #[cfg(target_os = "linux")]
-        let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
-        #[cfg(not(target_os = "linux"))]
-        let flags = MapFlags::PRIVATE;
-        let nowhere = core::ptr::null_mut();
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address that the system chooses.
-        let address =
-            unsafe { mmap_anonymous(nowhere, len, ProtFlags::READ | ProtFlags::WRITE, flags) }
-                .map_err(error("mmap"))?;
-        NonNull::new(address.cast()).ok_or(PagesError {
-            call: "mmap",
-            errno: 0,
-        })
+        let address = unsafe {
+            mmap_anonymous(
+                core::ptr::null_mut(),
+                len,
+                protection,
+                MapFlags::PRIVATE | AT_ONCE,
+            )
+        };
+        NonNull::new(address.map_err(error("mmap"))?.cast()).ok_or(NOWHERE)
     }
+
+    /// The same between two pages that nobody may touch.
+    pub fn map_guarded(len: usize) -> Result<NonNull<u8>, PagesError> {
+        let nowhere = core::ptr::null_mut();
+        let around = len + 2 * PAGE;
+        // SAFETY: a new mapping at an address that the system chooses.
+        let start =
+            unsafe { mmap_anonymous(nowhere, around, ProtFlags::empty(), MapFlags::PRIVATE) }
+                .map_err(error("mmap"))?;
+        let inside = start.cast::<u8>().wrapping_add(PAGE);
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | AT_ONCE;
+        // SAFETY: it replaces the middle of what was just mapped, which nobody knows of yet.
+        let mapped = unsafe { mmap_anonymous(inside.cast(), len, protection, flags) };
+        match (mapped, NonNull::new(inside)) {
+            (Ok(_), Some(inside)) => Ok(inside),
+            (failed, _) => {
+                // SAFETY: as above.
+                let _ = unsafe { munmap(start, around) };
+                Err(failed.map_or_else(error("mmap"), |_| NOWHERE))
+            }
+        }
+    }
+
+    /// All of it is written at once: one call for all pages, not a fault for each.
+    #[cfg(target_os = "linux")]
+    const AT_ONCE: MapFlags = MapFlags::POPULATE;
+    #[cfg(not(target_os = "linux"))]
+    const AT_ONCE: MapFlags = MapFlags::empty();
+
+    /// What is no place for anything.
+    const NOWHERE: PagesError = PagesError {
+        call: "mmap",
+        errno: 0,
+    };
 
     /// Makes it executable, and no longer writable.
     ///
     /// # Safety
-    /// `start` is what [`map`] gave for this length; nobody writes to it any more.
+    /// `start` is what [`map`] or [`map_guarded`] gave for this length; nobody writes to it any more.
     pub unsafe fn seal(start: NonNull<u8>, len: usize) -> Result<(), PagesError> {
         let flags = MprotectFlags::READ | MprotectFlags::EXEC;
         // SAFETY: the caller's promise.
@@ -243,7 +335,7 @@ mod system {
     /// Makes it writable again, and no longer executable.
     ///
     /// # Safety
-    /// `start` is what [`map`] gave for this length; nobody runs it any more.
+    /// `start` is what [`map`] or [`map_guarded`] gave for this length; nobody runs it any more.
     pub unsafe fn unseal(start: NonNull<u8>, len: usize) -> Result<(), PagesError> {
         let flags = MprotectFlags::READ | MprotectFlags::WRITE;
         // SAFETY: the caller's promise.
@@ -253,7 +345,7 @@ mod system {
     /// Gives it back.
     ///
     /// # Safety
-    /// As for [`unseal`], and nobody uses it any more.
+    /// It was mapped here, all of it, and nobody uses it any more.
     pub unsafe fn unmap(start: NonNull<u8>, len: usize) {
         // SAFETY: the caller's promise.
         let _ = unsafe { munmap(start.as_ptr().cast(), len) };
@@ -275,6 +367,10 @@ mod system {
         })
     }
 
+    pub fn map_guarded(len: usize) -> Result<NonNull<u8>, PagesError> {
+        map(len)
+    }
+
     pub unsafe fn seal(_: NonNull<u8>, _: usize) -> Result<(), PagesError> {
         Ok(())
     }
@@ -292,7 +388,7 @@ mod tests {
 
     #[test]
     fn pages_of_a_program_that_is_gone_have_nothing_of_it() {
-        for round in 0..8 {
+        for round in 0..2 * KEPT {
             drop(Pages::new(&[0x90; 4000]).unwrap());
             let pages = Pages::new(&[0xc3]).unwrap();
             // SAFETY: the whole page is mapped and readable.
@@ -300,5 +396,27 @@ mod tests {
             assert_eq!(page[0], 0xc3);
             assert!(page[1..].iter().all(|byte| *byte == TRAP), "{round}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn spare_pages_are_areas_of_their_own_sealed_or_not() {
+        extern crate std;
+        // No other test has code of this size.
+        const LEN: usize = Class::COUNT * PAGE;
+        for _ in 0..2 * KEPT {
+            drop([Pages::new(&[0xc3; LEN]), Pages::new(&[0xc3; LEN])]);
+        }
+        let pages = Pages::new(&[0xc3; LEN]).unwrap();
+        assert!(pages.guarded);
+        let start = pages.address(0) as usize;
+        let is_area = |protection: &str| {
+            let area = std::format!("{start:x}-{:x} {protection} ", start + LEN);
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            assert!(maps.contains(&area), "{area}: {maps}");
+        };
+        is_area("r-xp");
+        drop(pages);
+        is_area("rw-p");
     }
 }

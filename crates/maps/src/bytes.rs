@@ -124,6 +124,26 @@ pub unsafe fn copy_settled(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
     unsafe { machine::copy_settled(from.as_ptr(), to.as_ptr(), len) }
 }
 
+/// A byte.
+///
+/// # Safety
+/// `from` is mapped readable for it.
+#[inline(always)]
+pub unsafe fn read_u8(from: NonNull<u8>) -> u8 {
+    // SAFETY: the caller's promise.
+    unsafe { byte(from.as_ptr()) }.load(Relaxed)
+}
+
+/// Writes four bytes, at any alignment.
+///
+/// # Safety
+/// `to` is mapped writable for them.
+#[inline(always)]
+pub unsafe fn write_u32(to: NonNull<u8>, value: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { machine::store4(to.as_ptr(), value) }
+}
+
 /// Two bytes, at any alignment.
 ///
 /// # Safety
@@ -405,21 +425,10 @@ pub unsafe fn compare_strings(a: NonNull<u8>, b: NonNull<u8>, most: usize) -> Op
 ///
 /// # Safety
 /// `to` is mapped writable for `len` bytes.
+#[inline]
 pub unsafe fn zero(to: NonNull<u8>, len: usize) {
-    let to = to.as_ptr();
-    let (words, halves) = parts(to, len);
-    for i in (0..words).step_by(8) {
-        // SAFETY: inside the caller's range, and aligned as `parts` says.
-        unsafe { word(to.add(i)).store(0, Relaxed) };
-    }
-    for i in (words..halves).step_by(4) {
-        // SAFETY: as above.
-        unsafe { half(to.add(i)).store(0, Relaxed) };
-    }
-    for i in halves..len {
-        // SAFETY: as above.
-        unsafe { byte(to.add(i)).store(0, Relaxed) };
-    }
+    // SAFETY: the caller's promise.
+    unsafe { machine::zero(to.as_ptr(), len) }
 }
 
 /// Whether the cage's bytes equal `other`.
@@ -582,6 +591,11 @@ mod tests {
                     write_key(place, b"abcdefghijklm");
                     assert_eq!(&memory.0[8..22], b"abcdefghijklm\xff");
                 }
+                write_u32(place, 0x0102_0304);
+                let first = 0x0102_0304u32.to_ne_bytes()[0];
+                assert_eq!((read_u32(place), read_u8(place)), (0x0102_0304, first));
+                aligned::store4(place.as_ptr(), 0x4030_2010);
+                assert_eq!(read_u32(place), 0x4030_2010);
                 write_u16(place, 0x1234);
                 assert_eq!(read_u16(place), 0x1234);
                 aligned::store2(place.as_ptr(), 0x4321);
@@ -632,6 +646,10 @@ mod tests {
                         assert!(!equal(p, &other));
                     }
                     zero(p, len);
+                    let mut slow = source.clone();
+                    aligned::zero(slow.as_mut_ptr().add(align), len);
+                    assert!(slow[align..align + len].iter().all(|&b| b == 0));
+                    assert_eq!(slow[align + len..], source[align + len..]);
                 }
                 assert!(memory[align..align + len].iter().all(|&b| b == 0));
                 assert!(

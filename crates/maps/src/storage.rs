@@ -3,7 +3,14 @@
 //!
 //! The kernel names owners by a number of its own and says when one is gone.
 
-use std::{any::Any, ptr::NonNull};
+use std::{
+    any::Any,
+    ptr::NonNull,
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+};
 
 use panal_uapi::{Errno, MapType, kernel::MapFlags, kernel::update};
 
@@ -78,10 +85,24 @@ fn check(def: &MapDef) -> Result<(), CreateError> {
     Ok(())
 }
 
+/// The value that a CPU found last. The CPU alone uses it.
+#[derive(Default)]
+#[repr(align(64))]
+struct Found {
+    owner: AtomicU64,
+    /// Of the removals before it.
+    removals: AtomicU64,
+    /// Address of the value; 0 where none was found.
+    value: AtomicU64,
+}
+
 /// Values by owner.
 pub struct Storage {
     base: MapBase,
     values: HashMap,
+    /// How often something was removed or replaced.
+    removals: AtomicU64,
+    found: Box<[Found]>,
 }
 
 impl Storage {
@@ -101,12 +122,31 @@ impl Storage {
         Ok(Storage {
             base: MapBase::new(def.clone()),
             values: HashMap::new(host, &values)?,
+            removals: AtomicU64::new(0),
+            found: (0..host.cpus.count()).map(|_| Found::default()).collect(),
         })
     }
 
     /// The value of an owner (`bpf_*_storage_get` without a flag, `bpf_get_local_storage`).
     #[inline(always)]
     pub fn get(&self, owner: u64, cpu: u32) -> Option<NonNull<u8>> {
+        let found = self.found.get(cpu as usize)?;
+        // Before the value is looked for: what is removed meanwhile is not remembered.
+        let removals = self.removals.load(Acquire);
+        if found.owner.load(Relaxed) == owner
+            && found.removals.load(Relaxed) == removals
+            && let Some(value) = NonNull::new(found.value.load(Relaxed) as *mut u8)
+        {
+            return Some(value);
+        }
+        let value = self.find(owner, cpu)?;
+        found.owner.store(owner, Relaxed);
+        found.removals.store(removals, Relaxed);
+        found.value.store(value.as_ptr() as u64, Relaxed);
+        Some(value)
+    }
+
+    fn find(&self, owner: u64, cpu: u32) -> Option<NonNull<u8>> {
         let owner = owner.to_ne_bytes();
         match self.values.kind() {
             // SAFETY: keys have eight bytes, and all CPUs one value.
@@ -144,7 +184,9 @@ impl Storage {
 
     /// Removes the value of an owner (`bpf_*_storage_delete`, or because the owner is gone).
     pub fn remove(&self, owner: u64) -> Result<(), Errno> {
-        self.values.delete(&owner.to_ne_bytes())
+        let removed = self.values.delete(&owner.to_ne_bytes());
+        self.removals.fetch_add(1, Release);
+        removed
     }
 
     /// `BPF_MAP_LOOKUP_ELEM` with the owner behind the key.
@@ -154,7 +196,9 @@ impl Storage {
 
     /// `BPF_MAP_UPDATE_ELEM` with the owner behind the key.
     pub fn write(&self, owner: u64, value: &[u8], flags: u64) -> Result<(), Errno> {
-        self.values.user_update(&owner.to_ne_bytes(), value, flags)
+        let written = self.values.user_update(&owner.to_ne_bytes(), value, flags);
+        self.removals.fetch_add(1, Release);
+        written
     }
 }
 

@@ -245,6 +245,8 @@ fn bloom_filters_never_forget_and_seldom_invent() {
 fn perf_samples_wait_by_cpu_and_are_lost_when_nobody_takes_them() {
     let panal = new(MapType::PerfEventArray, 4, 4, 2, MapFlags::empty());
     let map: &PerfEventArray = cast(&panal);
+    assert_eq!(map.output(1, &[&[7]]), Err(Errno::ENOENT), "nobody reads");
+    assert_eq!(map.consume(&mut |_, _| {}, &mut |_, _| {}), 0);
     map.output(1, &[&[1, 2], &[3]]).unwrap();
     map.output(0, &[&[9]]).unwrap();
     assert_eq!(map.output(2, &[&[9]]), Err(Errno::E2BIG));

@@ -719,7 +719,8 @@ pub trait Kernel: Send + Sync {
     fn ring_buffer_consume(&self, map: &Fd, sink: &mut dyn FnMut(&[u8])) -> Result<usize, Failure>;
 
     /// Hands every sample that waits in a perf event array to `sink` (CPU, bytes); the count of
-    /// samples lost is handed over by the second closure.
+    /// samples lost is handed over by the second closure. From the first call on there are samples:
+    /// before it, programs are told that nobody reads (`ENOENT`).
     fn perf_buffer_consume(
         &self,
         map: &Fd,

@@ -60,6 +60,16 @@ pub unsafe fn store2(to: *mut u8, value: u16) {
     unsafe { write(to, &value.to_ne_bytes()) }
 }
 
+/// Writes four bytes at any alignment.
+///
+/// # Safety
+/// `to` is mapped writable for them.
+#[inline(always)]
+pub unsafe fn store4(to: *mut u8, value: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { write(to, &value.to_ne_bytes()) }
+}
+
 /// Writes eight bytes at any alignment.
 ///
 /// # Safety
@@ -68,6 +78,26 @@ pub unsafe fn store2(to: *mut u8, value: u16) {
 pub unsafe fn store8(to: *mut u8, value: u64) {
     // SAFETY: the caller's promise.
     unsafe { write(to, &value.to_ne_bytes()) }
+}
+
+/// [`super::zero`]
+///
+/// # Safety
+/// As there.
+pub unsafe fn zero(to: *mut u8, len: usize) {
+    let (words, halves) = parts(to, len);
+    for i in (0..words).step_by(8) {
+        // SAFETY: inside the caller's range, and aligned as `parts` says.
+        unsafe { word(to.add(i)).store(0, Relaxed) };
+    }
+    for i in (words..halves).step_by(4) {
+        // SAFETY: as above.
+        unsafe { half(to.add(i)).store(0, Relaxed) };
+    }
+    for i in halves..len {
+        // SAFETY: as above.
+        unsafe { byte(to.add(i)).store(0, Relaxed) };
+    }
 }
 
 /// Adds four words to a sum, with every carry going around.

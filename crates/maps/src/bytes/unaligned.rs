@@ -2,7 +2,7 @@
 //! because Rust has none for memory that others write meanwhile. What is aligned stays whole, as with
 //! atomics.
 
-use core::arch::asm;
+use core::{arch::asm, sync::atomic::Ordering::Relaxed};
 
 /// Bytes from which on a copy is made by pieces of 16.
 const LONG: usize = 256;
@@ -155,6 +155,33 @@ pub unsafe fn read(from: *const u8, to: &mut [u8]) {
 pub unsafe fn write(to: *mut u8, from: &[u8]) {
     // SAFETY: the caller's promise; the slice is not written meanwhile.
     unsafe { copy(from.as_ptr(), to, from.len()) }
+}
+
+/// [`super::zero`]
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub unsafe fn zero(to: *mut u8, len: usize) {
+    let mut at = 0;
+    // SAFETY: all pieces lie within the caller's range.
+    unsafe {
+        while at + 8 <= len {
+            store8(to.add(at), 0);
+            at += 8;
+        }
+        if len & 4 != 0 {
+            store4(to.add(at), 0);
+            at += 4;
+        }
+        if len & 2 != 0 {
+            store2(to.add(at), 0);
+            at += 2;
+        }
+        if len & 1 != 0 {
+            super::byte(to.add(at)).store(0, Relaxed);
+        }
+    }
 }
 
 /// Adds four words to a sum, with every carry going around.

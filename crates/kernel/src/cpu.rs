@@ -20,6 +20,7 @@ use panal_vm::{Outcome, Ready, Run, Stop, Strict, Unobserved};
 use crate::{
     budget::Stopper,
     held::Held,
+    helpers::print::Texts,
     host::Host,
     kernel::Shared,
     kfuncs::BitSets,
@@ -28,7 +29,8 @@ use crate::{
     objects::Program,
     packet::{self, Packet},
     program_types,
-    task::{Caller, ShownCaller, Task},
+    task::{Caller, ShownCaller, Task, pid_tgid},
+    ticks::TickWord,
 };
 
 /// Bytes of the buffer for contexts that are plain bytes: what a syscall program may have.
@@ -53,6 +55,8 @@ pub(crate) struct CpuMemory {
     objects_used: usize,
     paths: Paths,
     words: Block,
+    /// Jiffies where the clock is not the real one.
+    ticks: TickWord,
     packet: Packet,
 }
 
@@ -70,6 +74,7 @@ impl CpuMemory {
             objects_used: 0,
             paths: Paths::default(),
             words: cage.allocate(WORDS, 16)?,
+            ticks: TickWord::new(cage)?,
             packet,
         })
     }
@@ -175,7 +180,10 @@ pub struct Session<'k> {
     clock: Option<u64>,
     /// The state of the run under way, made once.
     run: Run,
+    /// Ids of this thread, whose the packets are.
+    own_ids: u64,
     held: Held,
+    texts: Texts,
     bits: BitSets,
 }
 
@@ -210,6 +218,7 @@ impl<'k> Session<'k> {
         // holds.
         let mut run = unsafe { Run::new(cage.base(), cage.size(), stack, bytes) };
         run.cpu = on_cpu.index();
+        run.ticks = shared.ticks.address();
         shared.config.budget.limit_time(&mut run);
         // SAFETY: the kernel, which has the stopper, outlives the session.
         unsafe { shared.cpu_memories.stoppers[run.cpu as usize].watch(&mut run) };
@@ -219,7 +228,9 @@ impl<'k> Session<'k> {
             memory,
             clock: None,
             run,
+            own_ids: pid_tgid(&Caller),
             held: Held::default(),
+            texts: Texts::default(),
             bits: BitSets::default(),
         })
     }
@@ -237,6 +248,14 @@ impl<'k> Session<'k> {
     /// Sets what programs' clocks show, in nanoseconds; `None` for the real time.
     pub fn set_clock(&mut self, now: Option<u64>) {
         self.clock = now;
+        self.run.ticks = match now {
+            Some(now) => {
+                let ticks = &self.memory().ticks;
+                ticks.show(now);
+                ticks.address()
+            }
+            None => self.shared.ticks.address(),
+        };
     }
 
     fn memory(&mut self) -> &mut CpuMemory {
@@ -521,10 +540,16 @@ impl<'k> Session<'k> {
             // A callback's own key may stand in the first.
             index_word: memory.words.address() + 8,
             held: &mut self.held,
+            texts: &mut self.texts,
             bits: &mut self.bits,
         };
         let host = &raw mut host;
         run.host = host.cast::<c_void>();
+        run.pid_tgid = match setting.packet {
+            PacketUse::Context => self.own_ids,
+            PacketUse::None | PacketUse::Beside => pid_tgid(setting.task),
+        };
+        run.task = setting.task.object();
         let rounds = Rounds {
             program,
             retval: setting.retval,
@@ -547,6 +572,7 @@ impl<'k> Session<'k> {
             };
             let objects = region(&memory.objects, memory.objects_used);
             let words = region(&memory.words, WORDS);
+            let ticks = (run.ticks, 8);
             let mut go = |run: &mut Run| {
                 let args = [context, 0, 0, 0, 0];
                 if let Some((function, args)) = setting.callback {
@@ -557,6 +583,7 @@ impl<'k> Session<'k> {
                         context: context_at,
                         objects,
                         words,
+                        ticks,
                     };
                     executable.run_with(run, args, &mut Strict(live), &mut Unobserved)
                 } else if compiled {

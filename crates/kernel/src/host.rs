@@ -1,8 +1,8 @@
 //! What a run carries beside its machine state: whose event it is, which packet, where it reports.
 
 use crate::{
-    cpu::Paths, held::Held, kernel::Shared, kfuncs::BitSets, objects::Program, packet::Packet,
-    task::Task,
+    cpu::Paths, held::Held, helpers::print::Texts, kernel::Shared, kfuncs::BitSets,
+    objects::Program, packet::Packet, task::Task,
 };
 
 /// The kernel's side of one run. Helpers reach it through the run.
@@ -39,6 +39,8 @@ pub(crate) struct Host<'a> {
     pub index_word: u64,
     /// What the program has taken and must give back.
     pub held: &'a mut Held,
+    /// Room for texts that it makes.
+    pub texts: &'a mut Texts,
     /// Copies of the bits that it goes through.
     pub bits: &'a mut BitSets,
 }

@@ -19,6 +19,7 @@ use crate::{
     maps::Map,
     objects::{Attachment, BtfObject, Link, Program, StatsUsers},
     pins::Pins,
+    ticks::Ticks,
     timers::Timers,
     trace_log::{TraceLine, TraceLog},
 };
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) map_host: MapHost,
     pub(crate) handles: Arc<Handles>,
     pub(crate) cpu_memories: CpuMemories,
+    pub(crate) ticks: Ticks,
     pub(crate) timers: Arc<Timers>,
     pub(crate) works: Arc<Timers>,
 }
@@ -147,6 +149,7 @@ impl Builder {
         let cage = Cage::largest().map_err(|e| no_memory(e.to_string()))?;
         let map_host = MapHost::new(cage.clone(), Arc::new(Cpus::new(cpus)));
         let handles = Handles::new(&map_host, MAPS_MOST).map_err(|e| no_memory(e.to_string()))?;
+        let ticks = Ticks::new(&cage).map_err(|e| no_memory(e.to_string()))?;
         let config = Config {
             profile,
             foreign,
@@ -171,6 +174,7 @@ impl Builder {
             cpu_memories: CpuMemories::new(cage, cpus),
             map_host,
             handles: Arc::new(handles),
+            ticks,
             timers: Arc::new(Timers::new(shared.clone(), "panal-timers")),
             works: Arc::new(Timers::new(shared.clone(), "panal-work")),
         });

@@ -26,6 +26,7 @@ mod program_types;
 mod skb_room;
 mod socket_mirror;
 mod tag;
+mod ticks;
 mod timers;
 mod trace_log;
 

@@ -17,6 +17,8 @@ pub(crate) struct Live<'a> {
     pub objects: (u64, u64),
     /// Address and bytes of the words that callbacks see.
     pub words: (u64, u64),
+    /// Address and bytes of the word that has jiffies.
+    pub ticks: (u64, u64),
 }
 
 fn within(access: &Attempt, (start, len): (u64, u64)) -> bool {
@@ -36,6 +38,7 @@ impl Regions for Live<'_> {
         within(access, self.context)
             || within(access, self.words)
             || (!access.write && within(access, self.objects))
+            || (!access.write && within(access, self.ticks))
             || host.packet.as_ref().is_some_and(|packet| within(access, packet.extent()))
             || (!access.write && host.kernel.handles.holds(address, len))
             || host.program.maps.iter().any(|m| m.core().holds(address, len, access.write))

@@ -20,6 +20,7 @@ use panal_vm::{Executable, Stop};
 use crate::{
     attach::{Attachments, HookPoint},
     maps::Map,
+    ticks::Ticking,
 };
 
 /// Bytes of an object's name, its final zero not counted (`BPF_OBJ_NAME_LEN`).
@@ -97,6 +98,8 @@ pub struct Program {
     pub(crate) executable: Option<Executable>,
     /// Why it has no machine code though the kernel would run it so.
     pub(crate) interpreted: Option<String>,
+    /// Held where it reads jiffies.
+    pub(crate) _ticking: Option<Arc<Ticking>>,
     /// The instructions, in which maps stand as indices of `maps`.
     pub(crate) code: Vec<Slot>,
     pub(crate) tag: [u8; 8],

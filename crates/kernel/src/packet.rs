@@ -243,6 +243,7 @@ impl Packet {
     }
 
     /// Tells the context where the packet is. Needed after every change of its bounds.
+    #[inline]
     pub fn sync(&self) {
         let base = self.buffer.address();
         let [data, end, meta] = [self.data, self.end, self.meta].map(|at| base + at as u64);
@@ -312,6 +313,21 @@ impl Packet {
         debug_assert!(at + out.len() <= self.buffer.len());
         // SAFETY: callers keep the range inside the buffer.
         unsafe { bytes::read(self.buffer.pointer().add(at), out) }
+    }
+
+    /// Moves bytes within the buffer, over each other or not. Headers are short.
+    fn slide(&mut self, from: usize, to: usize, len: usize) {
+        let mut short = [0; 128];
+        let mut long;
+        let bytes = match short.get_mut(..len) {
+            Some(short) => short,
+            None => {
+                long = vec![0; len];
+                &mut long[..]
+            }
+        };
+        self.take(from, bytes);
+        self.put(to, bytes);
     }
 
     #[inline(always)]
@@ -419,6 +435,7 @@ impl Packet {
     }
 
     /// Moves the start of an XDP frame.
+    #[inline]
     pub fn adjust_head(&mut self, delta: i32) -> Result<(), Errno> {
         let meta_len = self.meta_len();
         let data = self.data as i64 + i64::from(delta);
@@ -430,10 +447,7 @@ impl Packet {
         self.data = data as usize;
         self.meta = self.data - meta_len;
         if meta_len > 0 {
-            let mut meta = [0; METADATA_MOST + 4];
-            let meta = &mut meta[..meta_len];
-            self.take(old, meta);
-            self.put(self.meta, meta);
+            self.slide(old, self.meta, meta_len);
         }
         self.mac = self.data;
         self.sync();
@@ -441,6 +455,7 @@ impl Packet {
     }
 
     /// Moves the end of an XDP frame; new bytes are zero.
+    #[inline]
     pub fn adjust_tail(&mut self, delta: i32) -> Result<(), Errno> {
         let end = self.end as i64 + i64::from(delta);
         if end > self.limit as i64 || end < (self.data + ETH_HLEN) as i64 {
@@ -451,6 +466,7 @@ impl Packet {
     }
 
     /// Moves the end within the buffer; new bytes are zero.
+    #[inline]
     fn set_end(&mut self, end: usize) {
         if let Some(grown) = end.checked_sub(self.end) {
             // SAFETY: callers keep the end within the buffer.
@@ -461,6 +477,7 @@ impl Packet {
     }
 
     /// Moves the start of an XDP frame's metadata.
+    #[inline]
     pub fn adjust_meta(&mut self, delta: i32) -> Result<(), Errno> {
         let meta = self.meta as i64 + i64::from(delta);
         if meta < XDP_FRAME_HEADER as i64 || meta > self.data as i64 {
@@ -515,14 +532,13 @@ impl Packet {
             self.shift(len.max(HEADROOM))?;
         }
         let first = self.mac.min(self.data);
-        let mut head = vec![0; self.data + at - first];
-        self.take(first, &mut head);
+        let head = self.data + at - first;
         if at as i64 >= self.network_offset() {
             self.network -= len;
         }
         self.mac -= len;
         self.data -= len;
-        self.put(first - len, &head);
+        self.slide(first, first - len, head);
         let gap = self.data + at;
         // SAFETY: the gap lies where the head's end stood before.
         unsafe { bytes::zero(self.buffer.pointer().add(gap), len) };
@@ -537,8 +553,7 @@ impl Packet {
         if self.end + by > BUFFER {
             return Err(Errno::ENOMEM);
         }
-        let mut all = vec![0; self.end - first];
-        self.take(first, &mut all);
+        let all = self.end - first;
         for offset in [
             &mut self.data,
             &mut self.end,
@@ -548,7 +563,7 @@ impl Packet {
             *offset += by;
         }
         self.meta = self.data;
-        self.put(first + by, &all);
+        self.slide(first, first + by, all);
         Ok(())
     }
 
@@ -558,9 +573,7 @@ impl Packet {
             return Err(Errno::EFAULT);
         }
         let first = self.mac.min(self.data);
-        let mut head = vec![0; self.data + at - first];
-        self.take(first, &mut head);
-        self.put(first + len, &head);
+        self.slide(first, first + len, self.data + at - first);
         if at as i64 >= self.network_offset() {
             self.network += len;
         }

@@ -46,6 +46,12 @@ pub trait Task {
     }
 }
 
+/// A task's ids as `bpf_get_current_pid_tgid` gives them.
+pub(crate) fn pid_tgid(task: &dyn Task) -> u64 {
+    let (tgid, tid) = task.ids();
+    u64::from(tgid) << 32 | u64::from(tid)
+}
+
 /// Page size to split foreign reads at: no page of a supported machine is smaller.
 const PAGE: u64 = 4096;
 

@@ -147,19 +147,24 @@ impl Timers {
         self.common.lock().of(address, number).is_ok()
     }
 
-    /// Sets what a timer calls.
+    /// Sets what a timer calls: a function of the program of this id, which `program` finds.
     pub fn set_callback(
         &self,
         address: u64,
         number: u64,
-        program: Arc<Program>,
-        function: u64,
+        (id, function): (u32, u64),
+        program: impl FnOnce() -> Option<Arc<Program>>,
     ) -> Result<(), Errno> {
         let mut state = self.common.lock();
         let timer = state.of(address, number)?;
         if timer.map.upgrade().is_none_or(|map| !map.is_used()) {
             return Err(Errno::EPERM);
         }
+        let callback = timer.callback.as_ref();
+        if callback.is_some_and(|now| now.program.id == id && now.function == function) {
+            return Ok(());
+        }
+        let program = program().ok_or(Errno::EINVAL)?;
         let before = timer.callback.replace(Callback { program, function });
         drop(state);
         drop(before);
@@ -172,13 +177,17 @@ impl Timers {
         if state.of(address, number)?.callback.is_none() {
             return Err(Errno::EINVAL);
         }
+        let first = state.queue.first().copied();
         state.disarm(address);
         state.of(address, number)?.due = Some(due);
         state.queue.insert((due, address));
         if !state.serving {
             state.serving = self.serve();
         }
-        self.common.changed.notify_all();
+        // The thread waits for the one that was the first; where it comes too early, it looks again.
+        if first.is_none_or(|first| (due, address) < first) {
+            self.common.changed.notify_all();
+        }
         match state.serving {
             true => Ok(()),
             false => Err(Errno::ENOMEM),
@@ -196,7 +205,8 @@ impl Timers {
         const LOOK: Duration = Duration::from_millis(10);
         let mut state = self.common.lock();
         state.of(address, number)?;
-        if state.running == Some((number, thread::current().id())) {
+        let own = |(running, by)| running == number && by == thread::current().id();
+        if state.running.is_some_and(own) {
             return Err(Errno::EDEADLK);
         }
         let callback = state.of(address, number)?.callback.take();

@@ -605,7 +605,7 @@ unsafe fn execute<G: Guard, O: Observer>(
                     ));
                     given_away!();
                 }
-                Code::Cpu => r!(op.dst) = u64::from((*run).cpu),
+                Code::OfRun => r!(op.dst) = (*run).word(op.of_run()),
                 Code::ArrayLookup => {
                     let array = executable.arrays.get_unchecked(op.imm as usize);
                     let address = registers[2];

@@ -32,4 +32,4 @@ pub use linkage::{
 };
 pub use lower::LowerError;
 pub use observe::{Attempt, Caged, Guard, Observer, Regions, Step, Strict, Unobserved};
-pub use run::{Callback, Run, Stop};
+pub use run::{Callback, Run, RunWord, Stop};

@@ -2,7 +2,7 @@
 
 use panal_isa::Size;
 
-use crate::{Executable, Run};
+use crate::{Executable, Run, RunWord};
 
 /// A helper or kfunc as machine code calls it: five arguments and the run.
 ///
@@ -104,8 +104,28 @@ pub struct KeyByValue {
 /// What a helper does that needs no call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inline {
-    /// Returns the number of the CPU.
-    Cpu,
+    /// Returns what the run knows of its surroundings.
+    OfRun(RunWord),
+    /// Returns the word that [`RunWord::Ticks`] leads to.
+    Ticks,
+    /// Returns the field of 32 bits at this place of the context in the first argument. Where that is
+    /// 0 it is called. Helpers alone.
+    Field {
+        /// Bytes into the context.
+        at: u32,
+    },
+    /// Returns a word behind a pointer in the context that is the first argument; 0 where that is null.
+    Behind {
+        /// Bytes into the context: where the pointer stands.
+        pointer: u32,
+        /// Bytes from where it leads.
+        at: u32,
+    },
+    /// Returns how many bytes the packet has that the context in the first argument describes.
+    PacketLen {
+        /// Bytes into the context: where the packet begins, and where it ends.
+        bounds: u32,
+    },
     /// Returns this number.
     Constant(u64),
     /// `bpf_iter_num_new`: eight bytes have the number in front of the next one, and the end.
@@ -222,6 +242,11 @@ pub trait Linkage {
     }
     /// Finds tail calls' targets; `None` in a kernel without them.
     fn tail_call(&self) -> Option<TailCallFn> {
+        None
+    }
+    /// The same of the array with this index in the request, and what it gets in place of the map.
+    fn tail_call_in(&self, map: u32) -> Option<(TailCallFn, u64)> {
+        let _ = map;
         None
     }
     /// Loads packet bytes for the legacy instructions: called with the context and the offset

@@ -6,6 +6,8 @@
 
 use panal_isa::{AluOp, Condition, Width};
 
+use crate::RunWord;
+
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -77,8 +79,8 @@ pub(crate) enum Code {
     Helper,
     /// `r0 = &values[*(u32 *)r2]`, or 0: `imm` is the index of the array.
     ArrayLookup,
-    /// `dst` = the number of the CPU.
-    Cpu,
+    /// `dst` = what the run knows of its surroundings: `imm` is a [`RunWord`].
+    OfRun,
     /// Calls a subprogram at `off`; `imm` has the caller's frame size, and the callee's above 32.
     Local,
     TailCall,
@@ -252,6 +254,11 @@ const fn plain(code: u8) -> u8 {
 }
 
 impl Op {
+    /// What an [`Code::OfRun`] loads.
+    pub fn of_run(&self) -> RunWord {
+        RunWord::ALL[self.imm as usize % RunWord::ALL.len()]
+    }
+
     /// The register that it writes, beside those that a call gives away ([`Code::is_call`]).
     pub fn written(&self) -> Option<u8> {
         use Code::*;
@@ -261,7 +268,7 @@ impl Op {
         }
         match self.code {
             LdAcq8 | LdAcq16 | LdAcq32 | LdAcq64 | Computed | ArenaPlace | CastKernel
-            | CastUser | Cpu => Some(self.dst),
+            | CastUser | OfRun => Some(self.dst),
             Atomic32 | Atomic64 => match Atomic::ALL[self.imm as usize % Atomic::ALL.len()] {
                 Atomic::Add | Atomic::Or | Atomic::And | Atomic::Xor => None,
                 Atomic::CmpXchg => Some(0),

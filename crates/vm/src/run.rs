@@ -3,6 +3,7 @@
 use core::{
     ffi::c_void,
     fmt,
+    mem::offset_of,
     ptr::NonNull,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -77,6 +78,39 @@ pub enum Stop {
         /// The instruction that would have come next.
         slot: u32,
     },
+}
+
+/// What a run knows of its surroundings: programs load it, where helpers would return nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RunWord {
+    /// [`Run::cpu`]
+    Cpu,
+    /// [`Run::pid_tgid`]
+    PidTgid,
+    /// [`Run::task`]
+    Task,
+    /// [`Run::ticks`]
+    Ticks,
+}
+
+impl RunWord {
+    pub(crate) const ALL: [RunWord; 4] = [
+        RunWord::Cpu,
+        RunWord::PidTgid,
+        RunWord::Task,
+        RunWord::Ticks,
+    ];
+
+    /// Where it stands in a run, and its bytes.
+    pub(crate) const fn place(self) -> (usize, u8) {
+        match self {
+            RunWord::Cpu => (offset_of!(Run, cpu), 4),
+            RunWord::PidTgid => (offset_of!(Run, pid_tgid), 8),
+            RunWord::Task => (offset_of!(Run, task), 8),
+            RunWord::Ticks => (offset_of!(Run, ticks), 8),
+        }
+    }
 }
 
 /// Where a run was when it was stopped.
@@ -212,6 +246,12 @@ pub struct Run {
     pub(crate) tail_context: u64,
     /// What the kernel attached to the run: helpers cast it back.
     pub host: *mut c_void,
+    /// Ids of the current task as `bpf_get_current_pid_tgid` gives them.
+    pub pid_tgid: u64,
+    /// What programs get as the address of the current task.
+    pub task: u64,
+    /// Address, in the cage, of the word in which jiffies are counted.
+    pub ticks: u64,
     /// Where another thread asks for the end.
     asked: *const AtomicU32,
     /// Time that it may take, in nanoseconds, from the first look at the clock, which comes within
@@ -255,6 +295,9 @@ impl Run {
             stack_size,
             tail_context: 0,
             host: core::ptr::null_mut(),
+            pid_tgid: 0,
+            task: 0,
+            ticks: 0,
             asked: &raw const NOBODY,
             time: u64::MAX,
             clock: || 0,
@@ -298,6 +341,16 @@ impl Run {
             NonNull::new(address as *mut u8)
         } else {
             None
+        }
+    }
+
+    /// What a word is.
+    pub(crate) fn word(&self, word: RunWord) -> u64 {
+        match word {
+            RunWord::Cpu => self.cpu.into(),
+            RunWord::PidTgid => self.pid_tgid,
+            RunWord::Task => self.task,
+            RunWord::Ticks => self.ticks,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the lowering of a program asks of the kernel.
 
-use std::sync::Arc;
+use std::{cell::OnceCell, sync::Arc};
 
 use panal_btf::{Btf, TypeId};
 use panal_isa::Size;
@@ -9,13 +9,21 @@ use panal_vm::{
     ArenaLink, ContextAccess, HelperFn, Inline, KfuncLink, Linkage, MapHelper, MapLink, TailCallFn,
 };
 
-use crate::{arena, helpers, kfuncs, maps::Map, program_types};
+use crate::{
+    arena, helpers, kfuncs,
+    maps::Map,
+    program_types,
+    ticks::{Ticking, Ticks},
+};
 
 pub(super) struct ProgramLinkage<'a> {
     pub prog_type: ProgType,
     pub maps: &'a [Arc<Map>],
     /// The kernel's types, which give kfuncs their numbers.
     pub btf: &'a Btf,
+    pub ticks: &'a Ticks,
+    /// What the program needs to find jiffies in their word.
+    pub ticking: OnceCell<Option<Arc<Ticking>>>,
 }
 
 impl Linkage for ProgramLinkage<'_> {
@@ -24,7 +32,9 @@ impl Linkage for ProgramLinkage<'_> {
     }
 
     fn inline(&self, id: u32) -> Option<Inline> {
-        helpers::inline(id)
+        let inline = helpers::inline(id, self.prog_type)?;
+        let needs_ticks = inline == Inline::Ticks;
+        (!needs_ticks || self.ticking.get_or_init(|| self.ticks.hold()).is_some()).then_some(inline)
     }
 
     fn map_helper(&self, id: u32, map: u32) -> Option<MapHelper> {
@@ -58,6 +68,10 @@ impl Linkage for ProgramLinkage<'_> {
 
     fn tail_call(&self) -> Option<TailCallFn> {
         Some(helpers::tail_call::target)
+    }
+
+    fn tail_call_in(&self, map: u32) -> Option<(TailCallFn, u64)> {
+        helpers::tail_call::known(self.maps.get(map as usize)?)
     }
 
     fn arena(&self) -> Option<ArenaLink> {

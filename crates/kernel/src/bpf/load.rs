@@ -1,6 +1,6 @@
 //! `BPF_PROG_LOAD`
 
-use std::{sync::Arc, time::SystemTime};
+use std::{cell::OnceCell, sync::Arc, time::SystemTime};
 
 use panal_isa::{Instruction, Slot};
 use panal_uapi::{
@@ -24,6 +24,7 @@ use crate::{
     maps::Map,
     objects::{BtfObject, Counters, Program, Target, object_name},
     tag,
+    ticks::Ticking,
 };
 
 const COMMAND: &str = "BPF_PROG_LOAD";
@@ -182,21 +183,30 @@ fn needs_own_types(prog_type: ProgType) -> bool {
     )
 }
 
-fn lower(
-    kernel: &PanalKernel,
-    proof: &Proof,
-    maps: &[Arc<Map>],
-) -> Result<Option<Executable>, LoadError> {
+/// A program's operations, and what it holds while it is loaded.
+#[derive(Default)]
+struct Lowered {
+    executable: Option<Executable>,
+    ticking: Option<Arc<Ticking>>,
+}
+
+fn lower(kernel: &PanalKernel, proof: &Proof, maps: &[Arc<Map>]) -> Result<Lowered, LoadError> {
     let config = &kernel.shared.config;
     if config.verify_only || (config.foreign && needs_own_types(proof.prog_type())) {
-        return Ok(None);
+        return Ok(Lowered::default());
     }
     let linkage = ProgramLinkage {
         prog_type: proof.prog_type(),
         maps,
         btf: &config.profile.btf,
+        ticks: &kernel.shared.ticks,
+        ticking: OnceCell::new(),
     };
-    Executable::new(proof, &linkage).map(Some).map_err(refused)
+    let executable = Executable::new(proof, &linkage).map_err(refused)?;
+    Ok(Lowered {
+        executable: Some(executable),
+        ticking: linkage.ticking.into_inner().flatten(),
+    })
 }
 
 fn refused(error: LowerError) -> LoadError {
@@ -232,7 +242,10 @@ pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, Load
         log: log.clone(),
         stats: Some(stats),
     })?;
-    let mut executable = lower(kernel, &proof, &prepared.resolved.maps)?;
+    let Lowered {
+        mut executable,
+        ticking,
+    } = lower(kernel, &proof, &prepared.resolved.maps)?;
     let interpreted = executable.as_mut().and_then(|e| make_ready(kernel, e));
     if let Some(why) = &interpreted {
         log.push_str(&format!("interpreted: {why}\n"));
@@ -240,6 +253,7 @@ pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, Load
     let runs = Runs {
         executable,
         interpreted,
+        ticking,
     };
     let program = publish(kernel, spec, prepared, Some(proof), runs, stats);
     let is_foreign = |map: &&Arc<Map>| map.map_type() == MapType::ProgArray && !map.takes(&program);
@@ -263,6 +277,7 @@ pub(super) fn load(kernel: &PanalKernel, spec: &ProgSpec) -> Result<Loaded, Load
 struct Runs {
     executable: Option<Executable>,
     interpreted: Option<String>,
+    ticking: Option<Arc<Ticking>>,
 }
 
 fn publish(
@@ -289,6 +304,7 @@ fn publish(
         proof,
         executable: runs.executable,
         interpreted: runs.interpreted,
+        _ticking: runs.ticking,
         tag: tag::tag(&resolved.code),
         code: resolved.code,
         funcs: spec.funcs.clone(),
@@ -316,6 +332,8 @@ impl PanalKernel {
             prog_type: spec.prog_type,
             maps: &prepared.resolved.maps,
             btf: &self.shared.config.profile.btf,
+            ticks: &self.shared.ticks,
+            ticking: OnceCell::new(),
         };
         // SAFETY: the caller's promise.
         let mut executable =
@@ -325,6 +343,7 @@ impl PanalKernel {
         let runs = Runs {
             executable: Some(executable),
             interpreted,
+            ticking: linkage.ticking.into_inner().flatten(),
         };
         let stats = VerifierStats::default();
         Ok(publish(self, spec, prepared, None, runs, stats))

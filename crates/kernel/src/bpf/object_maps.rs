@@ -4,7 +4,7 @@
 use panal_maps::{Object, ObjectArray, ObjectHash, RedirectArray, fits_template, syscall};
 use panal_uapi::{AttachType, Errno, MapType, kernel::update};
 
-use crate::{PanalKernel, maps::Map, objects::Program};
+use crate::{PanalKernel, helpers::tail_call, maps::Map, objects::Program};
 
 /// A map of objects, and what is written into it.
 pub(super) struct Entry<'a> {
@@ -71,7 +71,7 @@ impl Entry<'_> {
         }
         let array = self.map.core.as_any().downcast_ref::<ObjectArray>();
         let array = array.ok_or(Errno::EINVAL)?;
-        array.set(self.key, Object::new(program.id, program), self.flags)
+        array.set(self.key, tail_call::entry(program), self.flags)
     }
 
     fn set_map(&self, kernel: &PanalKernel) -> Result<(), Errno> {

@@ -267,6 +267,14 @@ impl<'c> Call<'c> {
         Ok(unsafe { bytes::read_u64(from) })
     }
 
+    /// Four bytes, at any alignment.
+    #[inline(always)]
+    pub fn half_word(&self, address: u64) -> Result<u32, Errno> {
+        let from = self.inside(address, 4)?;
+        // SAFETY: inside the cage, all of which is mapped.
+        Ok(unsafe { bytes::read_u32(from) })
+    }
+
     /// Writes a word, at any alignment.
     #[inline(always)]
     pub fn write_word(&self, address: u64, word: u64) -> Result<(), Errno> {

@@ -1,10 +1,5 @@
 //! The kernel's printf for programs: which conversions there are and what they print.
 
-use std::{
-    fmt::Write,
-    net::{Ipv4Addr, Ipv6Addr},
-};
-
 use panal_uapi::Errno;
 
 /// Most arguments (`MAX_BPRINTF_VARARGS`).
@@ -22,8 +17,14 @@ pub(super) enum Space {
 
 /// How to read what pointers point to.
 pub(super) trait Memory {
-    /// Reads a string; its length with the zero.
-    fn string(&mut self, space: Space, address: u64, out: &mut [u8]) -> Result<usize, Errno>;
+    /// Appends a string, of at most so many bytes, without its zero.
+    fn string(
+        &mut self,
+        space: Space,
+        address: u64,
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Errno>;
     /// Reads bytes of the kernel.
     fn bytes(&mut self, address: u64, out: &mut [u8]) -> Result<(), Errno>;
 }
@@ -41,39 +42,61 @@ struct Shape {
 /// Widest field that is padded to.
 const WIDEST: usize = 1024;
 
-/// Formats. `EINVAL` for a malformed format or one that asks for more arguments than there are.
+/// Whether a byte may stand in a format.
+#[inline(always)]
+fn is_text(b: u8) -> bool {
+    matches!(b, b'\t'..=b'\r' | b' '..=b'~')
+}
+
+/// Formats, behind what is there already. `EINVAL` for a malformed format or one that asks for more
+/// arguments than there are.
 pub(super) fn format(
     format: &[u8],
     args: &[u64],
-    memory: &mut dyn Memory,
-) -> Result<Vec<u8>, Errno> {
-    let mut out = Vec::with_capacity(format.len() + 32);
+    memory: &mut impl Memory,
+    out: &mut Vec<u8>,
+) -> Result<(), Errno> {
     let mut args = args.iter().copied();
-    let mut rest = format.iter().copied().peekable();
-    while let Some(b) = rest.next() {
-        let is_space = matches!(b, b'\t'..=b'\r' | b' ');
-        if !b.is_ascii() || !(is_space || b.is_ascii_graphic()) {
-            return Err(Errno::EINVAL);
-        }
-        if b != b'%' {
-            out.push(b);
+    let mut rest = format;
+    while let Some(&first) = rest.first() {
+        if first != b'%' {
+            let plain = rest.iter().position(|&b| b == b'%' || !is_text(b));
+            let (text, after) = rest.split_at(plain.unwrap_or(rest.len()));
+            if text.is_empty() {
+                return Err(Errno::EINVAL);
+            }
+            out.extend_from_slice(text);
+            rest = after;
             continue;
         }
-        if rest.next_if_eq(&b'%').is_some() {
+        rest = &rest[1..];
+        if let [b'%', after @ ..] = rest {
             out.push(b'%');
+            rest = after;
             continue;
         }
         let value = args.next().ok_or(Errno::EINVAL)?;
-        convert(&mut rest, value, &mut out, memory)?;
+        let mut bytes = rest.iter().copied().peekable();
+        // What most conversions are.
+        match *rest {
+            [kind @ (b'd' | b'u' | b'x'), ..] => {
+                number(&Shape::default(), kind, false, value, out)?;
+                rest = &rest[1..];
+            }
+            _ => {
+                convert(&mut bytes, value, out, memory)?;
+                rest = &rest[rest.len() - bytes.len()..];
+            }
+        }
     }
-    Ok(out)
+    Ok(())
 }
 
 fn convert(
     rest: &mut std::iter::Peekable<impl Iterator<Item = u8>>,
     value: u64,
     out: &mut Vec<u8>,
-    memory: &mut dyn Memory,
+    memory: &mut impl Memory,
 ) -> Result<(), Errno> {
     let mut shape = Shape::default();
     while let Some(flag) = rest.next_if(|b| matches!(b, b'0' | b'+' | b'-' | b' ')) {
@@ -117,6 +140,7 @@ fn pad(shape: &Shape, text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+#[inline]
 fn number(shape: &Shape, kind: u8, long: bool, value: u64, out: &mut Vec<u8>) -> Result<(), Errno> {
     let unsigned = if long { value } else { u64::from(value as u32) };
     let signed = if long {
@@ -176,11 +200,17 @@ fn digits<const BASE: u64>(mut value: u64, ten: u8, room: &mut [u8; DIGITS_MOST]
     &room[at..]
 }
 
-fn string(shape: &Shape, space: Space, at: u64, out: &mut Vec<u8>, memory: &mut dyn Memory) {
-    let mut text = [0; LONGEST_STRING];
+fn string(shape: &Shape, space: Space, at: u64, out: &mut Vec<u8>, memory: &mut impl Memory) {
+    let from = out.len();
     // What cannot be read prints as nothing.
-    let len = memory.string(space, at, &mut text).unwrap_or(1);
-    pad(shape, &text[..len.saturating_sub(1)], out);
+    if memory.string(space, at, LONGEST_STRING - 1, out).is_err() {
+        out.truncate(from);
+    }
+    let missing = shape.width.saturating_sub(out.len() - from);
+    out.extend(std::iter::repeat_n(b' ', missing));
+    if !shape.minus {
+        out[from..].rotate_right(missing);
+    }
 }
 
 fn pointer(
@@ -188,7 +218,7 @@ fn pointer(
     rest: &mut std::iter::Peekable<impl Iterator<Item = u8>>,
     value: u64,
     out: &mut Vec<u8>,
-    memory: &mut dyn Memory,
+    memory: &mut impl Memory,
 ) -> Result<(), Errno> {
     match rest.peek() {
         Some(b'k' | b'u') => {
@@ -204,24 +234,21 @@ fn pointer(
         }
         Some(b'i' | b'I') => {
             let dotted = rest.next() == Some(b'I');
+            let mut room = [0; IP_LONGEST];
             let text = match rest.next() {
                 Some(b'4') => {
                     let mut ip = [0; 4];
                     memory.bytes(value, &mut ip).unwrap_or_default();
-                    if dotted {
-                        Ipv4Addr::from(ip).to_string()
-                    } else {
-                        format!("{:03}.{:03}.{:03}.{:03}", ip[0], ip[1], ip[2], ip[3])
-                    }
+                    ipv4(ip, dotted, &mut room)
                 }
                 Some(b'6') => {
                     let mut ip = [0; 16];
                     memory.bytes(value, &mut ip).unwrap_or_default();
-                    ipv6(ip, dotted)
+                    ipv6(ip, dotted, &mut room)
                 }
                 _ => return Err(Errno::EINVAL),
             };
-            pad(shape, text.as_bytes(), out);
+            pad(shape, text, out);
         }
         // Symbols: there are none to name, so the address is printed.
         Some(b's' | b'S' | b'B') => {
@@ -250,16 +277,47 @@ fn pointer(
     Ok(())
 }
 
-fn ipv6(ip: [u8; 16], colons: bool) -> String {
-    let mut text = String::new();
-    for (i, pair) in ip.chunks_exact(2).enumerate() {
-        if colons && i > 0 {
-            text.push(':');
+/// Most bytes of an address as text: eight groups of four digits, seven colons.
+const IP_LONGEST: usize = 39;
+
+/// Four numbers; of three digits each, unless `plain`.
+fn ipv4(ip: [u8; 4], plain: bool, room: &mut [u8; IP_LONGEST]) -> &[u8] {
+    let mut len = 0;
+    for (i, number) in ip.into_iter().enumerate() {
+        if i > 0 {
+            room[len] = b'.';
+            len += 1;
         }
-        let _ = write!(text, "{:02x}{:02x}", pair[0], pair[1]);
+        let digits = [number / 100, number / 10 % 10, number % 10];
+        let skipped = match number {
+            _ if !plain => 0,
+            0..10 => 2,
+            10..100 => 1,
+            100.. => 0,
+        };
+        for digit in &digits[skipped..] {
+            room[len] = b'0' + digit;
+            len += 1;
+        }
     }
-    debug_assert_eq!(Ipv6Addr::from(ip).segments().len(), 8);
-    text
+    &room[..len]
+}
+
+/// Eight groups of four digits, apart by colons or not at all.
+fn ipv6(ip: [u8; 16], colons: bool, room: &mut [u8; IP_LONGEST]) -> &[u8] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut len = 0;
+    for (i, byte) in ip.into_iter().enumerate() {
+        if colons && i > 0 && i % 2 == 0 {
+            room[len] = b':';
+            len += 1;
+        }
+        for digit in [byte >> 4, byte & 15] {
+            room[len] = DIGITS[usize::from(digit)];
+            len += 1;
+        }
+    }
+    &room[..len]
 }
 
 #[cfg(test)]
@@ -269,14 +327,20 @@ mod tests {
     struct Fake;
 
     impl Memory for Fake {
-        fn string(&mut self, space: Space, address: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        fn string(
+            &mut self,
+            space: Space,
+            address: u64,
+            _: usize,
+            out: &mut Vec<u8>,
+        ) -> Result<(), Errno> {
             let text: &[u8] = match (space, address) {
-                (Space::Kernel, 1) => b"kernel\0",
-                (Space::User, 1) => b"user\0",
+                (Space::Kernel, 1) => b"kernel",
+                (Space::User, 1) => b"user",
                 _ => return Err(Errno::EFAULT),
             };
-            out[..text.len()].copy_from_slice(text);
-            Ok(text.len())
+            out.extend_from_slice(text);
+            Ok(())
         }
 
         fn bytes(&mut self, _: u64, out: &mut [u8]) -> Result<(), Errno> {
@@ -288,7 +352,9 @@ mod tests {
     }
 
     fn print(text: &str, args: &[u64]) -> Result<String, Errno> {
-        format(text.as_bytes(), args, &mut Fake).map(|b| String::from_utf8(b).unwrap())
+        let mut out = Vec::new();
+        format(text.as_bytes(), args, &mut Fake, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -313,6 +379,7 @@ mod tests {
             ),
             ("[%05d]", &[(-42i64) as u64], "[-0042]"),
             ("%s %pks %pus|%s", &[1, 1, 1, 9], "kernel kernel user|"),
+            ("[%7s] [%-7s]", &[1, 1], "[ kernel] [kernel ]"),
             ("%c%c", &[b'o' as u64, b'k' as u64], "ok"),
             ("%pI4 %pi4", &[0, 0], "1.2.3.4 001.002.003.004"),
             ("%pI6", &[0], "0102:0304:0506:0708:090a:0b0c:0d0e:0f10"),
@@ -341,6 +408,7 @@ mod tests {
         ] {
             assert_eq!(print(text, args), Err(Errno::EINVAL), "{text}");
         }
-        assert_eq!(format(b"\xc3\xa9", &[], &mut Fake), Err(Errno::EINVAL));
+        let umlaut = format(b"\xc3\xa9", &[], &mut Fake, &mut Vec::new());
+        assert_eq!(umlaut, Err(Errno::EINVAL));
     }
 }

@@ -5,8 +5,8 @@
 use std::ptr::NonNull;
 
 use panal_maps::{
-    Array, BloomFilter, HashKind, HashMap, LpmTrie, Map, ObjectHash, PercpuArray, Queue,
-    RedirectArray, RingBuf, Storage, bytes, hash_kind as kind,
+    Array, BloomFilter, HashKind, HashMap, LpmTrie, Map, ObjectHash, PercpuArray, Queue, RingBuf,
+    Storage, bytes, hash_kind as kind,
 };
 use panal_uapi::{Errno, helpers::id};
 use panal_vm::{HelperFn, KeyByValue, MapHelper, Run};
@@ -44,6 +44,9 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
     let map: &dyn Map = &**kernels.core();
     let any = map.as_any();
     let key_size = map.base().def().key_size;
+    if helper == id::BPF_FUNC_redirect_map {
+        return Some(by_address(kernels, redirect::by(kernels)?));
+    }
     if let Some(hash) = any.downcast_ref::<HashMap>() {
         let (function, by_value, arguments) = on_hash(helper, hash, key_size)?;
         return Some(MapHelper {
@@ -85,10 +88,6 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
         }
         return Some(update_of(array));
     }
-    if any.is::<RedirectArray>() {
-        return (helper == id::BPF_FUNC_redirect_map)
-            .then(|| by_address(kernels, redirect::to_target_in));
-    }
     if let Some(maps) = any.downcast_ref::<ObjectHash>() {
         if helper != id::BPF_FUNC_map_lookup_elem {
             return None;
@@ -115,6 +114,7 @@ pub(crate) fn of(helper: u32, kernels: &maps::Map) -> Option<MapHelper> {
         let function: HelperFn = match helper {
             id::BPF_FUNC_get_local_storage => storage::of_cgroup_in,
             id::BPF_FUNC_sk_storage_get => storage::of_socket_in,
+            id::BPF_FUNC_task_storage_get => storage::of_task_in,
             _ => return None,
         };
         return Some(by_address(values, function));

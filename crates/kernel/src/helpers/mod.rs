@@ -12,7 +12,7 @@ pub(crate) mod inner;
 pub(crate) mod known;
 mod map;
 mod numbers;
-mod print;
+pub(crate) mod print;
 pub(crate) mod probe;
 mod redirect;
 mod ringbuf;
@@ -30,8 +30,10 @@ mod xdp;
 
 use std::sync::OnceLock;
 
-use panal_vm::{HelperFn, Inline};
+use panal_uapi::ProgType;
+use panal_vm::{HelperFn, Inline, RunWord};
 
+use crate::{packet::Kind, program_types, socket_mirror};
 use call::Implementation;
 pub(crate) use time::HZ;
 
@@ -73,14 +75,32 @@ pub(crate) fn implementation(id: u32) -> Option<HelperFn> {
 }
 
 /// What a helper does, where code need not call it for that.
-pub(crate) fn inline(id: u32) -> Option<Inline> {
-    match id {
-        panal_uapi::helpers::id::BPF_FUNC_get_smp_processor_id => Some(Inline::Cpu),
+pub(crate) fn inline(id: u32, prog_type: ProgType) -> Option<Inline> {
+    use panal_uapi::helpers::id;
+    Some(match id {
+        id::BPF_FUNC_get_smp_processor_id => Inline::OfRun(RunWord::Cpu),
+        id::BPF_FUNC_get_current_pid_tgid => Inline::OfRun(RunWord::PidTgid),
+        id::BPF_FUNC_get_current_task | id::BPF_FUNC_get_current_task_btf => {
+            Inline::OfRun(RunWord::Task)
+        }
+        id::BPF_FUNC_jiffies64 => Inline::Ticks,
         // All of Panal's CPUs are one node.
-        panal_uapi::helpers::id::BPF_FUNC_get_numa_node_id => Some(Inline::Constant(0)),
-        panal_uapi::helpers::id::BPF_FUNC_dynptr_data => Some(Inline::DynptrData),
-        _ => None,
-    }
+        id::BPF_FUNC_get_numa_node_id => Inline::Constant(0),
+        id::BPF_FUNC_dynptr_data => Inline::DynptrData,
+        id::BPF_FUNC_get_hash_recalc => Inline::Field { at: skb::HASH_AT },
+        id::BPF_FUNC_get_socket_cookie
+            if program_types::context_kind(prog_type) == Some(Kind::Skb) =>
+        {
+            Inline::Behind {
+                pointer: program_types::skb::SK as u32,
+                at: socket_mirror::COOKIE as u32,
+            }
+        }
+        id::BPF_FUNC_xdp_get_buff_len => Inline::PacketLen {
+            bounds: program_types::pointers_at(Kind::Xdp) as u32,
+        },
+        _ => return None,
+    })
 }
 
 /// What does the loads of packet bytes that classic BPF left behind.

@@ -1,5 +1,7 @@
 //! Numbers and strings: parsing and comparing.
 
+use std::ops::Range;
+
 use panal_maps::bytes;
 use panal_uapi::Errno;
 
@@ -14,52 +16,74 @@ implement! {
 /// Longest number that Linux looks at.
 const LONGEST: usize = 63;
 
-/// A number as text: how many bytes it takes, its sign, its magnitude.
-fn parse(text: &[u8], flags: u64) -> Result<(usize, bool, u64), Errno> {
-    let mut base = match flags {
-        0 | 8 | 10 | 16 => flags,
-        _ => return Err(Errno::EINVAL),
-    };
-    let is_space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0xa0);
-    let mut at = text.iter().position(|b| !is_space(b)).unwrap_or(text.len());
-    let negative = text.get(at) == Some(&b'-');
-    at += usize::from(negative);
-    let rest = text.get(at..).unwrap_or_default();
-    let rest = &rest[..rest.len().min(LONGEST)];
-    if rest.is_empty() {
+/// A number as text, by its bytes where they lie: how many bytes it takes, its sign, its magnitude.
+#[inline(always)]
+fn parse(len: usize, byte: impl Fn(usize) -> u8, flags: u64) -> Result<(usize, bool, u64), Errno> {
+    if !matches!(flags, 0 | 8 | 10 | 16) {
         return Err(Errno::EINVAL);
     }
-    let hex = matches!(rest, [b'0', b'x' | b'X', ..]);
-    if base == 0 {
-        base = match rest {
-            [b'0', b'x' | b'X', digit, ..] if digit.is_ascii_hexdigit() => 16,
-            [b'0', ..] => 8,
-            _ => 10,
-        };
+    let at = |at: usize| if at < len { byte(at) } else { 0 };
+    let is_space = |b: u8| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0xa0);
+    let mut begin = 0;
+    while is_space(at(begin)) {
+        begin += 1;
     }
-    let digits_at = if base == 16 && hex { 2 } else { 0 };
-    let mut value = 0u64;
-    let mut len = 0;
-    for &b in &rest[digits_at..] {
-        let digit = match b {
-            b'0'..=b'9' => b - b'0',
-            b'a'..=b'f' => b - b'a' + 10,
-            b'A'..=b'F' => b - b'A' + 10,
-            _ => break,
+    let negative = at(begin) == b'-';
+    begin += usize::from(negative);
+    let end = len.min(begin + LONGEST);
+    if begin >= end {
+        return Err(Errno::EINVAL);
+    }
+    let mut base = flags;
+    if at(begin) == b'0' && matches!(flags, 0 | 16) {
+        let hex = begin + 1 < end && matches!(at(begin + 1), b'x' | b'X');
+        if base == 0 {
+            let is_number = hex && begin + 2 < end && at(begin + 2).is_ascii_hexdigit();
+            base = if is_number { 16 } else { 8 };
+        }
+        if hex && base == 16 {
+            begin += 2;
+        }
+    }
+    let digits = begin..end;
+    let (count, value) = match base {
+        16 => magnitude::<16>(digits, byte),
+        8 => magnitude::<8>(digits, byte),
+        _ => magnitude::<10>(digits, byte),
+    }?;
+    Ok((begin + count, negative, value))
+}
+
+/// The digits from a place on: how many, and the number that they are.
+#[inline(always)]
+fn magnitude<const BASE: u64>(
+    places: Range<usize>,
+    byte: impl Fn(usize) -> u8,
+) -> Result<(usize, u64), Errno> {
+    let (mut value, mut count) = (0u64, 0);
+    for at in places {
+        let b = byte(at);
+        let digit = match b.wrapping_sub(b'0') {
+            digit @ 0..10 => digit,
+            _ if BASE <= 10 => break,
+            _ => match (b | 0x20).wrapping_sub(b'a') {
+                letter @ 0..6 => letter + 10,
+                _ => break,
+            },
         };
-        if u64::from(digit) >= base {
+        if u64::from(digit) >= BASE {
             break;
         }
-        value = value
-            .checked_mul(base)
-            .and_then(|v| v.checked_add(digit.into()))
+        let next = value.checked_mul(BASE);
+        value = next
+            .and_then(|value| value.checked_add(digit.into()))
             .ok_or(Errno::ERANGE)?;
-        len += 1;
+        count += 1;
     }
-    if len == 0 {
-        return Err(Errno::EINVAL);
+    match count {
+        0 => Err(Errno::EINVAL),
+        _ => Ok((count, value)),
     }
-    Ok((at + digits_at + len, negative, value))
 }
 
 fn signed(negative: bool, magnitude: u64) -> Result<i64, Errno> {
@@ -71,10 +95,18 @@ fn signed(negative: bool, magnitude: u64) -> Result<i64, Errno> {
 }
 
 /// Linux clears the result before it parses.
+#[inline(always)]
 fn parse_argument(call: &mut Call<'_>) -> Result<(usize, bool, u64), Errno> {
-    call.write_word(call.arg(3), 0)?;
     let (text, len, flags) = (call.arg(0), call.arg(1) as usize, call.arg(2));
-    call.with_copy(text, len, |text| parse(text, flags))?
+    if len == 0 {
+        call.write_word(call.arg(3), 0)?;
+        return Err(Errno::EINVAL);
+    }
+    let text = call.inside(text, len)?;
+    call.write_word(call.arg(3), 0)?;
+    // No more than spaces and the longest number are looked at, but there may be many spaces.
+    // SAFETY: inside the cage, all of which is mapped; `parse` asks for bytes below the length.
+    parse(len, |at| unsafe { bytes::read_u8(text.add(at)) }, flags)
 }
 
 fn strtol(call: &mut Call<'_>) -> Result<u64, Errno> {
@@ -101,6 +133,12 @@ fn strncmp(call: &mut Call<'_>) -> Result<u64, Errno> {
         return Err(Errno::EFAULT);
     }
     let size = size.min(call.room_from(constant)) as usize;
+    if size <= PIECE {
+        let (left, right) = (call.inside(left, size)?, call.inside(constant, size)?);
+        // SAFETY: both are inside the cage, all of which is mapped.
+        let order = unsafe { bytes::compare_strings(left, right, size) };
+        return Ok(order.map_or(0, |order| order as i64 as u64));
+    }
     for from in (0..size).step_by(PIECE) {
         if from > 0 && call.interrupted() {
             break;
@@ -120,6 +158,10 @@ fn strncmp(call: &mut Call<'_>) -> Result<u64, Errno> {
 mod tests {
     use super::*;
 
+    fn parse(text: &[u8], flags: u64) -> Result<(usize, bool, u64), Errno> {
+        super::parse(text.len(), |at| text[at], flags)
+    }
+
     #[test]
     fn numbers_as_linux_reads_them() {
         assert_eq!(parse(b"42", 0), Ok((2, false, 42)));
@@ -128,6 +170,11 @@ mod tests {
         assert_eq!(parse(b"0x1f", 16), Ok((4, false, 31)));
         assert_eq!(parse(b"017", 0), Ok((3, false, 15)));
         assert_eq!(parse(b"0xg", 0), Ok((1, false, 0)));
+        assert_eq!(parse(b"0x", 0), Ok((1, false, 0)));
+        assert_eq!(parse(b"0x1F", 10), Ok((1, false, 0)));
+        assert_eq!(parse(b"0x", 16), Err(Errno::EINVAL));
+        assert_eq!(parse(b"fF", 16), Ok((2, false, 255)));
+        assert_eq!(parse(b"79", 8), Ok((1, false, 7)));
         assert_eq!(parse(b"12", 7), Err(Errno::EINVAL));
         assert_eq!(parse(b"", 10), Err(Errno::EINVAL));
         assert_eq!(parse(b" -", 10), Err(Errno::EINVAL));

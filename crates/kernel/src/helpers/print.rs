@@ -23,10 +23,22 @@ const FORMAT_MOST: usize = 4096;
 struct CallMemory<'a, 'c>(&'a mut Call<'c>);
 
 impl Memory for CallMemory<'_, '_> {
-    fn string(&mut self, space: Space, address: u64, out: &mut [u8]) -> Result<usize, Errno> {
+    fn string(
+        &mut self,
+        space: Space,
+        address: u64,
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Errno> {
         match space {
-            Space::Kernel => super::probe::kernel_string(self.0, address, out),
-            Space::User => self.0.host().task.read_string(address, out),
+            Space::Kernel => append_string(self.0, address, most, out),
+            Space::User => {
+                let from = out.len();
+                out.resize(from + most + 1, 0);
+                let read = self.0.host().task.read_string(address, &mut out[from..]);
+                out.truncate(from + read.map_or(0, |len| len.saturating_sub(1)));
+                read.map(drop)
+            }
         }
     }
 
@@ -43,29 +55,32 @@ fn bounded_format(call: &Call<'_>, at: u64, size: usize) -> Result<Vec<u8>, Errn
     Ok(text)
 }
 
-/// Bytes of most formats, at most.
-const FORMAT_USUAL: usize = 256;
-
-/// Uses a format that ends with a zero somewhere in its map.
-fn with_constant_format<T>(
-    call: &mut Call<'_>,
-    at: u64,
-    act: impl FnOnce(&mut Call<'_>, &[u8]) -> Result<T, Errno>,
-) -> Result<T, Errno> {
-    let mut text = [0; FORMAT_USUAL];
-    let len = super::probe::kernel_string(call, at, &mut text)?;
-    if len < text.len() {
-        return act(call, &text[..len.saturating_sub(1)]);
+/// Appends a string of the kernel's memory, of at most so many bytes, without its zero.
+fn append_string(call: &Call<'_>, at: u64, most: usize, out: &mut Vec<u8>) -> Result<(), Errno> {
+    /// Bytes that are read at once: most strings are short.
+    const PART: usize = 32;
+    let mut part = [0; PART];
+    for done in (0..most).step_by(PART) {
+        let at = at.wrapping_add(done as u64);
+        let len = PART.min(most - done).min(call.room_from(at) as usize);
+        if len == 0 {
+            return Err(Errno::EFAULT);
+        }
+        call.read(at, &mut part[..len])?;
+        if let Some(zero) = part[..len].iter().position(|&b| b == 0) {
+            out.extend_from_slice(&part[..zero]);
+            return Ok(());
+        }
+        out.extend_from_slice(&part[..len]);
     }
-    let text = long_format(call, at)?;
-    act(call, &text)
+    Ok(())
 }
 
-fn long_format(call: &Call<'_>, at: u64) -> Result<Vec<u8>, Errno> {
-    let mut text = vec![0; FORMAT_MOST];
-    let len = super::probe::kernel_string(call, at, &mut text)?;
-    text.truncate(len.saturating_sub(1));
-    Ok(text)
+/// A session's room for texts that are made.
+#[derive(Default)]
+pub(crate) struct Texts {
+    format: Vec<u8>,
+    text: Vec<u8>,
 }
 
 /// Uses a format's arguments.
@@ -86,7 +101,8 @@ fn arguments(
 }
 
 fn print(call: &mut Call<'_>, text: &[u8], args: &[u64]) -> Result<u64, Errno> {
-    let mut line = format::format(text, args, &mut CallMemory(call))?;
+    let mut line = Vec::new();
+    format::format(text, args, &mut CallMemory(call), &mut line)?;
     line.truncate(LINE_MOST - 1);
     let len = line.len() as u64;
     let cpu = call.cpu();
@@ -119,18 +135,27 @@ fn trace_vprintk(call: &mut Call<'_>) -> Result<u64, Errno> {
 
 /// Returns the full length with its zero, however much of it the buffer holds.
 fn snprintf(call: &mut Call<'_>) -> Result<u64, Errno> {
+    // Nobody else is in the kernel meanwhile that would want them.
+    let mut texts = std::mem::take(call.host().texts);
+    let done = snprintf_by(call, &mut texts);
+    *call.host().texts = texts;
+    done
+}
+
+fn snprintf_by(call: &mut Call<'_>, texts: &mut Texts) -> Result<u64, Errno> {
     let (to, size) = (call.arg(0), call.arg32(1) as usize);
     let mut args = [0; MOST_ARGUMENTS];
     let count = arguments(call, call.arg(3), call.arg32(4) as usize, &mut args)?;
-    let mut full = with_constant_format(call, call.arg(2), |call, text| {
-        format::format(text, &args[..count], &mut CallMemory(call))
-    })?;
+    let Texts { format, text } = texts;
+    format.clear();
+    text.clear();
+    append_string(call, call.arg(2), FORMAT_MOST - 1, format)?;
+    format::format(format, &args[..count], &mut CallMemory(call), text)?;
+    let len = text.len() as u64 + 1;
     if let Some(room) = size.checked_sub(1) {
-        let len = full.len() as u64 + 1;
-        full.truncate(room);
-        full.push(0);
-        call.write(to, &full)?;
-        return Ok(len);
+        text.truncate(room);
+        text.push(0);
+        call.write(to, text)?;
     }
-    Ok(full.len() as u64 + 1)
+    Ok(len)
 }

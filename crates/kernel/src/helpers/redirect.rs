@@ -1,9 +1,8 @@
 //! Sending packets elsewhere. Where a packet went is recorded in the run; the hook acts on it.
 
-use panal_maps::{ObjectArray, RedirectArray};
+use panal_maps::{HashMap, ObjectArray, RedirectArray, bytes, hash_kind};
 use panal_uapi::{Errno, MapType};
-
-use panal_vm::Run;
+use panal_vm::{HelperFn, Run};
 
 use super::call::{Call, IntoReturn, implement};
 use crate::{
@@ -52,12 +51,12 @@ const ACTION_MASK: u64 = XDP_ABORTED | 1 | 2 | 3;
 const BROADCAST: u64 = 1 << 3;
 const EXCLUDE_INGRESS: u64 = 1 << 4;
 
-/// [`redirect_map`] to an entry of an array that is known.
+/// [`redirect_map`] by a map that is known, of this type.
 ///
 /// # Safety
-/// `map` is the address of a [`Map`] that is a [`RedirectArray`], which the program holds as long as it
-/// lives; the rest as for every [`panal_vm::HelperFn`].
-pub(super) unsafe extern "C" fn to_target_in(
+/// `map` is the address of a [`Map`] whose core is a `T`, which the program holds as long as it lives;
+/// the rest as for every [`panal_vm::HelperFn`].
+pub(super) unsafe extern "C" fn to_target_in<T: Targets>(
     map: u64,
     key: u64,
     flags: u64,
@@ -69,22 +68,69 @@ pub(super) unsafe extern "C" fn to_target_in(
     let map = unsafe { &*(map as *const Map) };
     // SAFETY: as above.
     let mut call = unsafe { Call::new([map.handle, key, flags, 0, 0], run) };
-    let Some(targets) = map.core().as_any().downcast_ref::<RedirectArray>() else {
-        return XDP_ABORTED;
-    };
     if flags & !ACTION_MASK != 0 {
         return redirect_map(&mut call).into_return();
     }
+    // SAFETY: the caller's promise: that is what it is.
+    let targets = unsafe { &*std::ptr::from_ref(&**map.core()).cast::<T>() };
     let index = key as u32;
-    let (Some(value), Ok(packet)) = (targets.value_at(index), call.packet()) else {
+    let (Some(value), Ok(packet)) = (targets.target(index), call.packet()) else {
         return flags;
     };
+    let of_devices = matches!(map.map_type(), MapType::Devmap | MapType::DevmapHash);
     packet.redirect = Some(Redirect::Map {
         map: map.id(),
         key: Some(index),
-        device: (map.map_type() != MapType::Cpumap).then_some(value),
+        device: of_devices.then_some(value),
     });
     XDP_REDIRECT
+}
+
+/// The function for redirections by a map that is known.
+pub(super) fn by(map: &Map) -> Option<HelperFn> {
+    let core = map.core().as_any();
+    Some(match map.map_type() {
+        MapType::DevmapHash if core.is::<HashMap>() => to_target_in::<HashMap>,
+        MapType::Xskmap if core.is::<ObjectArray>() => to_target_in::<ObjectArray>,
+        _ if core.is::<RedirectArray>() => to_target_in::<RedirectArray>,
+        _ => return None,
+    })
+}
+
+/// Where packets may be sent by an index.
+pub(super) trait Targets {
+    /// The number of a target's device, or something else where it is none.
+    fn target(&self, index: u32) -> Option<u32>;
+}
+
+impl Targets for RedirectArray {
+    #[inline]
+    fn target(&self, index: u32) -> Option<u32> {
+        self.value_at(index)
+    }
+}
+
+/// `BPF_MAP_TYPE_DEVMAP_HASH`
+impl Targets for HashMap {
+    #[inline]
+    fn target(&self, index: u32) -> Option<u32> {
+        let key = index.to_ne_bytes();
+        // SAFETY: the keys of these maps have four bytes, and nothing is there for a CPU alone; helpers
+        // run on one. Values have four bytes at least.
+        unsafe {
+            let value = self.value_of::<4, { hash_kind::PLAIN }>(&key, 0)?;
+            Some(bytes::read_u32(value))
+        }
+    }
+}
+
+/// `BPF_MAP_TYPE_XSKMAP`
+impl Targets for ObjectArray {
+    #[inline]
+    fn target(&self, index: u32) -> Option<u32> {
+        // SAFETY: helpers run on a CPU, and the object is used no longer.
+        unsafe { self.get_unchecked(index) }.map(|object| object.id)
+    }
 }
 
 /// The entry is looked up now; when it is not there, the lower bits of the flags are returned.
@@ -116,10 +162,8 @@ fn redirect_map(call: &mut Call<'_>) -> Result<u64, Errno> {
     let value = if let Some(targets) = map.as_any().downcast_ref::<RedirectArray>() {
         targets.value_at(index)
     } else if map.base().def().map_type == MapType::Xskmap {
-        map.as_any()
-            .downcast_ref::<ObjectArray>()
-            .and_then(|a| a.fetch(index))
-            .map(|o| o.id)
+        let sockets = map.as_any().downcast_ref::<ObjectArray>();
+        sockets.and_then(|sockets| sockets.target(index))
     } else {
         let value = map.lookup(&index.to_ne_bytes(), cpu);
         value.and_then(|at| {
@@ -199,9 +243,9 @@ fn fib_lookup(call: &mut Call<'_>) -> Result<u64, Errno> {
     if (len as usize) < PARAMETERS || flags & !FLAGS != 0 {
         return Err(Errno::EINVAL);
     }
-    let mut family = [0];
-    call.read(at, &mut family)?;
-    match family[0] {
+    // SAFETY: inside the cage, all of which is mapped.
+    let family = unsafe { bytes::read_u8(call.inside(at, PARAMETERS)?) };
+    match family {
         AF_INET | AF_INET6 => Ok(NOT_FORWARDED),
         _ => Err(Errno::EAFNOSUPPORT),
     }
@@ -215,7 +259,9 @@ fn check_mtu(call: &mut Call<'_>) -> Result<u64, Errno> {
     const SUCCESS: u64 = 0;
     const FRAGMENTATION_NEEDED: u64 = 1;
     let (at, diff, flags) = (call.arg(2), call.arg32(3) as i32, call.arg(4));
-    let l3_len = u32::from_ne_bytes(call.read_array(at)?);
+    let at = call.inside(at, 4)?;
+    // SAFETY: inside the cage, all of which is mapped.
+    let l3_len = unsafe { bytes::read_u32(at) };
     let packet = call.packet()?;
     let allowed = if packet.kind == Kind::Skb {
         SEGMENTS
@@ -232,6 +278,7 @@ fn check_mtu(call: &mut Call<'_>) -> Result<u64, Errno> {
         packet.len() as i64
     };
     let fits = len + i64::from(diff) <= i64::from(MTU) + header;
-    call.write(at, &MTU.to_ne_bytes())?;
+    // SAFETY: as above.
+    unsafe { bytes::write_u32(at, MTU) };
     Ok(if fits { SUCCESS } else { FRAGMENTATION_NEEDED })
 }

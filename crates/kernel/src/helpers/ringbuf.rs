@@ -173,19 +173,20 @@ fn perf_event_output(call: &mut Call<'_>) -> Result<(), Errno> {
     }
     let events: &PerfEventArray = call.map_as(1)?;
     let packet_len = ((flags & PACKET_LEN_MASK) >> PACKET_LEN_SHIFT) as usize;
-    let mut packet_bytes = Vec::new();
-    if packet_len > 0 {
-        let packet = call.packet()?;
-        if packet_len > packet.len() {
-            return Err(Errno::EFAULT);
-        }
-        packet_bytes.resize(packet_len, 0);
-        packet.read(0, &mut packet_bytes)?;
+    if packet_len > 0 && packet_len > call.packet()?.len() {
+        return Err(Errno::EFAULT);
     }
     let index = match flags & INDEX_MASK {
         CURRENT_CPU => call.cpu(),
         index => index as u32,
     };
-    let sample = call.read_vec(call.arg(3), call.arg(4) as usize)?;
-    events.output(index, &[&sample, &packet_bytes])
+    let (from, len) = (call.arg(3), call.arg(4) as usize);
+    events.output_with(index, len + packet_len, |to| {
+        let (sample, packet_bytes) = to.split_at_mut(len);
+        call.read(from, sample)?;
+        match packet_len {
+            0 => Ok(()),
+            _ => call.packet()?.read(0, packet_bytes),
+        }
+    })
 }

@@ -26,6 +26,9 @@ const BPF_F_RECOMPUTE_CSUM: u64 = 1 << 0;
 const BPF_F_INVALIDATE_HASH: u64 = 1 << 1;
 const STORE_FLAGS: u64 = BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH;
 
+/// Where the context has the hash that [`get_hash_recalc`] gives, unless it is 0.
+pub(super) const HASH_AT: u32 = HASH as u32;
+
 /// Ethernet types, as the context has them: in network order.
 pub(super) const IPV4: u32 = 0x0800u16.to_be() as u32;
 pub(super) const IPV6: u32 = 0x86ddu16.to_be() as u32;

@@ -32,9 +32,7 @@ const CREATE: u64 = 1;
 const CGROUP: u64 = 1;
 
 fn u32_at(call: &Call<'_>, address: u64) -> Option<u32> {
-    let mut word = [0; 4];
-    call.read(address, &mut word).ok()?;
-    Some(u32::from_ne_bytes(word))
+    call.half_word(address).ok()
 }
 
 fn u64_at(call: &Call<'_>, address: u64) -> Option<u64> {
@@ -149,6 +147,26 @@ pub(super) unsafe extern "C" fn of_socket_in(
         (&*(map as *const Storage), call)
     };
     get_in(&mut call, storage, super::socket::cookie).into_return()
+}
+
+/// [`task_storage_get`] from a map that is known.
+///
+/// # Safety
+/// As for [`of_socket_in`].
+pub(super) unsafe extern "C" fn of_task_in(
+    map: u64,
+    task: u64,
+    initial: u64,
+    flags: u64,
+    _: u64,
+    run: *mut Run,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let (storage, mut call) = unsafe {
+        let call = Call::new([0, task, initial, flags, 0], run);
+        (&*(map as *const Storage), call)
+    };
+    get_in(&mut call, storage, task_owner).into_return()
 }
 
 /// [`get_local_storage`] from a map that is known.

@@ -3,6 +3,7 @@
 use panal_uapi::Errno;
 
 use super::call::{Call, implement};
+use crate::task::Task;
 
 implement! {
     BPF_FUNC_get_current_pid_tgid => get_current_pid_tgid;
@@ -21,8 +22,7 @@ implement! {
 }
 
 fn get_current_pid_tgid(call: &mut Call<'_>) -> u64 {
-    let (tgid, tid) = call.host().task.ids();
-    u64::from(tgid) << 32 | u64::from(tid)
+    crate::task::pid_tgid(call.host().task)
 }
 
 fn get_current_uid_gid(call: &mut Call<'_>) -> u64 {
@@ -32,17 +32,28 @@ fn get_current_uid_gid(call: &mut Call<'_>) -> u64 {
         .get_or_insert_with(|| u64::from(host.task.gid()) << 32 | u64::from(host.task.uid()))
 }
 
+/// A task's name, with zeros behind it.
+fn name(task: &dyn Task) -> [u8; 16] {
+    let mut comm = task.comm();
+    let used = comm.iter().position(|&b| b == 0).unwrap_or(15).min(15);
+    comm[used..].fill(0);
+    comm
+}
+
 fn get_current_comm(call: &mut Call<'_>) -> Result<(), Errno> {
     let (to, size) = (call.arg(0), call.arg32(1) as usize);
     let host = call.host();
-    let mut comm = *host.comm.get_or_insert_with(|| host.task.comm());
-    let used = comm.iter().position(|&b| b == 0).unwrap_or(15);
-    let used = used.min(15).min(size.saturating_sub(1));
-    comm[used..].fill(0);
+    let comm = *host.comm.get_or_insert_with(|| name(host.task));
+    if size < comm.len() {
+        let mut cut = comm;
+        cut[size.saturating_sub(1)..].fill(0);
+        return call.write(to, &cut[..size]);
+    }
     if size > comm.len() {
         call.zero(to, size)?;
     }
-    call.write(to, &comm[..size.min(comm.len())])
+    let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| comm[at + i]));
+    call.write_pair(to, [word(0), word(8)])
 }
 
 fn get_current_task(call: &mut Call<'_>) -> u64 {

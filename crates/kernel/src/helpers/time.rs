@@ -26,6 +26,14 @@ fn nanoseconds(clock: ClockId) -> u64 {
         .wrapping_add(now.tv_nsec as u64)
 }
 
+/// Nanoseconds between two ticks.
+pub(crate) const TICK: u64 = 1_000_000_000 / HZ;
+
+/// Jiffies at a time of the monotonic clock.
+pub(crate) fn jiffies(now: u64) -> u64 {
+    INITIAL_JIFFIES + now / TICK
+}
+
 /// Nanoseconds of the monotonic clock.
 pub(crate) fn monotonic() -> u64 {
     nanoseconds(ClockId::Monotonic)
@@ -85,6 +93,5 @@ fn ktime_get_tai_ns(call: &mut Call<'_>) -> Result<u64, Errno> {
 
 /// Ticks are what the coarse clock shows.
 fn jiffies64(call: &mut Call<'_>) -> u64 {
-    let now = ktime_get_coarse_ns(call);
-    INITIAL_JIFFIES + now / (1_000_000_000 / HZ)
+    jiffies(ktime_get_coarse_ns(call))
 }

@@ -30,9 +30,7 @@ const NUMBER: u64 = 0;
 const CLOCK: u64 = 8;
 
 fn word(call: &Call<'_>, address: u64) -> Result<u64, Errno> {
-    let mut word = [0; 8];
-    call.read(address, &mut word)?;
-    Ok(u64::from_ne_bytes(word))
+    call.word(address)
 }
 
 fn number(call: &Call<'_>) -> Result<u64, Errno> {
@@ -52,13 +50,12 @@ fn timer_init(call: &mut Call<'_>) -> Result<(), Errno> {
     if !matches!(flags, CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME) {
         return Err(Errno::EINVAL);
     }
-    let map = kernel_map(call, handle)?;
-    let offset = map.timer().ok_or(Errno::EINVAL)?;
-    let before = number(call)?;
-    let timers = &call.host().kernel.timers;
-    if timers.is_made(at, before) {
+    let timers = &call.kernel().timers;
+    if timers.is_made(at, number(call)?) {
         return Err(Errno::EBUSY);
     }
+    let map = kernel_map(call, handle)?;
+    let offset = map.timer().ok_or(Errno::EINVAL)?;
     if !map.is_used() {
         return Err(Errno::EPERM);
     }
@@ -69,12 +66,10 @@ fn timer_init(call: &mut Call<'_>) -> Result<(), Errno> {
 
 fn timer_set_callback(call: &mut Call<'_>) -> Result<(), Errno> {
     let (at, function, number) = (call.arg(0), call.arg(1), number(call)?);
-    let host = call.host();
-    let program = host.kernel.programs.get(host.running);
-    let program = program.ok_or(Errno::EINVAL)?;
-    host.kernel
-        .timers
-        .set_callback(at, number, program, function)
+    let (kernel, running) = (call.kernel(), call.host().running);
+    let program = || kernel.programs.get(running);
+    let callback = (running, function);
+    kernel.timers.set_callback(at, number, callback, program)
 }
 
 /// What a clock shows that counts for timers.
@@ -111,7 +106,9 @@ fn timer_start(call: &mut Call<'_>) -> Result<(), Errno> {
 
 fn timer_cancel(call: &mut Call<'_>) -> Result<u64, Errno> {
     let (at, number) = (call.arg(0), number(call)?);
-    let timers = call.host().kernel.timers.clone();
-    let was_armed = timers.cancel(at, number, || call.interrupted())?;
+    let was_armed = call
+        .kernel()
+        .timers
+        .cancel(at, number, || call.interrupted())?;
     Ok(was_armed.into())
 }

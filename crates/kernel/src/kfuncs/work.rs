@@ -107,8 +107,9 @@ fn set_callback(call: &mut Call<'_>) -> Result<(), Errno> {
     }
     let (number, running) = (number(call)?, call.host().running);
     let kernel = call.kernel();
-    let program = kernel.programs.get(running).ok_or(Errno::EINVAL)?;
-    kernel.works.set_callback(at, number, program, function)
+    let program = || kernel.programs.get(running);
+    let callback = (running, function);
+    kernel.works.set_callback(at, number, callback, program)
 }
 
 fn start_int(call: &mut Call<'_>) -> u64 {

@@ -53,7 +53,7 @@ fn other_effects(op: &Op) -> Effects {
     let (dst, src) = (only(op.dst), only(op.src));
     let (reads, writes) = match op.code {
         Jump | MayGoto | Trap => (0, 0),
-        Cpu => (0, dst),
+        OfRun => (0, dst),
         Atomic32 | Atomic64 => {
             let compared = match Atomic::ALL[op.imm as usize % Atomic::ALL.len()] {
                 Atomic::CmpXchg => only(0),

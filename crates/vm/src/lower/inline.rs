@@ -10,7 +10,7 @@ use super::{
     memory::{load_code, store_code},
 };
 use crate::{
-    Executable, HelperFn, IndexedValues, Inline, InnerArray,
+    Executable, HelperFn, IndexedValues, Inline, InnerArray, RunWord,
     op::{Code, Op, Tag},
 };
 
@@ -33,6 +33,10 @@ pub(super) fn with(code: Code, dst: u8, imm: u64) -> Op {
         imm,
         ..Op::new(code)
     }
+}
+
+pub(super) fn of_run(dst: u8, word: RunWord) -> Op {
+    with(Code::OfRun, dst, word as u64)
 }
 
 /// Where the pieces of a value lie that are copied at once, and how large they are.
@@ -58,7 +62,11 @@ impl Emitter<'_> {
     /// Writes out what needs no call. `r1` to `r5` are given away by the call that it was.
     pub fn written_out(&mut self, inline: Inline) {
         match inline {
-            Inline::Cpu => self.emit(Op::new(Code::Cpu)),
+            Inline::OfRun(word) => self.emit(of_run(0, word)),
+            Inline::Ticks => self.ticks(),
+            Inline::Behind { pointer, at } => self.behind(pointer, at),
+            Inline::Field { at } => self.field_or_call(at),
+            Inline::PacketLen { bounds } => self.packet_len(bounds),
             Inline::Constant(imm) => self.emit(with(Code::Mov64K, 0, imm)),
             Inline::NumbersNew => self.numbers_new(),
             Inline::NumbersNext => self.numbers_next(),
@@ -69,6 +77,35 @@ impl Emitter<'_> {
             Inline::DynptrSize => self.dynptr_size(),
             Inline::DynptrClone => self.dynptr_clone(),
         }
+    }
+
+    /// `bpf_jiffies64()`: others count them meanwhile.
+    fn ticks(&mut self) {
+        self.emit(of_run(0, RunWord::Ticks));
+        self.emit_tagged(Op {
+            tag: Tag::Shared,
+            ..on(Code::Ld64, 0, 0)
+        });
+    }
+
+    /// A word behind a pointer of the context, if that leads anywhere.
+    fn behind(&mut self, pointer: u32, at: u32) {
+        self.emit(on(Code::Ld64, 0, 1).at(pointer as i32));
+        self.emit(with(Code::JEq64K, 0, 0).at(1));
+        self.emit(on(Code::Ld64, 0, 0).at(at as i32));
+    }
+
+    /// The context's field at this place, if it is not 0: the call follows, which is the next operation.
+    pub fn field_or_call(&mut self, at: u32) {
+        self.emit(on(Code::Ld32, 0, 1).at(at as i32));
+        self.emit(with(Code::JNe64K, 0, 0).at(1));
+    }
+
+    /// `bpf_xdp_get_buff_len(r1)`: its end less its begin.
+    fn packet_len(&mut self, bounds: u32) {
+        self.emit(on(Code::Ld64, 0, 1).at(bounds as i32 + 8));
+        self.emit(on(Code::Ld64, 1, 1).at(bounds as i32));
+        self.emit(on(Code::Sub64X, 0, 1));
     }
 
     /// The numbers are over, or there are none.
@@ -130,7 +167,7 @@ impl Emitter<'_> {
         self.emit(with(Code::Mov64K, 0, values.first));
         self.emit(on(Code::Add64X, 0, 5));
         if values.plane != 0 {
-            self.emit(on(Code::Cpu, 5, 0));
+            self.emit(of_run(5, RunWord::Cpu));
             self.emit(with(Code::Mul64K, 5, values.plane.into()));
             self.emit(on(Code::Add64X, 0, 5));
         }
@@ -207,7 +244,7 @@ impl Emitter<'_> {
         self.emit(with(Code::Mov64K, 2, values.first));
         self.emit(on(Code::Add64X, 3, 2));
         if values.plane != 0 {
-            self.emit(on(Code::Cpu, 2, 0));
+            self.emit(of_run(2, RunWord::Cpu));
             self.emit(with(Code::Mul64K, 2, values.plane.into()));
             self.emit(on(Code::Add64X, 3, 2));
         }

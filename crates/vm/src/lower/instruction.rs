@@ -16,12 +16,12 @@ use panal_verifier::BranchFact;
 use super::{
     LowerError,
     emit::Emitter,
-    inline::{on, with},
+    inline::{of_run, on, with},
     map_of,
     memory::load_code,
 };
 use crate::{
-    ContextAccess, Executable, HelperFn, IndexedValues, KfuncLink,
+    ContextAccess, Executable, HelperFn, IndexedValues, Inline, KfuncLink, RunWord,
     key::Key,
     op::{Code, NO_REGISTER, Op, alu, branch},
 };
@@ -341,7 +341,15 @@ impl Emitter<'_> {
         let slot = self.slot;
         match target {
             CallTarget::Helper(id) if id == BPF_FUNC_tail_call => {
-                let function = self.linkage.tail_call().ok_or(self.missing("tail calls"))?;
+                let known = self.call_fact().and_then(|call| call.map);
+                let known = known.and_then(|map| self.linkage.tail_call_in(map));
+                let function = match known {
+                    Some((function, data)) => {
+                        self.emit(with(Code::Mov64K, 2, data));
+                        function
+                    }
+                    None => self.linkage.tail_call().ok_or(self.missing("tail calls"))?,
+                };
                 let imm = function as usize as u64;
                 self.emit(Op {
                     imm,
@@ -406,13 +414,19 @@ impl Emitter<'_> {
         });
     }
 
-    /// A helper that needs no call; false if it does.
+    /// A helper that needs no call; false if it does, at least at times.
     fn inline(&mut self, id: u32) -> bool {
-        let inline = self.linkage.inline(id);
-        if let Some(inline) = inline {
-            self.written_out(inline);
+        match self.linkage.inline(id) {
+            Some(Inline::Field { at }) => {
+                self.field_or_call(at);
+                false
+            }
+            Some(inline) => {
+                self.written_out(inline);
+                true
+            }
+            None => false,
         }
-        inline.is_some()
     }
 
     /// A helper on a known map: a lookup without a call where an index is all that is needed, or a
@@ -535,7 +549,7 @@ impl Emitter<'_> {
         if !inside || values.plane == 0 {
             return self.emit(op(Code::Mov64K, first));
         }
-        self.emit(Op::new(Code::Cpu));
+        self.emit(of_run(0, RunWord::Cpu));
         self.emit(op(Code::Mul64K, values.plane.into()));
         // r1 to r5 are given away by the call that this was.
         self.emit(Op {

@@ -376,7 +376,7 @@ impl Builder<'_> {
                 let off = self.constant(i64::from(op.off) as u64);
                 self.outside(op.imm, &[file[s], file[d], off], false)
             }
-            Cpu => Node::Cpu,
+            OfRun => Node::OfRun(op.of_run()),
             ArrayLookup => {
                 file[0] = self.array_lookup(&op, file[2])?;
                 return Ok(false);

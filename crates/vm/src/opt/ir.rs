@@ -7,7 +7,7 @@ use alloc::{vec, vec::Vec};
 
 use panal_isa::Width;
 
-use crate::op::Atomic;
+use crate::{RunWord, op::Atomic};
 
 /// A value: the node that computes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -208,8 +208,8 @@ pub enum Node {
     Param,
     /// Any value.
     Undef,
-    /// The number of the CPU that runs.
-    Cpu,
+    /// What the run knows of its surroundings.
+    OfRun(RunWord),
     Const(u64),
     /// The same, where a register is to hold it.
     Held(u64),
@@ -256,7 +256,7 @@ impl Node {
             self,
             Node::Const(_)
                 | Node::Held(_)
-                | Node::Cpu
+                | Node::OfRun(_)
                 | Node::Frame(_)
                 | Node::Bin(..)
                 | Node::Neg(..)
@@ -271,7 +271,7 @@ impl Node {
         match self {
             Node::Param
             | Node::Undef
-            | Node::Cpu
+            | Node::OfRun(_)
             | Node::Const(_)
             | Node::Held(_)
             | Node::Frame(_) => {}

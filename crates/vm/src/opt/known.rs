@@ -8,6 +8,7 @@ use super::{
     graph::Graph,
     ir::{Bin, Func, Node, Value},
 };
+use crate::RunWord;
 
 const UPPER: u64 = 0xffff_ffff_0000_0000;
 /// Rounds until little is believed of parameters that still change.
@@ -28,7 +29,7 @@ pub fn zeros(func: &Func, zeros: &[u64], node: &Node) -> u64 {
     let of = |v: Value| zeros[v.index()];
     match *node {
         Node::Const(c) | Node::Held(c) => !c,
-        Node::Cpu => UPPER,
+        Node::OfRun(RunWord::Cpu) => UPPER,
         Node::Bin(bin, width, a, b) => of_bin(bin, width, of(a), of(b), func.constant(b)),
         Node::Neg(W32, _) | Node::Sext(_, W32, _) => UPPER,
         Node::Swap(bits, _) => above(bits.into()),

@@ -1,6 +1,9 @@
 //! Instructions of x86-64 over registers that are still to be found.
 
-use crate::jit::x86::{Alu, Cc, Gpr, Shift, W};
+use crate::{
+    RunWord,
+    jit::x86::{Alu, Cc, Gpr, Shift, W},
+};
 
 /// A register: virtual before allocation, the machine's number afterwards.
 pub type Reg = u32;
@@ -94,8 +97,8 @@ pub enum Inst {
     /// The function's arguments.
     Args([Option<Reg>; 5]),
     Imm(Reg, u64),
-    /// The number of the CPU that runs.
-    Cpu(Reg),
+    /// What the run knows of its surroundings.
+    OfRun(Reg, RunWord),
     Lea(W, Reg, Addr),
     Alu(W, Alu, Reg, Reg, Src),
     Mul(W, Reg, Reg, Src),
@@ -202,7 +205,7 @@ impl Inst {
                     }
                 }
             }
-            Inst::Imm(dst, _) | Inst::Cpu(dst) => f(dst, Need::Def),
+            Inst::Imm(dst, _) | Inst::OfRun(dst, _) => f(dst, Need::Def),
             Inst::Zext(_, dst, src) | Inst::Sext(_, _, dst, src) => {
                 f(src, Need::Use);
                 f(dst, Need::Def);

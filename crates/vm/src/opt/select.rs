@@ -245,7 +245,7 @@ impl Selector<'_> {
         let dst = value.0;
         match self.func.node(value) {
             Node::Held(c) => self.group.push(Inst::Imm(dst, c)),
-            Node::Cpu => self.group.push(Inst::Cpu(dst)),
+            Node::OfRun(word) => self.group.push(Inst::OfRun(dst, word)),
             Node::Bin(bin, width, a, b) => self.bin(dst, bin, width, a, b),
             Node::Neg(width, a) => {
                 let a = self.reg(a);

@@ -69,9 +69,9 @@ impl Round<'_> {
             StRel32 => self.store_release(4, src, place),
             StRel64 => self.store_release(8, src, place),
             ArrayLookup => self.array_lookup(op),
-            Cpu => {
-                let cpu = (RUN, offset_of!(Run, cpu) as i32);
-                self.x.load(4, dst, cpu, SPARE);
+            OfRun => {
+                let (at, bytes) = op.of_run().place();
+                self.x.load(bytes, dst, (RUN, at as i32), SPARE);
             }
             _ => return false,
         }

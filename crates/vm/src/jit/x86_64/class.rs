@@ -222,7 +222,7 @@ const TABLE: [Class; 256] = {
         (StFrame8X, StFrame64X, BY_REGISTER),
         (ArrayLookup, ArrayLookup, ACCESS),
         (Ld8, StRel64, MEMORY),
-        (ArrayLookup, Cpu, MEMORY),
+        (ArrayLookup, OfRun, MEMORY),
     ]);
     // Forms come in the order 64K, 64X, 32K, 32X.
     let mut code = 0;

@@ -105,7 +105,10 @@ impl Round<'_> {
             Atomic32 => self.atomic(W::D, op, place),
             Atomic64 => self.atomic(W::Q, op, place),
             ArrayLookup => self.array_lookup(op, at(gpr(2), 0)),
-            Cpu => self.x.load(4, dst, field(offset_of!(Run, cpu))),
+            OfRun => {
+                let (at, bytes) = op.of_run().place();
+                self.x.load(bytes, dst, field(at));
+            }
             _ => return false,
         }
         true

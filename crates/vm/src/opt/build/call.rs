@@ -1,7 +1,7 @@
 //! Lookups and calls: made, built in, or left to the kernel's functions.
 
 use super::*;
-use crate::key::Key;
+use crate::{RunWord, key::Key};
 
 impl Builder<'_> {
     pub(super) fn outside(&mut self, function: u64, given: &[Value], back: bool) -> Node {
@@ -56,7 +56,7 @@ impl Builder<'_> {
         let stride = self.constant(u64::from(array.stride));
         let mut offset = self.bin(Bin::Mul, W64, index, stride);
         if array.plane != 0 {
-            let cpu = self.push(Node::Cpu);
+            let cpu = self.push(Node::OfRun(RunWord::Cpu));
             let plane = self.constant(u64::from(array.plane));
             let own = self.bin(Bin::Mul, W64, cpu, plane);
             offset = self.bin(Bin::Add, W64, offset, own);

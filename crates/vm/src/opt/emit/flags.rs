@@ -82,7 +82,7 @@ impl Flags {
             | Inst::Zext(..)
             | Inst::Sext(..)
             | Inst::ShiftX(..)
-            | Inst::Cpu(_) => self,
+            | Inst::OfRun(..) => self,
             Inst::Imm(_, value) if value != 0 => self,
             Inst::Alu(w, alu, dst, ..) => {
                 let clears = matches!(alu, Alu::And | Alu::Or | Alu::Xor);

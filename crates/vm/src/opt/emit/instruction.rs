@@ -57,7 +57,10 @@ impl Emitter<'_> {
         match *inst {
             Inst::Args(_) => {}
             Inst::Imm(dst, value) => self.x.mov_imm(gpr(dst), value),
-            Inst::Cpu(dst) => self.x.load(4, gpr(dst), field(offset_of!(Run, cpu))),
+            Inst::OfRun(dst, word) => {
+                let (at, bytes) = word.place();
+                self.x.load(bytes, gpr(dst), field(at));
+            }
             Inst::Lea(w, dst, addr) => {
                 let mem = self.mem(addr);
                 self.x.lea(w, gpr(dst), mem);

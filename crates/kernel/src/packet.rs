@@ -245,18 +245,24 @@ impl Packet {
     /// Tells the context where the packet is. Needed after every change of its bounds.
     #[inline]
     pub fn sync(&self) {
+        self.show_bounds(self.kind);
+        if self.kind == Kind::Skb {
+            self.set_field(crate::program_types::SKB_LEN, self.len() as u32);
+        }
+    }
+
+    /// The same of what contexts of all kinds have.
+    #[inline(always)]
+    fn show_bounds(&self, kind: Kind) {
         let base = self.buffer.address();
         let [data, end, meta] = [self.data, self.end, self.meta].map(|at| base + at as u64);
-        let at = crate::program_types::pointers_at(self.kind);
+        let at = crate::program_types::pointers_at(kind);
         debug_assert!(at + 24 <= self.context.len());
         // SAFETY: the block has room for the largest context, whose last words these are.
         unsafe {
             let at = self.context_pointer().add(at);
             bytes::write_pair(at, [data, end]);
             bytes::write_u64(at.add(16), meta);
-        }
-        if self.kind == Kind::Skb {
-            self.set_field(crate::program_types::SKB_LEN, self.len() as u32);
         }
     }
 
@@ -450,7 +456,7 @@ impl Packet {
             self.slide(old, self.meta, meta_len);
         }
         self.mac = self.data;
-        self.sync();
+        self.show_bounds(Kind::Xdp);
         Ok(())
     }
 
@@ -488,7 +494,7 @@ impl Packet {
             return Err(Errno::EACCES);
         }
         self.meta = meta as usize;
-        self.sync();
+        self.show_bounds(Kind::Xdp);
         Ok(())
     }
 

@@ -155,6 +155,7 @@ impl Cage {
             .take(len as u64, align as u32)
             .ok_or(OutOfCage(len))?;
         let block = Block {
+            address: self.base() + extent.offset,
             cage: self.clone(),
             extent,
             len,
@@ -179,6 +180,7 @@ impl Cage {
             .take_pages(rounded as u64)
             .ok_or(OutOfCage(len))?;
         let mut block = Block {
+            address: self.base() + extent.offset,
             cage: self.clone(),
             extent,
             len,
@@ -268,6 +270,8 @@ fn memfd(_len: u64) -> rustix::io::Result<OwnedFd> {
 
 /// Memory in the cage, zeroed when it was allocated; given back when dropped.
 pub struct Block {
+    /// Of the first byte: at hand, for those who ask often.
+    address: u64,
     cage: Arc<Cage>,
     extent: Extent,
     len: usize,
@@ -295,7 +299,7 @@ impl Block {
     /// Address of the first byte.
     #[inline]
     pub fn address(&self) -> u64 {
-        self.cage.base() + self.extent.offset
+        self.address
     }
 
     /// The first byte. Programs and other threads may write at any time: see [`crate::bytes`].

@@ -79,7 +79,9 @@ impl<T: IntoReturn> IntoReturn for Result<T, Errno> {
     }
 }
 
-/// A call of a helper.
+/// A call of a helper. Small enough to be copied where something seldom is done: what is handed on by a
+/// reference lies in memory from the start.
+#[derive(Clone, Copy)]
 pub(crate) struct Call<'c> {
     args: [u64; 5],
     run: *mut Run,

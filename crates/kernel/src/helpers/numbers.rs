@@ -139,6 +139,13 @@ fn strncmp(call: &mut Call<'_>) -> Result<u64, Errno> {
         let order = unsafe { bytes::compare_strings(left, right, size) };
         return Ok(order.map_or(0, |order| order as i64 as u64));
     }
+    compare_long(*call, size)
+}
+
+/// [`strncmp`] by pieces.
+#[cold]
+fn compare_long(call: Call<'_>, size: usize) -> Result<u64, Errno> {
+    let (left, constant) = (call.arg(0), call.arg(2));
     for from in (0..size).step_by(PIECE) {
         if from > 0 && call.interrupted() {
             break;

@@ -33,8 +33,10 @@ pub(super) const HASH_AT: u32 = HASH as u32;
 pub(super) const IPV4: u32 = 0x0800u16.to_be() as u32;
 pub(super) const IPV6: u32 = 0x86ddu16.to_be() as u32;
 
+#[cold]
+#[inline(never)]
 fn load(
-    call: &mut Call<'_>,
+    mut call: Call<'_>,
     read: impl FnOnce(&Packet, &mut [u8]) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     let (to, len) = (call.arg(2), call.arg32(3) as usize);
@@ -69,7 +71,7 @@ fn skb_load_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     {
         return Ok(());
     }
-    load(call, |packet, buffer| {
+    load(*call, |packet, buffer| {
         if offset > i32::MAX as u32 {
             return Err(Errno::EFAULT);
         }
@@ -97,7 +99,7 @@ fn skb_load_bytes_relative(call: &mut Call<'_>) -> Result<(), Errno> {
     {
         return Ok(());
     }
-    load(call, |packet, buffer| {
+    load(*call, |packet, buffer| {
         packet.read_headers(at.ok_or(Errno::EFAULT)?, buffer)
     })
 }
@@ -114,6 +116,12 @@ fn skb_store_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
         }
         return Ok(());
     }
+    store_by_copy(*call)
+}
+
+#[cold]
+fn store_by_copy(mut call: Call<'_>) -> Result<(), Errno> {
+    let (offset, from, len, flags) = (call.arg32(1), call.arg(2), call.arg32(3), call.arg(4));
     let bytes = call.read_vec(from, len as usize)?;
     store_bytes(call.packet()?, offset as usize, &bytes, flags)
 }

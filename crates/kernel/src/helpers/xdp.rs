@@ -57,9 +57,14 @@ fn xdp_load_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     {
         return Ok(());
     }
+    load_by_copy(*call, offset, len)
+}
+
+#[cold]
+fn load_by_copy(mut call: Call<'_>, offset: usize, len: usize) -> Result<(), Errno> {
     let mut bytes = vec![0; len];
     call.packet()?.read(offset, &mut bytes)?;
-    call.write(to, &bytes)
+    call.write(call.arg(2), &bytes)
 }
 
 fn xdp_store_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
@@ -70,6 +75,11 @@ fn xdp_store_bytes(call: &mut Call<'_>) -> Result<(), Errno> {
     {
         return Ok(());
     }
-    let bytes = call.read_vec(from, len)?;
+    store_by_copy(*call, offset, len)
+}
+
+#[cold]
+fn store_by_copy(mut call: Call<'_>, offset: usize, len: usize) -> Result<(), Errno> {
+    let bytes = call.read_vec(call.arg(2), len)?;
     call.packet()?.write(offset, &bytes)
 }

@@ -464,9 +464,57 @@ pub unsafe fn equal(at: NonNull<u8>, other: &[u8]) -> bool {
     true
 }
 
+/// Whether the cage's bytes are a key, by words that need not lie in memory before, and without a branch
+/// for each of them.
+///
+/// # Safety
+/// `at` is mapped readable for `N` bytes, rounded up to whole words, and aligned to 8.
+#[inline(always)]
+pub unsafe fn is_key<const N: usize>(at: NonNull<u8>, key: &[u8; N]) -> bool {
+    let mut differ = 0;
+    for (i, chunk) in key.chunks(8).enumerate() {
+        let mut value = [0; 8];
+        value[..chunk.len()].copy_from_slice(chunk);
+        // SAFETY: inside the caller's range.
+        let found = unsafe { word(at.as_ptr().add(8 * i)).load(Relaxed) };
+        let counts = u64::MAX >> (64 - 8 * chunk.len());
+        differ |= (u64::from_le(found) ^ u64::from_le_bytes(value)) & counts;
+    }
+    differ == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn key_is_told<const N: usize>() {
+        let mut memory = Words([0xee; 64]);
+        let at = NonNull::new(memory.0.as_mut_ptr()).unwrap();
+        let key: [u8; N] = std::array::from_fn(|i| i as u8 + 1);
+        // SAFETY: 64 bytes, aligned.
+        unsafe {
+            write_key(at, &key);
+            assert!(is_key(at, &key), "{N} bytes");
+            for bit in 0..8 * N {
+                let mut other = key;
+                other[bit / 8] ^= 1 << (bit % 8);
+                assert!(!is_key(at, &other), "{N} bytes, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_told_apart_by_every_bit() {
+        key_is_told::<1>();
+        key_is_told::<3>();
+        key_is_told::<4>();
+        key_is_told::<8>();
+        key_is_told::<13>();
+        key_is_told::<16>();
+        key_is_told::<20>();
+        key_is_told::<40>();
+        key_is_told::<63>();
+    }
 
     #[test]
     fn strings_at_every_alignment_and_length() {

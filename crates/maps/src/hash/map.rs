@@ -168,6 +168,13 @@ impl HashMap {
         move |element| unsafe { bytes::equal(self.pool.key(element), key) }
     }
 
+    /// The same, compiled for a size of keys.
+    #[inline(always)]
+    pub(super) fn same_sized<const N: usize>(&self, key: &[u8; N]) -> impl Fn(u32) -> bool {
+        // SAFETY: numbers in the table come from the pool, where keys are aligned and take whole words.
+        move |element| unsafe { bytes::is_key(self.pool.key(element), key) }
+    }
+
     #[inline(always)]
     fn find(&self, key: &[u8]) -> Option<u32> {
         if key.len() != self.key_size {
@@ -186,7 +193,7 @@ impl HashMap {
     #[inline(always)]
     fn find_sized<const N: usize>(&self, hash: u64, key: &[u8]) -> Option<u32> {
         let key: &[u8; N] = key.try_into().ok()?;
-        self.table.find(hash, self.same(key.as_slice()))
+        self.table.find(hash, self.same_sized(key))
     }
 
     /// An LRU map removes elements until one more may be added.

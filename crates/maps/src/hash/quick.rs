@@ -69,7 +69,10 @@ impl HashMap {
         key: &[u8; KEY],
         cpu: u32,
     ) -> Option<NonNull<u8>> {
-        match self.table.try_find(self.hasher.hash(key), self.same(key)) {
+        match self
+            .table
+            .try_find(self.hasher.hash(key), self.same_sized(key))
+        {
             // SAFETY: the caller's promise.
             Ok(found) => found.map(|element| unsafe { self.used::<KEY, KIND>(element, cpu) }),
             // SAFETY: the caller's promise.
@@ -90,7 +93,9 @@ impl HashMap {
         if cpu >= self.percpu {
             return None;
         }
-        let element = self.table.find(self.hasher.hash(key), self.same(key))?;
+        let element = self
+            .table
+            .find(self.hasher.hash(key), self.same_sized(key))?;
         Some(self.pool.plane_value(element, cpu))
     }
 
@@ -106,7 +111,9 @@ impl HashMap {
         key: [u8; KEY],
         cpu: u32,
     ) -> Option<NonNull<u8>> {
-        let found = self.table.find(self.hasher.hash(&key), self.same(&key));
+        let found = self
+            .table
+            .find(self.hasher.hash(&key), self.same_sized(&key));
         // SAFETY: the caller's promise.
         found.map(|element| unsafe { self.used::<KEY, KIND>(element, cpu) })
     }
@@ -175,7 +182,7 @@ impl HashMap {
         let mut kept = new + 1;
         let locked = self.table.lock(hash);
         let result = if flags == update::BPF_ANY
-            && let Some(old) = locked.exchange(self.same(key), new)
+            && let Some(old) = locked.exchange(self.same_sized(key), new)
         {
             if KIND & kind::LRU != 0
                 && let Some(recency) = &self.recency
@@ -211,7 +218,7 @@ impl HashMap {
         let size = self.base.def().value_size as usize;
         {
             let locked = self.table.lock(hash);
-            match locked.find(self.same(key)) {
+            match locked.find(self.same_sized(key)) {
                 Some(_) if flags == update::BPF_NOEXIST => return Err(Errno::EEXIST),
                 Some(old) => {
                     // SAFETY: elements have values of this size for each CPU.
@@ -235,7 +242,7 @@ impl HashMap {
     #[inline(always)]
     pub unsafe fn remove<const KEY: usize>(&self, key: &[u8; KEY], cpu: u32) -> Result<(), Errno> {
         let locked = self.table.lock(self.hasher.hash(key));
-        let element = locked.take(self.same(key)).ok_or(Errno::ENOENT)?;
+        let element = locked.take(self.same_sized(key)).ok_or(Errno::ENOENT)?;
         self.unlinked(&locked, element);
         drop(locked);
         match self.spares.get(cpu as usize) {

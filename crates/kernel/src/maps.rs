@@ -262,6 +262,7 @@ impl Map {
         MapLink {
             handle: self.handle,
             values,
+            key: def.key_size,
             indexed: direct.map(indexed),
             handles: objects.and_then(ObjectArray::addresses).map(indexed),
             inner: self.inner_array(),

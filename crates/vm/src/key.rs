@@ -1,4 +1,4 @@
-//! Keys that helpers get by value: the pieces in which machine code reads them from the frame.
+//! Keys in a frame: the pieces in which machine code reads them there.
 //!
 //! A load that takes bytes of two stores which the CPU still holds back waits until both are in the
 //! cache, several times as long as the lookup's own work. So a key is read in the pieces in which
@@ -6,12 +6,14 @@
 
 use alloc::vec::Vec;
 
+use panal_isa::Size;
+
 use crate::{HelperFn, KeyByValue};
 
 /// Bytes of a frame.
 const FRAME: i32 = 512;
 /// More pieces are not worth what they save.
-const PIECES_MOST: usize = 16;
+pub(crate) const PIECES_MOST: usize = 16;
 
 /// A piece of a key: within one of its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,15 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
+    pub fn size(self) -> Size {
+        match self.bytes {
+            8 => Size::DW,
+            4 => Size::W,
+            2 => Size::H,
+            _ => Size::B,
+        }
+    }
+
     /// Where it belongs in its word.
     pub fn shift(self) -> u8 {
         self.at % 8 * 8
@@ -113,7 +124,7 @@ impl Written {
 
     /// Pieces that no store ends within. Where nothing is known they are halves of words, as likely
     /// as words to be what was written.
-    fn pieces(&self, place: i32, size: u32) -> Vec<Piece> {
+    pub fn pieces(&self, place: i32, size: u32) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let mut at = 0;
         while at < size {

@@ -54,6 +54,8 @@ pub struct MapLink {
     pub handle: u64,
     /// Address of the first value, for `Imm64::MapIndexValue` (arrays only, else 0).
     pub values: u64,
+    /// Bytes of a key.
+    pub key: u32,
     /// Where values are looked up by an index; `None`: by a helper.
     pub indexed: Option<IndexedValues>,
     /// Where handles of inner maps are looked up by an index, and read; 0 where there is none.

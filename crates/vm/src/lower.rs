@@ -4,6 +4,7 @@ mod dynptr;
 mod emit;
 mod inline;
 mod instruction;
+mod key;
 mod memory;
 mod plain;
 #[cfg(test)]

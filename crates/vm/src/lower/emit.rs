@@ -313,18 +313,21 @@ impl<'a> Emitter<'a> {
     fn find_written(&self, function: usize) -> Written {
         let slot = |function: usize| self.functions.get(function).map(|f| f.slot as usize);
         let end = slot(function + 1).unwrap_or(self.source.instructions.len());
-        let of = self
-            .source
-            .instructions
-            .get(slot(function).unwrap_or(0)..end);
         let mut written = Written::default();
-        for instruction in of.unwrap_or_default() {
-            if let Some(Instruction::Store {
+        for slot in slot(function).unwrap_or(0)..end {
+            let Some(Some(Instruction::Store {
                 size, base, offset, ..
-            }) = instruction
-                && base.number() == 10
-            {
-                written.add((*offset).into(), size.bytes());
+            })) = self.source.instructions.get(slot)
+            else {
+                continue;
+            };
+            let place = match base.number() {
+                10 => Some((*offset).into()),
+                // Compilers write long keys through a pointer of their own.
+                _ => self.source.facts.get(slot).and_then(frame_place),
+            };
+            if let Some(place) = place {
+                written.add(place, size.bytes());
             }
         }
         written
@@ -394,6 +397,12 @@ impl<'a> Emitter<'a> {
             longest_run: self.source.longest_run,
         })
     }
+}
+
+/// Where in a frame an instruction accesses memory, from the frame's end.
+fn frame_place(fact: &Fact) -> Option<i32> {
+    let access = fact.access?;
+    access.offset.filter(|_| access.region == Region::Stack)
 }
 
 /// What an instruction accesses, where no two kinds overlap.

@@ -481,15 +481,18 @@ impl Emitter<'_> {
             self.call_kernel(helper.function, self.arguments(id), false);
             return true;
         }
-        self.emit(Op {
-            dst: 1,
-            imm: helper.data,
-            ..Op::new(Code::Mov64K)
-        });
-        let arguments = self.arguments(id);
-        if let (Some(value), Some(place)) = (helper.by_value, call.key_place)
-            && self.is_in_frame(place, value.size)
+        let by_value = helper.by_value.zip(call.key_place);
+        let by_value = by_value.filter(|(value, place)| self.is_in_frame(*place, value.size));
+        if by_value.is_none()
+            && let Some(place) = call.key_place
+            && let Some(link) = self.linkage.map(map)
+            && self.is_in_frame(place, link.key)
         {
+            self.join_key(place, link.key);
+        }
+        self.emit(with(Code::Mov64K, 1, helper.data));
+        let arguments = self.arguments(id);
+        if let Some((value, place)) = by_value {
             let op = self.here();
             let key = Key::new(op, value, place, arguments, self.written());
             self.keys.extend(key);

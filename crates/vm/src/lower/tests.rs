@@ -10,7 +10,14 @@ use panal_maps::{Block, Cage};
 use panal_verifier::{Access, BranchFact, CallFact, Fact, Region};
 
 use super::{LowerError, Source, lower};
-use crate::{ContextAccess, Executable, IndexedValues, Linkage, MapLink, Outcome, Run, Stop};
+use crate::{
+    ContextAccess, Executable, IndexedValues, KeyByValue, Linkage, MapHelper, MapLink, Outcome,
+    Run, Stop, op,
+};
+
+/// Helpers on maps that get a key's words, and its address.
+const BY_VALUE: u32 = 2;
+const BY_ADDRESS: u32 = 3;
 
 /// A kernel whose context has fields at other places than the uapi's.
 struct Kernel {
@@ -41,6 +48,7 @@ impl Linkage for Kernel {
         (index == 0).then_some(MapLink {
             handles: None,
             inner: None,
+            key: 8,
             plain: None,
             cpus: 0,
             handle: 77,
@@ -51,6 +59,18 @@ impl Linkage for Kernel {
                 count: 3,
                 plane: 0,
             }),
+        })
+    }
+    fn map_helper(&self, id: u32, _map: u32) -> Option<MapHelper> {
+        let by_value = (id == BY_VALUE).then_some(KeyByValue {
+            function: computed,
+            size: 8,
+            arguments: &[2],
+        });
+        [BY_VALUE, BY_ADDRESS].contains(&id).then_some(MapHelper {
+            function: computed,
+            data: 0,
+            by_value,
         })
     }
     fn context_access(&self, offset: u32, _size: Size, _write: bool) -> Option<ContextAccess> {
@@ -368,4 +388,58 @@ fn maps_and_their_values_are_resolved() {
             "{text}: {errors:?}"
         );
     }
+}
+
+/// A key of eight bytes at -8, written by two bytes at -6 through a pointer and by four at -4, and a call.
+fn call_with_key(bench: &Bench, helper: u32) -> Executable {
+    let text = std::format!(
+        "r7 = r10\nr7 += -16\n*(u64 *)(r10 - 8) = 0\n*(u16 *)(r7 + 10) = 5\n*(u32 *)(r10 - 4) = 6\n\
+         r2 = r10\nr2 += -8\nr1 = 0\ncall {helper}\nexit"
+    );
+    let through_pointer = Fact {
+        access: Some(Access {
+            region: Region::Stack,
+            offset: Some(-6),
+        }),
+        ..Fact::default()
+    };
+    let call = CallFact {
+        map: Some(0),
+        key_place: Some(-8),
+        ..CallFact::default()
+    };
+    bench
+        .lower_with(&text, &[(3, through_pointer)], &[(8, call)])
+        .unwrap()
+}
+
+#[test]
+fn keys_are_read_as_they_were_written_through_pointers() {
+    let executable = call_with_key(&Bench::new(), BY_VALUE);
+    let pieces: Vec<_> = executable.keys[0]
+        .pieces_of(0)
+        .map(|piece| (piece.at, piece.bytes))
+        .collect();
+    assert_eq!(pieces, [(0, 2), (2, 2), (4, 4)]);
+}
+
+#[test]
+fn keys_that_are_read_by_their_address_are_joined_before() {
+    use op::Code::*;
+    let executable = call_with_key(&Bench::new(), BY_ADDRESS);
+    let codes: Vec<_> = executable.ops.iter().map(|op| (op.code, op.off)).collect();
+    let joined = [
+        (LdFrame16, -8),
+        (LdFrame16, -6),
+        (Lsh64K, 0),
+        (Or64X, 0),
+        (StFrame32X, -8),
+    ];
+    assert!(codes.windows(5).any(|window| window == joined), "{codes:?}");
+    let whole = codes.iter().filter(|(_, off)| *off == -4);
+    assert_eq!(
+        whole.count(),
+        1,
+        "four bytes that were written at once stay as they are"
+    );
 }

@@ -38,7 +38,7 @@ pub fn simm(w: W, imm: u64) -> Option<i32> {
 }
 
 /// Conditions in the order of the branches' codes.
-const CONDITIONS: [Cc; 11] = [
+pub(super) const CONDITIONS: [Cc; 11] = [
     Cc::E,
     Cc::Ne,
     Cc::Ne,
@@ -52,7 +52,7 @@ const CONDITIONS: [Cc; 11] = [
     Cc::Le,
 ];
 /// Which of them tests bits.
-const SET: usize = 2;
+pub(super) const SET: usize = 2;
 
 /// The arithmetic that an operation is, if the machine has an instruction of just that: the code's
 /// forms are four.
@@ -80,7 +80,7 @@ fn width(code: Code) -> W {
 
 const _: () = assert!((Code::Add64K as u8).is_multiple_of(4));
 /// Where the first of the branches lies among four.
-const BRANCHES: u8 = Code::JEq64K as u8;
+pub(super) const BRANCHES: u8 = Code::JEq64K as u8;
 
 impl Round<'_> {
     /// Writes an operation that [`alu_of`] knows.

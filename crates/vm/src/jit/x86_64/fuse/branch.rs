@@ -2,12 +2,15 @@
 
 use super::{
     super::{
-        alu::alu_of,
+        alu::{BRANCHES, CONDITIONS, SET, alu_of},
         compile::{TEMP2, Target},
     },
     *,
 };
-use crate::jit::carry::ends_slow_chain;
+use crate::jit::{carry::ends_slow_chain, live::effects};
+
+/// Operations between two branches that are looked at for asking the same.
+const ASKED_AGAIN: usize = 6;
 
 /// An operation that sets the flags by its result: which, at what width, and whether by a number.
 pub(super) fn on_flags(code: Code) -> Option<(Alu, W, bool)> {
@@ -143,7 +146,49 @@ impl Round<'_> {
                 self.x.cmov(W::Q, cc.inverted(), gpr(inner.dst), TEMP2);
                 Some(2)
             }
+            // But one of two branches that ask the same is enough: the second one is foreseen as well as
+            // both, or mispredicted once.
+            Code::Mov64X | Code::Mov32X if self.is_asked_again(index, branch) => {
+                if ends_slow_chain(&self.executable.ops, self.plan, index, inner.dst) {
+                    return None;
+                }
+                self.settle_all();
+                let from = match inner.code {
+                    Code::Mov32X => {
+                        self.x.mov(W::D, TEMP2, gpr(inner.src));
+                        TEMP2
+                    }
+                    _ => gpr(inner.src),
+                };
+                let cc = self.compare(branch)?;
+                self.x.cmov(W::Q, cc.inverted(), gpr(inner.dst), from);
+                Some(2)
+            }
             _ => None,
         }
     }
+
+    /// Whether a branch over one operation is followed by another one on the same comparison.
+    fn is_asked_again(&self, index: usize, branch: &Op) -> bool {
+        let asked = effects(branch).reads;
+        let behind = index + 2..self.function.end.min(index + 2 + ASKED_AGAIN);
+        for op in &self.executable.ops[behind] {
+            if op.code.is_branch() {
+                let operands = |op: &Op| (op.dst, op.src, op.imm);
+                return ask_the_same(op.code, branch.code) && operands(op) == operands(branch);
+            }
+            if effects(op).writes & asked != 0 || op.code.jumps() || op.code.ends() {
+                return false;
+            }
+        }
+        false
+    }
+}
+
+/// Whether the answer to one comparison is that to another one.
+fn ask_the_same(a: Code, b: Code) -> bool {
+    let [a, b] = [a, b].map(|code| usize::from(code as u8 - BRANCHES));
+    let [first, second] = [a, b].map(|form| CONDITIONS.get(form / 4));
+    let opposite = first.map(|cc| cc.inverted()) == second.copied();
+    a == b || (a % 4 == b % 4 && opposite && a / 4 != SET && b / 4 != SET)
 }

@@ -1,5 +1,7 @@
 //! What runs programs: the interpreter, or machine code where this machine has it.
 
+use std::hash::{BuildHasher, RandomState};
+
 use panal_maps::Cage;
 use panal_vm::{CageShape, Executable, JitOptions};
 
@@ -83,6 +85,7 @@ fn compile(config: &Config, cage: &Cage, executable: &mut Executable) -> Option<
         budget: config.budget.is_limited(),
         steps: config.budget.steps(),
         cage: shape.filter(|_| config.caged),
+        chance: RandomState::new().hash_one(executable.name()),
         ..host
     };
     Some(executable.compile(options).err()?.to_string())

@@ -9,7 +9,7 @@ pub(crate) mod carry;
 // Some of what these find is for x86-64's templates alone.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod live;
-mod pages;
+pub(crate) mod pages;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(crate) mod plan;
 pub(crate) mod runtime;
@@ -48,6 +48,9 @@ pub struct Options {
     pub steps: u64,
     /// The cage that every access is confined to; `None` trusts the proof.
     pub cage: Option<CageShape>,
+    /// Where in its pages the code begins, by chance: nobody who gets a jump of his own into them shall know
+    /// what he finds there (Linux's JIT does the same).
+    pub chance: u64,
 }
 
 impl Options {
@@ -59,6 +62,7 @@ impl Options {
             budget: true,
             steps: 0,
             cage: None,
+            chance: 0,
         }
     }
 
@@ -192,7 +196,7 @@ pub(crate) fn compile(executable: &Executable, options: Options) -> Result<Machi
         Some(Err(why)) => (templates(executable, options)?, Some(why)),
         None => (templates(executable, options)?, None),
     };
-    let pages = Pages::new(&code).map_err(JitError::Pages)?;
+    let pages = Pages::new(&code, options.chance).map_err(JitError::Pages)?;
     Ok(Machine {
         pages,
         cage: options.cage,

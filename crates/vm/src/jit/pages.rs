@@ -19,6 +19,8 @@ use system::{map, map_guarded, seal, unmap, unseal};
 pub struct Pages {
     address: NonNull<u8>,
     mapped: usize,
+    /// Where in them the code begins, and how long it is.
+    start: usize,
     len: usize,
     /// Whether they lie between pages that nobody may touch.
     guarded: bool,
@@ -43,22 +45,35 @@ impl fmt::Display for PagesError {
 }
 
 const PAGE: usize = 4096;
+/// What code is aligned to within its pages: its own parts are not aligned to more.
+pub const ALIGNMENT: usize = 16;
 
 impl Pages {
-    /// Copies code into pages and makes them executable.
-    pub fn new(code: &[u8]) -> Result<Self, PagesError> {
+    /// Copies code into pages and makes them executable. `chance` says where in the room that it leaves it
+    /// begins, at a multiple of [`ALIGNMENT`].
+    pub fn new(code: &[u8], chance: u64) -> Result<Self, PagesError> {
         let mut pages = Self::writable(code.len())?;
-        // SAFETY: the mapping is ours, writable, and at least as long as the code.
+        let places = (pages.mapped - code.len()) / ALIGNMENT + 1;
+        let start = (chance % places as u64) as usize * ALIGNMENT;
+        // SAFETY: the mapping is ours and writable; the code fits into it from its start on.
         unsafe {
-            ptr::copy_nonoverlapping(code.as_ptr(), pages.address.as_ptr(), code.len());
+            let at = pages.address.as_ptr().add(start);
+            ptr::copy_nonoverlapping(code.as_ptr(), at, code.len());
+            pages.start = start;
             pages.len = code.len();
+            if !pages.guarded {
+                // Spare ones have traps everywhere.
+                ptr::write_bytes(pages.address.as_ptr(), TRAP, start);
+                let end = start + code.len();
+                ptr::write_bytes(at.add(code.len()), TRAP, pages.mapped - end);
+            }
             flush(pages.address, pages.mapped);
             seal(pages.address, pages.mapped)?;
         }
         Ok(pages)
     }
 
-    /// Writable pages for so many bytes, with traps behind them.
+    /// Writable pages for so many bytes. Spare ones are full of traps.
     fn writable(bytes: usize) -> Result<Self, PagesError> {
         let mapped = bytes.max(1).next_multiple_of(PAGE);
         let spare = Class::of(mapped).and_then(|class| SPARE.take(class));
@@ -66,13 +81,10 @@ impl Pages {
             Some(address) => address,
             None => map(mapped)?,
         };
-        if spare.is_none() {
-            // SAFETY: the mapping is new, writable and at least so long.
-            unsafe { ptr::write_bytes(address.as_ptr().add(bytes), TRAP, mapped - bytes) };
-        }
         Ok(Pages {
             address,
             mapped,
+            start: 0,
             len: 0,
             guarded: spare.is_some(),
         })
@@ -81,7 +93,7 @@ impl Pages {
     /// Address of a byte of the code.
     pub fn address(&self, offset: usize) -> *const u8 {
         debug_assert!(offset < self.len);
-        self.address.as_ptr().wrapping_add(offset)
+        self.address.as_ptr().wrapping_add(self.start + offset)
     }
 
     /// The code.
@@ -110,7 +122,7 @@ impl Drop for Pages {
             } else if let Some(class) = room
                 && unseal(self.address, self.mapped).is_ok()
             {
-                ptr::write_bytes(self.address.as_ptr(), TRAP, self.len);
+                ptr::write_bytes(self.address.as_ptr().add(self.start), TRAP, self.len);
                 SPARE.give(class, self.address);
             } else {
                 unmap_guarded(self.address, self.mapped);
@@ -389,12 +401,27 @@ mod tests {
     #[test]
     fn pages_of_a_program_that_is_gone_have_nothing_of_it() {
         for round in 0..2 * KEPT {
-            drop(Pages::new(&[0x90; 4000]).unwrap());
-            let pages = Pages::new(&[0xc3]).unwrap();
+            drop(Pages::new(&[0x90; 4000], round as u64).unwrap());
+            let pages = Pages::new(&[0xc3], round as u64 / 2).unwrap();
             // SAFETY: the whole page is mapped and readable.
-            let page = unsafe { core::slice::from_raw_parts(pages.address(0), PAGE) };
-            assert_eq!(page[0], 0xc3);
-            assert!(page[1..].iter().all(|byte| *byte == TRAP), "{round}");
+            let page = unsafe { core::slice::from_raw_parts(pages.address.as_ptr(), PAGE) };
+            assert_eq!(page[ALIGNMENT * (round / 2)], 0xc3);
+            assert_eq!(pages.bytes(), [0xc3]);
+            let traps = page.iter().filter(|byte| **byte == TRAP);
+            assert_eq!(traps.count(), PAGE - 1, "{round}");
+        }
+    }
+
+    #[test]
+    fn code_fits_wherever_chance_puts_it() {
+        for len in [1, PAGE - 16, PAGE - 15, PAGE, PAGE + 1, 2 * PAGE] {
+            let code = alloc::vec![0x90; len];
+            for chance in [0, 1, 254, 255, 256, u64::MAX] {
+                let pages = Pages::new(&code, chance).unwrap();
+                assert_eq!(pages.bytes(), code);
+                assert!(pages.start.is_multiple_of(ALIGNMENT));
+                assert_eq!(pages.mapped, len.next_multiple_of(PAGE));
+            }
         }
     }
 
@@ -405,9 +432,9 @@ mod tests {
         // No other test has code of this size.
         const LEN: usize = Class::COUNT * PAGE;
         for _ in 0..2 * KEPT {
-            drop([Pages::new(&[0xc3; LEN]), Pages::new(&[0xc3; LEN])]);
+            drop([Pages::new(&[0xc3; LEN], 0), Pages::new(&[0xc3; LEN], 0)]);
         }
-        let pages = Pages::new(&[0xc3; LEN]).unwrap();
+        let pages = Pages::new(&[0xc3; LEN], 0).unwrap();
         assert!(pages.guarded);
         let start = pages.address(0) as usize;
         let is_area = |protection: &str| {

@@ -44,6 +44,7 @@ fn options() -> Options {
         budget: true,
         steps: 0,
         cage: None,
+        chance: 0,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     jit::{
         Options,
         convention::{self, BUDGET, RUN, TEMP, field},
+        pages::ALIGNMENT,
         runtime, table,
         x86::{Alu, Cc, Code as X86, Fixup, Gpr, Mem, W, at},
     },
@@ -45,6 +46,7 @@ const ASKING: [Gpr; 8] = [
 ];
 /// Heads of loops begin at a multiple of this.
 const LOOP_ALIGN: usize = 16;
+const _: () = assert!(LOOP_ALIGN <= ALIGNMENT);
 
 pub const fn saved_set() -> u16 {
     let mut set = 0;

@@ -17,6 +17,7 @@ use crate::{
     jit::{
         cage::Known,
         live::Note,
+        pages::ALIGNMENT,
         plan::{self, Compiled, FunctionPlan, Plan},
     },
     op::{Code, Op},
@@ -187,7 +188,7 @@ fn round<'e>(
     for function in &plan.functions {
         round.function = function.clone();
         // Calls are fetched in fewer pieces, and how long others are does not matter.
-        round.x.align(16);
+        round.x.align(ALIGNMENT);
         round.functions.push(round.x.here() as u32);
         round.current = round.function.start;
         round.prologue();

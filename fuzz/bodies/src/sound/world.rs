@@ -365,6 +365,7 @@ impl Linkage for World {
         let map = self.maps.get(index as usize)?;
         let array = map.is_array();
         Some(MapLink {
+            key: map.shape.key_size,
             handles: None,
             inner: None,
             plain: None,

@@ -128,6 +128,23 @@ fn sk_storage_delete(call: &mut Call<'_>) -> Result<(), Errno> {
     delete(call, super::socket::cookie)
 }
 
+/// [`get_in`] for a call from a map that is known.
+///
+/// # Safety
+/// `map` is the address of a [`Storage`], which the program holds as long as it lives; the run is a
+/// helper's.
+#[inline(always)]
+unsafe fn get_in_known(
+    map: u64,
+    args: [u64; 5],
+    run: *mut Run,
+    owner: impl Fn(&mut Call<'_>, u64) -> Option<u64>,
+) -> u64 {
+    // SAFETY: the caller's promise.
+    let (storage, mut call) = unsafe { (&*(map as *const Storage), Call::new(args, run)) };
+    get_in(&mut call, storage, owner).into_return()
+}
+
 /// [`sk_storage_get`] from a map that is known.
 ///
 /// # Safety
@@ -142,11 +159,14 @@ pub(super) unsafe extern "C" fn of_socket_in(
     run: *mut Run,
 ) -> u64 {
     // SAFETY: the caller's promise.
-    let (storage, mut call) = unsafe {
-        let call = Call::new([0, socket, initial, flags, 0], run);
-        (&*(map as *const Storage), call)
-    };
-    get_in(&mut call, storage, super::socket::cookie).into_return()
+    unsafe {
+        get_in_known(
+            map,
+            [0, socket, initial, flags, 0],
+            run,
+            super::socket::cookie,
+        )
+    }
 }
 
 /// [`task_storage_get`] from a map that is known.
@@ -162,11 +182,7 @@ pub(super) unsafe extern "C" fn of_task_in(
     run: *mut Run,
 ) -> u64 {
     // SAFETY: the caller's promise.
-    let (storage, mut call) = unsafe {
-        let call = Call::new([0, task, initial, flags, 0], run);
-        (&*(map as *const Storage), call)
-    };
-    get_in(&mut call, storage, task_owner).into_return()
+    unsafe { get_in_known(map, [0, task, initial, flags, 0], run, task_owner) }
 }
 
 /// [`get_local_storage`] from a map that is known.

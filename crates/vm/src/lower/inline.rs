@@ -147,7 +147,7 @@ impl Emitter<'_> {
         self.emit(with(Code::Mov64K, 0, 0));
     }
 
-    fn emit_on_stack(&mut self, op: Op) {
+    pub(super) fn emit_on_stack(&mut self, op: Op) {
         self.emit_tagged(Op {
             tag: Tag::Stack,
             ..op

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     key::{PIECES_MOST, Piece},
-    op::{Code, Op, Tag},
+    op::Code,
 };
 
 /// Bytes that helpers read at once: a key of whole ones, aligned, is read by halves of words.
@@ -39,7 +39,7 @@ impl Emitter<'_> {
         for (n, part) in parts.iter().enumerate() {
             let into = u8::from(n > 0);
             let load = frame_load_code(part.size(), false);
-            self.emit_on_frame(on(load, into, FRAME).at(place + i32::from(part.at)));
+            self.emit_on_stack(on(load, into, FRAME).at(place + i32::from(part.at)));
             if n > 0 {
                 let shift = u32::from(part.at) % UNIT * 8;
                 self.emit(with(Code::Lsh64K, 1, shift.into()));
@@ -47,13 +47,6 @@ impl Emitter<'_> {
             }
         }
         let store = store_code(Size::W, false, true);
-        self.emit_on_frame(on(store, FRAME, 0).at(place + i32::from(parts[0].at)));
-    }
-
-    fn emit_on_frame(&mut self, op: Op) {
-        self.emit_tagged(Op {
-            tag: Tag::Stack,
-            ..op
-        });
+        self.emit_on_stack(on(store, FRAME, 0).at(place + i32::from(parts[0].at)));
     }
 }
